@@ -1,0 +1,48 @@
+#ifndef INLAY_CORE_SPAN_HPP_
+#define INLAY_CORE_SPAN_HPP_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "inlay/config.hpp"
+
+INLAY_BEGIN_NAMESPACE
+
+// A pointer and a count: std::span for C++17. Owns nothing.
+template <class T>
+class Span {
+ public:
+  constexpr Span() noexcept = default;
+  constexpr Span(T* data, size_t size) noexcept : data_(data), size_(size) {}
+  template <size_t n>
+  constexpr Span(T (&array)[n]) noexcept : data_(array), size_(n) {}
+  // From any container with data() and size(), and from Span<T> to Span<const T>.
+  template <class C, class = decltype(static_cast<T*>(static_cast<C*>(nullptr)->data())),
+            class = decltype(static_cast<C*>(nullptr)->size())>
+  constexpr Span(C& container) noexcept : data_(container.data()), size_(container.size()) {}
+  template <class C, class = decltype(static_cast<T*>(static_cast<const C*>(nullptr)->data())),
+            class = decltype(static_cast<const C*>(nullptr)->size())>
+  constexpr Span(const C& container) noexcept : data_(container.data()), size_(container.size()) {}
+
+  constexpr T* data() const noexcept { return data_; }
+  constexpr size_t size() const noexcept { return size_; }
+  constexpr bool empty() const noexcept { return size_ == 0; }
+  constexpr T& operator[](size_t i) const noexcept { return data_[i]; }
+  constexpr T* begin() const noexcept { return data_; }
+  constexpr T* end() const noexcept { return data_ + size_; }
+
+  // Elements [from, from + count), cut to what there is.
+  constexpr Span subspan(size_t from, size_t count = SIZE_MAX) const noexcept {
+    if (from > size_) from = size_;
+    if (count > size_ - from) count = size_ - from;
+    return Span(data_ + from, count);
+  }
+
+ private:
+  T* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_CORE_SPAN_HPP_

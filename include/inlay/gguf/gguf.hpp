@@ -1,0 +1,112 @@
+// Reading GGUF files: metadata and tensors as views into the file's bytes, everything checked when opened.
+// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
+#ifndef INLAY_GGUF_GGUF_HPP_
+#define INLAY_GGUF_GGUF_HPP_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "inlay/core/host.hpp"
+#include "inlay/core/result.hpp"
+#include "inlay/core/span.hpp"
+#include "inlay/gguf/tensor_type.hpp"
+
+INLAY_BEGIN_NAMESPACE
+
+// The numbers are those in the file.
+enum class MetadataType : uint32_t {
+  u8 = 0, i8 = 1, u16 = 2, i16 = 3, u32 = 4, i32 = 5, f32 = 6, boolean = 7, string = 8, array = 9, u64 = 10, i64 = 11,
+  f64 = 12
+};
+
+// One value of the metadata: a view into the file. An array's elements are reached by index in constant time for
+// numbers; strings are walked in order with for_each_string (the file has no index for them).
+class MetadataValue {
+ public:
+  MetadataType type() const noexcept { return type_; }
+  // Of an array: type and number of its elements. Else: type() and 1.
+  MetadataType element_type() const noexcept { return element_type_; }
+  uint64_t size() const noexcept { return count_; }
+  bool is_array() const noexcept { return type_ == MetadataType::array; }
+
+  // The value (of element i) if its type can hold it without loss of meaning: any integer type whose value is in range
+  // of the result; f32 and f64 for as_f64. False, and `*out` unchanged, otherwise.
+  bool as_u64(uint64_t* out, uint64_t i = 0) const noexcept;
+  bool as_i64(int64_t* out, uint64_t i = 0) const noexcept;
+  bool as_f64(double* out, uint64_t i = 0) const noexcept;  // from integers too
+  bool as_bool(bool* out, uint64_t i = 0) const noexcept;
+  bool as_string(std::string_view* out) const noexcept;  // not of an array
+
+  // Calls f(index, string) for each element of an array of strings, or once for a string; nothing for other types.
+  template <class F>
+  void for_each_string(F&& f) const {
+    if (element_type_ != MetadataType::string) return;
+    const uint8_t* at = data_;
+    for (uint64_t i = 0; i < count_; ++i) {
+      uint64_t length = 0;
+      for (int b = 7; b >= 0; --b) length = length << 8 | at[b];
+      f(i, std::string_view(reinterpret_cast<const char*>(at + 8), static_cast<size_t>(length)));
+      at += 8 + length;
+    }
+  }
+
+ private:
+  friend class Gguf;
+  MetadataType type_ = MetadataType::u8, element_type_ = MetadataType::u8;
+  uint64_t count_ = 0;
+  const uint8_t* data_ = nullptr;
+};
+
+struct MetadataEntry {
+  std::string_view key;
+  MetadataValue value;
+};
+
+// One tensor as the file has it. dims[0] is the contiguous one; unused dims are 1.
+struct TensorView {
+  std::string_view name;
+  TensorType type = TensorType::f32;
+  uint32_t n_dims = 0;
+  uint64_t dims[4] = {1, 1, 1, 1};
+  uint64_t bytes = 0;             // of the data
+  const uint8_t* data = nullptr;  // null if only the header was read
+};
+
+struct GgufOptions {
+  Host host;
+  bool header_only = false;  // metadata and tensor directory; no data is mapped or read, and it may be missing
+};
+
+// An opened file (or a set of split files). Immutable, so any number of threads may use it. Move only.
+class Gguf {
+ public:
+  // Maps the file. If it is the first part of a split model (…-00001-of-0000N.gguf), the other parts beside it too.
+  static Result<Gguf> open(const char* path, const GgufOptions& options = {}) noexcept;
+  // Uses `bytes` in place: they must outlive the object and be aligned to 8 bytes.
+  static Result<Gguf> from_memory(Span<const uint8_t> bytes, const GgufOptions& options = {}) noexcept;
+  // Reads through the host's function into memory of the host's allocator.
+  static Result<Gguf> from_function(const ReadFunction& file, const GgufOptions& options = {}) noexcept;
+
+  Gguf(Gguf&&) noexcept;
+  Gguf& operator=(Gguf&&) noexcept;
+  ~Gguf();
+
+  uint32_t version() const noexcept;
+  Span<const MetadataEntry> metadata() const noexcept;  // in file order
+  Span<const TensorView> tensors() const noexcept;      // in file order, parts one after another
+  // Null if the file has no such key or tensor. O(log n).
+  const MetadataValue* find(std::string_view key) const noexcept;
+  const TensorView* find_tensor(std::string_view name) const noexcept;
+  uint64_t file_bytes() const noexcept;       // of all parts
+  uint64_t allocated_bytes() const noexcept;  // that this object took from the host's allocator
+
+ private:
+  struct Impl;
+  explicit Gguf(Impl* impl) noexcept : impl_(impl) {}
+  Impl* impl_;
+};
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_GGUF_GGUF_HPP_
