@@ -55,7 +55,7 @@ class [[nodiscard]] Error {
   // Append to the message. Usage: return Error(ErrorCode::corrupt, "tensor ") << name << ": offset " << offset;
   Error& operator<<(std::string_view text) noexcept {
     for (char c : text) {
-      if (size_ + 1 >= sizeof text_) break;
+      if (size_ + size_t{1} >= sizeof text_) break;
       text_[size_++] = c;
     }
     text_[size_] = '\0';

@@ -1,0 +1,290 @@
+#ifndef INLAY_CORE_SYSTEM_INL_HPP_
+#define INLAY_CORE_SYSTEM_INL_HPP_
+
+#include "inlay/core/system.hpp"
+
+#ifdef _WIN32
+#  ifndef WIN32_LEAN_AND_MEAN
+#    define WIN32_LEAN_AND_MEAN
+#  endif
+#  ifndef NOMINMAX
+#    define NOMINMAX
+#  endif
+#  include <windows.h>
+#  if INLAY_HAS_THREADS
+#    include <process.h>
+#  endif
+#else
+#  include <time.h>
+#  include <unistd.h>
+#  if INLAY_HAS_THREADS
+#    include <sched.h>
+#    include <signal.h>
+#  endif
+#  if INLAY_HAS_FILES
+#    include <errno.h>
+#    include <fcntl.h>
+#    include <sys/mman.h>
+#    include <sys/stat.h>
+#  endif
+#endif
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+uint64_t now_us(const Clock& clock) noexcept {
+  if (clock.now_us != nullptr) return clock.now_us(clock.user);
+#ifdef _WIN32
+  LARGE_INTEGER ticks, frequency;
+  QueryPerformanceFrequency(&frequency);
+  QueryPerformanceCounter(&ticks);
+  const uint64_t t = static_cast<uint64_t>(ticks.QuadPart);
+  const uint64_t f = static_cast<uint64_t>(frequency.QuadPart);
+  return t / f * 1000000 + t % f * 1000000 / f;  // in two parts: t * 1000000 overflows after days
+#else
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_nsec) / 1000;
+#endif
+}
+
+void yield() noexcept {
+#if INLAY_HAS_THREADS && defined(_WIN32)
+  SwitchToThread();
+#elif INLAY_HAS_THREADS
+  sched_yield();
+#endif
+}
+
+uint32_t cpu_count() noexcept {
+#if !INLAY_HAS_THREADS
+  return 1;
+#elif defined(_WIN32)
+  SYSTEM_INFO info;
+  GetSystemInfo(&info);
+  return info.dwNumberOfProcessors > 0 ? static_cast<uint32_t>(info.dwNumberOfProcessors) : 1;
+#else
+#  if defined(__linux__) && defined(CPU_COUNT)
+  cpu_set_t set;  // what taskset or a container leaves of the machine
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    const int n = CPU_COUNT(&set);
+    if (n > 0) return static_cast<uint32_t>(n);
+  }
+#  endif
+  const long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n > 0 ? static_cast<uint32_t>(n) : 1;
+#endif
+}
+
+#if !INLAY_HAS_THREADS
+
+void Mutex::lock() noexcept {}
+void Mutex::unlock() noexcept {}
+void CondVar::wait(Mutex&) noexcept {}
+void CondVar::notify_one() noexcept {}
+void CondVar::notify_all() noexcept {}
+void Thread::join() noexcept {}
+
+#elif defined(_WIN32)
+
+static_assert(sizeof(SRWLOCK) == sizeof(void*) && sizeof(CONDITION_VARIABLE) == sizeof(void*));
+
+void Mutex::lock() noexcept { AcquireSRWLockExclusive(reinterpret_cast<SRWLOCK*>(&mutex_)); }
+void Mutex::unlock() noexcept { ReleaseSRWLockExclusive(reinterpret_cast<SRWLOCK*>(&mutex_)); }
+void CondVar::wait(Mutex& mutex) noexcept {
+  SleepConditionVariableSRW(reinterpret_cast<CONDITION_VARIABLE*>(&condition_),
+                            reinterpret_cast<SRWLOCK*>(&mutex.mutex_), INFINITE, 0);
+}
+void CondVar::notify_one() noexcept {
+  WakeConditionVariable(reinterpret_cast<CONDITION_VARIABLE*>(&condition_));
+}
+void CondVar::notify_all() noexcept {
+  WakeAllConditionVariable(reinterpret_cast<CONDITION_VARIABLE*>(&condition_));
+}
+
+bool Thread::begin(Entry entry, void* context) noexcept {
+  // Not CreateThread: the C library's per-thread data would leak in a statically linked runtime.
+  thread_ = _beginthreadex(nullptr, 0, entry, context, 0, nullptr);
+  started_ = thread_ != 0;
+  return started_;
+}
+void Thread::join() noexcept {
+  if (!started_) return;
+  WaitForSingleObject(reinterpret_cast<HANDLE>(thread_), INFINITE);
+  CloseHandle(reinterpret_cast<HANDLE>(thread_));
+  started_ = false;
+}
+
+#else
+
+void Mutex::lock() noexcept { pthread_mutex_lock(&mutex_); }
+void Mutex::unlock() noexcept { pthread_mutex_unlock(&mutex_); }
+void CondVar::wait(Mutex& mutex) noexcept { pthread_cond_wait(&condition_, &mutex.mutex_); }
+void CondVar::notify_one() noexcept { pthread_cond_signal(&condition_); }
+void CondVar::notify_all() noexcept { pthread_cond_broadcast(&condition_); }
+
+bool Thread::begin(Entry entry, void* context) noexcept {
+  // A new thread inherits the mask of the one that starts it.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  started_ = pthread_create(&thread_, nullptr, entry, context) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started_;
+}
+void Thread::join() noexcept {
+  if (!started_) return;
+  pthread_join(thread_, nullptr);
+  started_ = false;
+}
+
+#endif
+
+#if INLAY_HAS_FILES
+
+inline Error file_error(const char* path, std::string_view reason) noexcept {
+  return Error(ErrorCode::io, "cannot open ") << path << ": " << reason;
+}
+
+#  ifdef _WIN32
+
+inline std::string_view file_error_reason(DWORD error) noexcept {
+  switch (error) {
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+    case ERROR_INVALID_DRIVE:
+    case ERROR_BAD_NETPATH:
+      return "no such file";
+    case ERROR_ACCESS_DENIED:
+      return "permission denied";
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_LOCK_VIOLATION:
+      return "another program has it open for writing";
+    case ERROR_INVALID_NAME:
+    case ERROR_BAD_PATHNAME:
+      return "not a valid file name";
+    case ERROR_FILENAME_EXCED_RANGE:
+      return "the path is too long";
+    case ERROR_TOO_MANY_OPEN_FILES:
+      return "too many open files";
+    case ERROR_NOT_ENOUGH_MEMORY:
+    case ERROR_OUTOFMEMORY:
+    case ERROR_COMMITMENT_LIMIT:
+      return "not enough address space to map it";
+    default:
+      return "the system could not open or map it";
+  }
+}
+
+Result<FileMapping> FileMapping::open(const char* path) noexcept {
+  wchar_t wide[4096];
+  if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, 4096) == 0) {
+    return file_error(path, GetLastError() == ERROR_INSUFFICIENT_BUFFER
+                                ? "the path is too long"
+                                : "the path is not valid UTF-8");
+  }
+  const DWORD attributes = GetFileAttributesW(wide);
+  if (attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+    return file_error(path, "it is a directory");
+  }
+  const HANDLE file = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr,
+                                  OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (file == INVALID_HANDLE_VALUE) return file_error(path, file_error_reason(GetLastError()));
+  LARGE_INTEGER size;
+  if (!GetFileSizeEx(file, &size)) {
+    const DWORD error = GetLastError();
+    CloseHandle(file);
+    return file_error(path, file_error_reason(error));
+  }
+  if (size.QuadPart <= 0 || static_cast<uint64_t>(size.QuadPart) > SIZE_MAX) {
+    CloseHandle(file);
+    return file_error(path,
+                      size.QuadPart <= 0 ? "it is empty" : "it is larger than the address space");
+  }
+  const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
+  const void* data = mapping != nullptr ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : nullptr;
+  const DWORD error = GetLastError();
+  if (mapping != nullptr) CloseHandle(mapping);  // the view keeps the mapping and the file alive
+  CloseHandle(file);
+  if (data == nullptr) return file_error(path, file_error_reason(error));
+  return FileMapping(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart));
+}
+
+void FileMapping::unmap() noexcept {
+  if (data_ != nullptr) UnmapViewOfFile(data_);
+}
+
+#  else
+
+inline std::string_view file_error_reason(int error) noexcept {
+  switch (error) {
+    case ENOENT:
+      return "no such file";
+    case EACCES:
+    case EPERM:
+      return "permission denied";
+    case ENOTDIR:
+      return "a part of the path is not a directory";
+    case ENAMETOOLONG:
+      return "the path is too long";
+    case ELOOP:
+      return "too many symbolic links";
+    case EMFILE:
+    case ENFILE:
+      return "too many open files";
+    case EOVERFLOW:
+      return "it is larger than the address space";
+    case ENOMEM:
+      return "not enough address space to map it";
+    case ENODEV:
+      return "its file system cannot map files";
+    case EIO:
+      return "the disk reports an error";
+    default:
+      return "the system could not open or map it";
+  }
+}
+
+Result<FileMapping> FileMapping::open(const char* path) noexcept {
+  int file;
+  // Not blocking: opening a pipe that nobody writes to must fail below, not hang here.
+  do file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  while (file < 0 && errno == EINTR);
+  if (file < 0) return file_error(path, file_error_reason(errno));
+  struct stat status;
+  std::string_view reason;
+  if (fstat(file, &status) != 0) {
+    reason = file_error_reason(errno);
+  } else if (S_ISDIR(status.st_mode)) {
+    reason = "it is a directory";
+  } else if (!S_ISREG(status.st_mode)) {
+    reason = "it is not a regular file, which mapping needs";
+  } else if (status.st_size <= 0) {
+    reason = "it is empty";
+  } else if (static_cast<uint64_t>(status.st_size) > SIZE_MAX) {
+    reason = "it is larger than the address space";
+  }
+  if (!reason.empty()) {
+    ::close(file);
+    return file_error(path, reason);
+  }
+  const size_t size = static_cast<size_t>(status.st_size);
+  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+  const int error = errno;
+  ::close(file);  // the mapping keeps the file alive
+  if (data == MAP_FAILED) return file_error(path, file_error_reason(error));
+  return FileMapping(static_cast<const uint8_t*>(data), size);
+}
+
+void FileMapping::unmap() noexcept {
+  if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+#  endif  // _WIN32
+
+#endif  // INLAY_HAS_FILES
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_CORE_SYSTEM_INL_HPP_
