@@ -1,0 +1,178 @@
+#include "cli.hpp"
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <thread>
+
+#ifdef _WIN32
+#  include <fcntl.h>
+#  include <io.h>
+#else
+#  include <unistd.h>
+#endif
+
+namespace cli {
+namespace {
+
+std::atomic<inlay::Session*> session_to_cancel{nullptr};
+std::atomic<bool> was_interrupted{false};
+
+void on_interrupt(int signal) {
+  std::signal(signal, SIG_DFL);
+  was_interrupted = true;
+  if (inlay::Session* session = session_to_cancel) session->cancel();
+}
+
+// The share done of Model::open, from the moment that a person would begin to wonder.
+struct Progress {
+  const char* path;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  bool visible = is_terminal(stderr), drawn = false;
+
+  static bool update(void* user, float fraction) {
+    Progress& self = *static_cast<Progress*>(user);
+    const auto elapsed = std::chrono::steady_clock::now() - self.start;
+    if (self.visible && elapsed > std::chrono::milliseconds(300)) {
+      std::fprintf(stderr, "\rinlay: opening %s %3.0f %%", self.path,
+                   static_cast<double>(fraction) * 100);
+      self.drawn = true;
+    }
+    return !was_interrupted;
+  }
+  ~Progress() {
+    if (drawn) std::fputs("\r\033[K", stderr);
+  }
+};
+
+}  // namespace
+
+int fail(const inlay::Error& error) {
+  if (error.code() == inlay::ErrorCode::cancelled) return kInterrupted;
+  std::fprintf(stderr, "inlay: %s\n", error.message());
+  return kFailed;
+}
+
+inlay::Status read_file(const char* path, std::string* out) {
+  const bool standard = std::strcmp(path, "-") == 0;
+  if (standard) set_binary(stdin);
+  std::FILE* file = standard ? stdin : std::fopen(path, "rb");
+  bool ok = file != nullptr;
+  out->clear();
+  if (ok) {
+    char buffer[1 << 16];
+    for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) out->append(buffer, n);
+    ok = std::ferror(file) == 0;
+  }
+  const int reason = errno;
+  if (file != nullptr && !standard) std::fclose(file);
+  if (ok) return {};
+  return inlay::Error(inlay::ErrorCode::io, "cannot read ")
+         << (standard ? "standard input" : path) << ": " << std::strerror(reason);
+}
+
+bool parse_ids(const Command& command, std::vector<inlay::Token>* ids, int* status) {
+  const auto& operands = command.operands();
+  std::string from_stdin;
+  std::vector<std::string_view> words(operands.begin() + 1, operands.end());
+  if (words.size() == 1 && words[0] == "-") {
+    words.clear();
+    if (const inlay::Status read = read_file("-", &from_stdin); !read) {
+      *status = fail(read.error());
+      return false;
+    }
+    const std::string_view space = " \t\r\n";
+    const std::string_view text = from_stdin;
+    for (size_t at = 0; (at = text.find_first_not_of(space, at)) != text.npos;) {
+      const size_t end = std::min(text.find_first_of(space, at), text.size());
+      words.push_back(text.substr(at, end - at));
+      at = end;
+    }
+  }
+  ids->clear();
+  for (const std::string_view word : words) {
+    uint64_t id = 0;
+    if (!parse_number(word, 0, INT32_MAX, &id)) {
+      *status =
+          command.wrong_use("a token id is a whole number from 0, not '" + std::string(word) + "'");
+      return false;
+    }
+    ids->push_back(static_cast<inlay::Token>(id));
+  }
+  return true;
+}
+
+void add_target_option(Command* command, int64_t* mask) {
+  command->option("--target", "NAME", "SIMD target by Highway's name, e.g. AVX2 (the best)",
+                  [mask](const char* name) {
+                    std::string names;
+                    for (const Target& target : targets()) {
+                      if (std::strcmp(target.name, name) == 0) {
+                        *mask = target.bit;
+                        return std::string();
+                      }
+                      names += (names.empty() ? "" : ", ") + std::string(target.name);
+                    }
+                    return "one of " + names + " on this machine";
+                  });
+}
+
+uint32_t default_threads() {
+  const unsigned cores = std::thread::hardware_concurrency();
+  return cores == 0 ? 1 : cores;
+}
+
+void add_threads_option(Command* command, uint32_t* threads) {
+  *threads = default_threads();
+  command->number("--threads", "N", "threads to compute with", threads, 1, 1024);
+}
+
+inlay::Result<inlay::Model> open_model(const char* path, int64_t targets_mask) {
+  InterruptScope scope(nullptr);
+  Progress progress{path};
+  inlay::ModelOptions options;
+  options.targets = targets_mask;
+  options.progress = &Progress::update;
+  options.progress_user = &progress;
+  return inlay::Model::open(path, options);
+}
+
+bool is_terminal(std::FILE* file) {
+#ifdef _WIN32
+  return _isatty(_fileno(file)) != 0;
+#else
+  return isatty(fileno(file)) != 0;
+#endif
+}
+
+void set_binary(std::FILE* file) {
+#ifdef _WIN32
+  _setmode(_fileno(file), _O_BINARY);
+#else
+  static_cast<void>(file);
+#endif
+}
+
+InterruptScope::InterruptScope(inlay::Session* session) {
+  session_to_cancel = session;
+  previous_ = std::signal(SIGINT, on_interrupt);
+  // A parent that had it ignored (nohup, a background job) wants it to stay so.
+  if (previous_ == SIG_IGN) std::signal(SIGINT, SIG_IGN);
+}
+
+InterruptScope::~InterruptScope() {
+  std::signal(SIGINT, previous_);
+  session_to_cancel = nullptr;
+}
+
+bool interrupted() { return was_interrupted; }
+
+int finish_output(int status) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::fputs("inlay: cannot write to standard output\n", stderr);
+  return status == kDone ? kFailed : status;
+}
+
+}  // namespace cli

@@ -1,0 +1,73 @@
+// What the verbs share: opening, reading, failing, being interrupted.
+#ifndef INLAY_CLI_CLI_HPP_
+#define INLAY_CLI_CLI_HPP_
+
+#include <cstdio>
+#include <inlay.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "args.hpp"
+
+namespace cli {
+
+// The verbs. Arguments: what follows the verb on the command line. Each returns the exit status.
+int complete(int argc, char** argv);
+int fim(int argc, char** argv);
+int tokenize(int argc, char** argv);
+int detokenize(int argc, char** argv);
+int logits(int argc, char** argv);
+int greedy(int argc, char** argv);
+int info(int argc, char** argv);
+int bench(int argc, char** argv);
+
+// One line "inlay: …" on stderr. Returns the exit status: kInterrupted for ErrorCode::cancelled,
+// else kFailed.
+int fail(const inlay::Error& error);
+
+// The whole file ("-": standard input), byte for byte.
+inlay::Status read_file(const char* path, std::string* out);
+
+// Operands after MODEL as token ids; a single "-" reads them from standard input. Reports wrong use
+// by itself.
+bool parse_ids(const Command& command, std::vector<inlay::Token>* ids, int* status);
+
+// SIMD targets that this program can use on this machine, best first.
+struct Target {
+  const char* name;  // as Highway names it
+  int64_t bit;       // for ModelOptions::targets
+};
+std::vector<Target> targets();
+// Adds --target NAME to a verb; `*mask` becomes what ModelOptions::targets takes.
+void add_target_option(Command* command, int64_t* mask);
+
+uint32_t default_threads();  // the machine's cores
+void add_threads_option(Command* command, uint32_t* threads);
+
+// Model::open with the share done on the terminal when it takes a while, and stopped by Ctrl-C.
+inlay::Result<inlay::Model> open_model(const char* path, int64_t targets_mask = -1);
+
+bool is_terminal(std::FILE* file);
+void set_binary(std::FILE* file);  // no newline translation where the system has one
+
+// While it lives, the first Ctrl-C cancels `session` (null: only sets interrupted()) and the second
+// ends the program.
+class InterruptScope {
+ public:
+  explicit InterruptScope(inlay::Session* session);
+  ~InterruptScope();
+  InterruptScope(const InterruptScope&) = delete;
+  InterruptScope& operator=(const InterruptScope&) = delete;
+
+ private:
+  void (*previous_)(int);
+};
+bool interrupted();
+
+// Flush stdout; an error there is the program's error.
+int finish_output(int status);
+
+}  // namespace cli
+
+#endif  // INLAY_CLI_CLI_HPP_

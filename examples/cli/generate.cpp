@@ -1,0 +1,155 @@
+// inlay complete, inlay fim: a prompt in, text out as it is made.
+#include <cstdio>
+
+#include "cli.hpp"
+
+namespace cli {
+namespace {
+
+struct Settings {
+  uint32_t n = 256, threads = 1, context = 0;
+  inlay::Sampling sampling;
+  std::vector<std::string> stop;
+};
+
+void add_settings(Command* command, Settings* s) {
+  inlay::Sampling& sampling = s->sampling;
+  command->number("-n", "N", "most tokens to write; 0: until the text or the context ends", &s->n,
+                  0, UINT32_MAX);
+  command->real("--temp", "T", "temperature; 0: always the most probable token",
+                &sampling.temperature, 0, 100);
+  command->number("--top-k", "K", "choose among the K most probable tokens; 0: all",
+                  &sampling.top_k, 0, UINT32_MAX);
+  command->real("--top-p", "P", "choose among tokens that make up this probability; 1: all",
+                &sampling.top_p, 0, 1);
+  command->real("--min-p", "P", "drop tokens less probable than P times the best; 0: none",
+                &sampling.min_p, 0, 1);
+  command->real("--repeat-penalty", "R", "make recent tokens less probable; 1: no",
+                &sampling.repeat_penalty, 0.01f, 100);
+  command->number("--seed", "S", "the same seed gives the same text", &sampling.seed);
+  command->texts("--stop", "TEXT", "end before this text; may be given several times", &s->stop);
+  add_threads_option(command, &s->threads);
+  command->number("--ctx", "N", "context in tokens; 0: what the model knows, at most 4096",
+                  &s->context, 0, INT32_MAX);
+}
+
+// What is not the model's own, dimmed; only for a terminal.
+void print_given(const std::string& text) {
+  std::fputs("\033[2m", stdout);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fputs("\033[0m", stdout);
+  std::fflush(stdout);
+}
+
+inlay::Result<inlay::Session> create_session(const inlay::Model& model, const Settings& s) {
+  const std::vector<std::string_view> stop(s.stop.begin(), s.stop.end());
+  inlay::SessionOptions options;
+  options.context = s.context;
+  options.threads = s.threads;
+  options.max_tokens = s.n;
+  options.sampling = s.sampling;
+  options.stop = stop;
+  return inlay::Session::create(model, options);
+}
+
+// Writes pieces to stdout, each at once, until the output ends. `after` is what follows it (on a
+// terminal).
+int stream(inlay::Session& session, const std::string& after) {
+  char last = '\n';
+  while (const inlay::Piece* piece = interrupted() ? nullptr : session.next()) {
+    if (piece->text.empty()) continue;
+    std::fwrite(piece->text.data(), 1, piece->text.size(), stdout);
+    if (std::fflush(stdout) != 0) return kFailed;  // finish_output says it
+    last = piece->text.back();
+  }
+  const bool stopped = interrupted() || session.stop_reason() == inlay::StopReason::cancelled;
+  if (is_terminal(stdout)) {
+    if (!after.empty() && !stopped) {
+      print_given(after);
+      last = after.back();
+    }
+    if (last != '\n' || stopped) std::fputc('\n', stdout);
+  }
+  if (stopped) return kInterrupted;
+  if (!session.status()) return fail(session.status().error());
+  if (session.stop_reason() == inlay::StopReason::context_full) {
+    std::fprintf(stderr, "inlay: ended because the context of %zu tokens is full (--ctx)\n",
+                 session.tokens().size());
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int complete(int argc, char** argv) {
+  Settings settings;
+  const char* text = nullptr;
+  const char* file = nullptr;
+  Command command("complete", "MODEL [-p TEXT | -f FILE] [options]",
+                  "Continue a text: -p, or a file, or standard input.");
+  command.text("-p", "TEXT", "the text", &text);
+  command.text("-f", "FILE", "the file that holds the text; -: standard input", &file);
+  add_settings(&command, &settings);
+  command.note(
+      "Only what the model writes is printed; on a terminal the text comes first, dimmed.\n"
+      "  inlay complete model.gguf -p 'int main() {' -n 64 --stop '}'");
+  if (!command.parse(argc, argv)) return command.status();
+  if (text != nullptr && file != nullptr) {
+    return command.wrong_use("-p and -f both give the text; use one of them");
+  }
+
+  std::string prompt;
+  if (text != nullptr) {
+    prompt = text;
+  } else {
+    if (file == nullptr && is_terminal(stdin)) {
+      std::fputs("inlay: type the text to continue, then Ctrl-D\n", stderr);
+    }
+    const inlay::Status read = read_file(file == nullptr ? "-" : file, &prompt);
+    if (!read) return fail(read.error());
+  }
+  const auto model = open_model(command.operands()[0]);
+  if (!model) return fail(model.error());
+  auto session = create_session(*model, settings);
+  if (!session) return fail(session.error());
+  if (const inlay::Status set = session->prompt(prompt); !set) return fail(set.error());
+
+  set_binary(stdout);
+  const InterruptScope scope(&*session);
+  if (is_terminal(stdout)) print_given(prompt);
+  return stream(*session, "");
+}
+
+int fim(int argc, char** argv) {
+  Settings settings;
+  const char* prefix_file = nullptr;
+  const char* suffix_file = nullptr;
+  Command command("fim", "MODEL --prefix FILE --suffix FILE [options]",
+                  "Fill in the middle: write what belongs between two texts.");
+  command.text("--prefix", "FILE", "the text before; -: standard input", &prefix_file);
+  command.text("--suffix", "FILE", "the text after; -: standard input", &suffix_file);
+  add_settings(&command, &settings);
+  command.note(
+      "Only what the model writes is printed; on a terminal the texts are shown around it, "
+      "dimmed.\nThe model must have been trained for it: inlay info shows the FIM tokens.");
+  if (!command.parse(argc, argv)) return command.status();
+  if (prefix_file == nullptr || suffix_file == nullptr) {
+    return command.wrong_use("both texts are needed: --prefix FILE --suffix FILE");
+  }
+
+  std::string prefix, suffix;
+  if (const inlay::Status read = read_file(prefix_file, &prefix); !read) return fail(read.error());
+  if (const inlay::Status read = read_file(suffix_file, &suffix); !read) return fail(read.error());
+  const auto model = open_model(command.operands()[0]);
+  if (!model) return fail(model.error());
+  auto session = create_session(*model, settings);
+  if (!session) return fail(session.error());
+  if (const inlay::Status set = session->prompt_fim(prefix, suffix); !set) return fail(set.error());
+
+  set_binary(stdout);
+  const InterruptScope scope(&*session);
+  if (is_terminal(stdout)) print_given(prefix);
+  return stream(*session, suffix);
+}
+
+}  // namespace cli
