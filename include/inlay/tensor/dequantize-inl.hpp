@@ -1,0 +1,299 @@
+// The block layouts of every usable tensor type, as plain code: what the SIMD kernels are tested
+// against, and what reads embedding rows. Formulas as in ggml-quants.c; ggml rounds each product
+// before it adds or subtracts, so here a product is pinned (`product` below) wherever a compiler
+// could fuse it with what follows into one FMA.
+#ifndef INLAY_TENSOR_DEQUANTIZE_INL_HPP_
+#define INLAY_TENSOR_DEQUANTIZE_INL_HPP_
+
+#include <cstring>
+
+#include "inlay/tensor/dequantize.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+float half_to_float(uint16_t bits) noexcept {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
+  const uint32_t magnitude = bits & 0x7FFFu;
+  uint32_t result;
+  if (magnitude >= 0x7C00u) {  // infinity, NaN
+    result = 0x7F800000u | (magnitude & 0x3FFu) << 13;
+    if (magnitude > 0x7C00u) result |= 0x400000u;  // conversion makes a NaN quiet
+  } else if (magnitude >= 0x400u) {
+    result = (magnitude << 13) + ((127u - 15u) << 23);
+  } else {  // zero, subnormal: a count of 2^-24
+    const float value = static_cast<float>(magnitude) * 0x1p-24f;
+    std::memcpy(&result, &value, sizeof result);
+  }
+  result |= sign;
+  float value;
+  std::memcpy(&value, &result, sizeof value);
+  return value;
+}
+
+uint16_t float_to_half(float value) noexcept {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000u;
+  const uint32_t magnitude = bits & 0x7FFFFFFFu;
+  uint32_t result;
+  if (magnitude > 0x7F800000u) {  // NaN: quiet, the top of its payload kept
+    result = 0x7E00u | (magnitude >> 13 & 0x1FFu);
+  } else if (magnitude >= 0x477FF000u) {  // 65520, halfway past the largest half, and above
+    result = 0x7C00u;
+  } else if (magnitude >= 0x38800000u) {  // 2^-14: normal halves
+    const uint32_t rebiased = magnitude - ((127u - 15u) << 23);
+    result = (rebiased + 0xFFFu + (rebiased >> 13 & 1u)) >> 13;
+  } else if (magnitude > 0x33000000u) {  // above 2^-25: a count of 2^-24
+    const uint32_t mantissa = (magnitude & 0x7FFFFFu) | 0x800000u;
+    const uint32_t shift = 126u - (magnitude >> 23);
+    const uint32_t half = 1u << (shift - 1);
+    result = (mantissa + half - 1u + (mantissa >> shift & 1u)) >> shift;
+  } else {
+    result = 0;
+  }
+  return static_cast<uint16_t>(sign | result);
+}
+
+float bfloat_to_float(uint16_t bits) noexcept {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+namespace {
+
+uint16_t load_u16(const uint8_t* p) noexcept { return static_cast<uint16_t>(p[0] | p[1] << 8); }
+float load_half(const uint8_t* p) noexcept { return half_to_float(load_u16(p)); }
+
+// a * b, rounded to float here and now, whatever -ffp-contract and -ffast-math allow.
+float product(float a, int b) noexcept {
+  float p = a * static_cast<float>(b);
+#if defined(__GNUC__) && defined(__SSE2__)
+  __asm__("" : "+x"(p));
+#elif defined(__GNUC__) && defined(__aarch64__)
+  __asm__("" : "+w"(p));
+#else
+  volatile float pinned = p;
+  p = pinned;
+#endif
+  return p;
+}
+
+// The 4-bit code book of IQ4_NL and IQ4_XS (ggml-common.h, kvalues_iq4nl).
+constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                   1,    13,   25,  38,  53,  69,  89,  113};
+
+// One block each: `b` its bytes, `y` its 32 or 256 values.
+
+void dequantize_q4_0(const uint8_t* b, float* y) noexcept {  // d, 16 bytes of nibbles
+  const float d = load_half(b);
+  for (int j = 0; j < 16; ++j) {
+    const int q = b[2 + j];
+    y[j] = product(d, (q & 15) - 8);
+    y[j + 16] = product(d, (q >> 4) - 8);
+  }
+}
+
+void dequantize_q4_1(const uint8_t* b, float* y) noexcept {  // d, m, 16 bytes of nibbles
+  const float d = load_half(b), m = load_half(b + 2);
+  for (int j = 0; j < 16; ++j) {
+    const int q = b[4 + j];
+    y[j] = product(d, q & 15) + m;
+    y[j + 16] = product(d, q >> 4) + m;
+  }
+}
+
+// The 5-bit value j (0 … 31) of Q5_0 and Q5_1: 4 bytes of fifth bits, then 16 bytes of nibbles.
+int five_bits(const uint8_t* b, int j) noexcept {
+  const int low = j < 16 ? b[4 + j] & 15 : b[4 + j - 16] >> 4;
+  return low | (b[j / 8] >> (j % 8) & 1) << 4;
+}
+
+void dequantize_q5_0(const uint8_t* b, float* y) noexcept {  // d, 5-bit values
+  const float d = load_half(b);
+  for (int j = 0; j < 32; ++j) y[j] = product(d, five_bits(b + 2, j) - 16);
+}
+
+void dequantize_q5_1(const uint8_t* b, float* y) noexcept {  // d, m, 5-bit values
+  const float d = load_half(b), m = load_half(b + 2);
+  for (int j = 0; j < 32; ++j) y[j] = product(d, five_bits(b + 4, j)) + m;
+}
+
+void dequantize_q8_0(const uint8_t* b, float* y) noexcept {  // d, 32 int8
+  const float d = load_half(b);
+  for (int j = 0; j < 32; ++j) y[j] = product(d, static_cast<int8_t>(b[2 + j]));
+}
+
+// 16 sub-blocks of 16 values: 16 bytes (scale low, minimum high), 64 bytes of 2-bit values, d,
+// dmin.
+void dequantize_q2_k(const uint8_t* b, float* y) noexcept {
+  const float d = load_half(b + 80), dmin = load_half(b + 82);
+  for (int s = 0; s < 16; ++s) {
+    const float scale = product(d, b[s] & 15), min = product(dmin, b[s] >> 4);
+    const uint8_t* q = b + 16 + s / 8 * 32 + s % 2 * 16;
+    const int shift = s % 8 / 2 * 2;
+    for (int j = 0; j < 16; ++j) y[s * 16 + j] = product(scale, q[j] >> shift & 3) - min;
+  }
+}
+
+// 16 sub-blocks of 16 values: 32 bytes of third bits (set: no -4), 64 bytes of 2-bit values, 12
+// bytes with sixteen 6-bit scales (low nibbles of 8 bytes, high nibbles of the same, then 2 bits
+// each in 4 bytes), d.
+void dequantize_q3_k(const uint8_t* b, float* y) noexcept {
+  const float d = load_half(b + 108);
+  for (int s = 0; s < 16; ++s) {
+    const int low = s < 8 ? b[96 + s] & 15 : b[96 + s - 8] >> 4;
+    const int high = b[104 + s % 4] >> (s / 4 * 2) & 3;
+    const float scale = product(d, (low | high << 4) - 32);
+    const uint8_t* third = b + s % 2 * 16;
+    const uint8_t* q = b + 32 + s / 8 * 32 + s % 2 * 16;
+    const int shift = s % 8 / 2 * 2;
+    for (int j = 0; j < 16; ++j) {
+      y[s * 16 + j] = product(scale, (q[j] >> shift & 3) - (third[j] >> (s / 2) & 1 ? 0 : 4));
+    }
+  }
+}
+
+// Scale and minimum of sub-block s (0 … 7) in the 12 bytes of Q4_K and Q5_K, six bits each.
+void scale_min(const uint8_t* p, int s, int* scale, int* min) noexcept {
+  if (s < 4) {
+    *scale = p[s] & 63;
+    *min = p[s + 4] & 63;
+  } else {
+    *scale = (p[s + 4] & 15) | p[s - 4] >> 6 << 4;
+    *min = p[s + 4] >> 4 | p[s] >> 6 << 4;
+  }
+}
+
+// 8 sub-blocks of 32 values: d, dmin, 12 bytes of scales and minima, 128 bytes of nibbles.
+void dequantize_q4_k(const uint8_t* b, float* y) noexcept {
+  const float d = load_half(b), dmin = load_half(b + 2);
+  for (int s = 0; s < 8; ++s) {
+    int sc, m;
+    scale_min(b + 4, s, &sc, &m);
+    const float scale = product(d, sc), min = product(dmin, m);
+    const uint8_t* q = b + 16 + s / 2 * 32;
+    for (int j = 0; j < 32; ++j) y[s * 32 + j] = product(scale, q[j] >> (s % 2 * 4) & 15) - min;
+  }
+}
+
+// As Q4_K, with 32 bytes of fifth bits before the nibbles.
+void dequantize_q5_k(const uint8_t* b, float* y) noexcept {
+  const float d = load_half(b), dmin = load_half(b + 2);
+  for (int s = 0; s < 8; ++s) {
+    int sc, m;
+    scale_min(b + 4, s, &sc, &m);
+    const float scale = product(d, sc), min = product(dmin, m);
+    const uint8_t* q = b + 48 + s / 2 * 32;
+    for (int j = 0; j < 32; ++j) {
+      const int value = (q[j] >> (s % 2 * 4) & 15) | (b[16 + j] >> s & 1) << 4;
+      y[s * 32 + j] = product(scale, value) - min;
+    }
+  }
+}
+
+// 16 sub-blocks of 16 values: 128 bytes of low nibbles, 64 bytes of 2-bit tops, 16 int8 scales, d.
+void dequantize_q6_k(const uint8_t* b, float* y) noexcept {
+  const float d = load_half(b + 208);
+  for (int s = 0; s < 16; ++s) {
+    const float scale = product(d, static_cast<int8_t>(b[192 + s]));
+    const int half = s / 8, quarter = s % 8 / 2, at = s % 2 * 16;
+    const uint8_t* low = b + half * 64 + quarter % 2 * 32 + at;
+    const uint8_t* top = b + 128 + half * 32 + at;
+    for (int j = 0; j < 16; ++j) {
+      const int value = (low[j] >> (quarter / 2 * 4) & 15) | (top[j] >> (quarter * 2) & 3) << 4;
+      y[s * 16 + j] = product(scale, value - 32);
+    }
+  }
+}
+
+void dequantize_iq4_nl(const uint8_t* b, float* y) noexcept {  // d, 16 bytes of nibbles
+  const float d = load_half(b);
+  for (int j = 0; j < 16; ++j) {
+    y[j] = product(d, kIq4Values[b[2 + j] & 15]);
+    y[j + 16] = product(d, kIq4Values[b[2 + j] >> 4]);
+  }
+}
+
+// 8 sub-blocks of 32 values: d, 2 bytes of scale tops, 4 bytes of scale nibbles, 128 bytes of
+// nibbles.
+void dequantize_iq4_xs(const uint8_t* b, float* y) noexcept {
+  const float d = load_half(b);
+  const int tops = load_u16(b + 2);
+  for (int s = 0; s < 8; ++s) {
+    const float scale =
+        product(d, ((b[4 + s / 2] >> (s % 2 * 4) & 15) | (tops >> (2 * s) & 3) << 4) - 32);
+    const uint8_t* q = b + 8 + s * 16;
+    for (int j = 0; j < 16; ++j) {
+      y[s * 32 + j] = product(scale, kIq4Values[q[j] & 15]);
+      y[s * 32 + j + 16] = product(scale, kIq4Values[q[j] >> 4]);
+    }
+  }
+}
+
+}  // namespace
+
+bool dequantize_row(TensorType type, const uint8_t* row, size_t n, float* out) noexcept {
+  const TensorTypeInfo info = tensor_type_info(type);
+  void (*block)(const uint8_t*, float*) noexcept = nullptr;
+  switch (type) {
+    case TensorType::f32:
+      std::memcpy(out, row, n * sizeof(float));
+      return true;
+    case TensorType::f16:
+      for (size_t i = 0; i < n; ++i) out[i] = load_half(row + 2 * i);
+      return true;
+    case TensorType::bf16:
+      for (size_t i = 0; i < n; ++i) out[i] = bfloat_to_float(load_u16(row + 2 * i));
+      return true;
+    case TensorType::q4_0:
+      block = dequantize_q4_0;
+      break;
+    case TensorType::q4_1:
+      block = dequantize_q4_1;
+      break;
+    case TensorType::q5_0:
+      block = dequantize_q5_0;
+      break;
+    case TensorType::q5_1:
+      block = dequantize_q5_1;
+      break;
+    case TensorType::q8_0:
+      block = dequantize_q8_0;
+      break;
+    case TensorType::q2_k:
+      block = dequantize_q2_k;
+      break;
+    case TensorType::q3_k:
+      block = dequantize_q3_k;
+      break;
+    case TensorType::q4_k:
+      block = dequantize_q4_k;
+      break;
+    case TensorType::q5_k:
+      block = dequantize_q5_k;
+      break;
+    case TensorType::q6_k:
+      block = dequantize_q6_k;
+      break;
+    case TensorType::iq4_nl:
+      block = dequantize_iq4_nl;
+      break;
+    case TensorType::iq4_xs:
+      block = dequantize_iq4_xs;
+      break;
+    default:
+      return false;
+  }
+  for (size_t i = 0; i < n / info.block_elements; ++i) {
+    block(row + i * info.block_bytes, out + i * info.block_elements);
+  }
+  return true;
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_TENSOR_DEQUANTIZE_INL_HPP_
