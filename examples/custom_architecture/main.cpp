@@ -1,0 +1,31 @@
+// The list of architectures is yours: one definition trims it, or extends it by one that inlay does
+// not know.
+//
+// "falcata" here is a made-up name for Llama's block with RoPE over halves and norms of Q and K. It
+// compiles in beside Llama, and qwen2, qwen3 and gemma2 are left out: opening such a file says that
+// they are not compiled in.
+#include <inlay.hpp>
+
+namespace {
+
+struct Falcata : inlay::arch::Decoder {                 // what is not stated here is as in Llama
+  static constexpr std::string_view kName = "falcata";  // general.architecture in the file
+  static constexpr inlay::arch::Rope kRope = inlay::arch::Rope::halves;
+  static constexpr bool kQkNorm = true;
+};
+
+}  // namespace
+
+#define INLAY_ARCHITECTURES inlay::arch::Llama, Falcata
+#define INLAY_IMPLEMENTATION
+#include <cstdio>
+#include <inlay.hpp>
+
+int main(int argc, char** argv) {
+  if (argc != 2) return std::fputs("usage: custom_architecture MODEL\n", stderr), 2;
+  const auto model = inlay::Model::open(argv[1]);
+  if (!model) return std::fprintf(stderr, "%s\n", model.error().message()), 1;
+  std::printf("%.*s, %u layers\n", static_cast<int>(model->architecture().size()),
+              model->architecture().data(), model->shape().n_layers);
+  return 0;
+}
