@@ -1,0 +1,938 @@
+#ifndef INLAY_GGUF_GGUF_INL_HPP_
+#define INLAY_GGUF_GGUF_INL_HPP_
+
+#include <algorithm>
+
+#include "inlay/core/memory.hpp"
+#include "inlay/core/system.hpp"
+#include "inlay/gguf/gguf.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// A little-endian number at any address. Compilers make one load of it.
+template <class T>
+T read_number(const uint8_t* at) noexcept {
+  static_assert(std::is_unsigned_v<T>);
+  uint64_t value = 0;
+  for (size_t i = 0; i < sizeof(T); ++i) value |= static_cast<uint64_t>(at[i]) << (8 * i);
+  return static_cast<T>(value);
+}
+
+// Bytes of one value in the file; 0 for strings, arrays and types that do not exist.
+constexpr uint32_t metadata_type_bytes(MetadataType type) noexcept {
+  switch (type) {
+    case MetadataType::u8:
+    case MetadataType::i8:
+    case MetadataType::boolean:
+      return 1;
+    case MetadataType::u16:
+    case MetadataType::i16:
+      return 2;
+    case MetadataType::u32:
+    case MetadataType::i32:
+    case MetadataType::f32:
+      return 4;
+    case MetadataType::u64:
+    case MetadataType::i64:
+    case MetadataType::f64:
+      return 8;
+    case MetadataType::string:
+    case MetadataType::array:
+      break;
+  }
+  return 0;
+}
+
+constexpr std::string_view metadata_type_name(MetadataType type) noexcept {
+  constexpr std::string_view names[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
+                                        "bool", "string", "array", "u64", "i64", "f64"};
+  const uint32_t i = static_cast<uint32_t>(type);
+  return i < 13 ? names[i] : std::string_view("unknown");
+}
+
+// Numbers of tensor types that other programs wrote, and who: for the message that refuses them.
+struct ForeignTensorType {
+  uint32_t first, last;
+  std::string_view name;
+};
+inline constexpr ForeignTensorType kForeignTensorTypes[] = {
+    {4, 4, "q4_2, removed from ggml"},
+    {5, 5, "q4_3, removed from ggml"},
+    {31, 31, "q4_0_4_4, removed from ggml"},
+    {32, 32, "q4_0_4_8, removed from ggml"},
+    {33, 33, "q4_0_8_8, removed from ggml"},
+    {36, 36, "iq4_nl_4_4, removed from ggml, or i2_s of ik_llama.cpp"},
+    {37, 37, "iq4_nl_4_8, removed from ggml"},
+    {38, 38, "iq4_nl_8_8, removed from ggml"},
+    {133, 133, "q6_0 of ik_llama.cpp"},
+    {134, 134, "iq1_bn of ik_llama.cpp"},
+    {135, 135, "iq2_bn of ik_llama.cpp"},
+    {136, 136, "q8_k64 of ik_llama.cpp"},
+    {137, 137, "iq2_k of ik_llama.cpp"},
+    {138, 138, "iq3_k of ik_llama.cpp"},
+    {139, 139, "iq4_k of ik_llama.cpp"},
+    {140, 140, "iq5_k of ik_llama.cpp"},
+    {141, 141, "iq6_k of ik_llama.cpp"},
+    {144, 144, "iq4_ks of ik_llama.cpp"},
+    {145, 145, "iq2_ks of ik_llama.cpp"},
+    {146, 146, "iq4_kss of ik_llama.cpp"},
+    {151, 151, "q8_kv of ik_llama.cpp"},
+    {152, 152, "iq5_ks of ik_llama.cpp"},
+    {153, 153, "iq2_kt of ik_llama.cpp"},
+    {154, 154, "iq3_kt of ik_llama.cpp"},
+    {155, 155, "iq4_kt of ik_llama.cpp"},
+    {156, 156, "iq3_ks of ik_llama.cpp"},
+    {157, 157, "iq2_kl of ik_llama.cpp"},
+    {158, 158, "iq1_kt of ik_llama.cpp"},
+    {202, 399, "a row-interleaved type of ik_llama.cpp"},
+};
+
+// A name from the file, in a message: quoted, short, printable.
+inline Error& quote(Error& error, std::string_view name) noexcept {
+  constexpr size_t kMaxShown = 64;
+  error << "\"";
+  for (char c : name.substr(0, kMaxShown)) {
+    const bool printable = c >= 0x20 && c < 0x7f;
+    error << std::string_view(printable ? &c : "?", 1);
+  }
+  return error << (name.size() > kMaxShown ? "...\"" : "\"");
+}
+inline Error key_error(ErrorCode code, std::string_view key, uint64_t offset) noexcept {
+  Error error(code, "metadata key ");
+  return quote(error, key) << " at byte " << offset << ": ";
+}
+inline Error tensor_error(ErrorCode code, std::string_view name, uint64_t offset) noexcept {
+  Error error(code, "tensor ");
+  return quote(error, name) << " at byte " << offset << ": ";
+}
+// The file that an error is in, for models in several files.
+inline Error in_file(std::string_view path, const Error& error) noexcept {
+  const size_t slash = path.find_last_of("/\\");
+  std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
+  if (name.size() > 100) name = name.substr(name.size() - 100);
+  return Error(error.code(), name) << ": " << error.message();
+}
+
+}  // namespace detail
+
+// ---- values
+// ----------------------------------------------------------------------------------------------------------
+
+bool MetadataValue::as_u64(uint64_t* out, uint64_t i) const noexcept {
+  if (i >= count_) return false;
+  const uint8_t* at = data_ + i * detail::metadata_type_bytes(element_type_);
+  int64_t negative_if = 0;
+  uint64_t value = 0;
+  switch (element_type_) {
+    case MetadataType::u8:
+      value = *at;
+      break;
+    case MetadataType::u16:
+      value = detail::read_number<uint16_t>(at);
+      break;
+    case MetadataType::u32:
+      value = detail::read_number<uint32_t>(at);
+      break;
+    case MetadataType::u64:
+      value = detail::read_number<uint64_t>(at);
+      break;
+    default:
+      if (!as_i64(&negative_if, i) || negative_if < 0) return false;
+      value = static_cast<uint64_t>(negative_if);
+  }
+  *out = value;
+  return true;
+}
+
+bool MetadataValue::as_i64(int64_t* out, uint64_t i) const noexcept {
+  if (i >= count_) return false;
+  const uint8_t* at = data_ + i * detail::metadata_type_bytes(element_type_);
+  uint64_t value = 0;
+  switch (element_type_) {
+    case MetadataType::i8:
+      *out = static_cast<int8_t>(*at);
+      return true;
+    case MetadataType::i16:
+      *out = static_cast<int16_t>(detail::read_number<uint16_t>(at));
+      return true;
+    case MetadataType::i32:
+      *out = static_cast<int32_t>(detail::read_number<uint32_t>(at));
+      return true;
+    case MetadataType::i64:
+      *out = static_cast<int64_t>(detail::read_number<uint64_t>(at));
+      return true;
+    case MetadataType::u8:
+    case MetadataType::u16:
+    case MetadataType::u32:
+    case MetadataType::u64:
+      if (!as_u64(&value, i) || value > INT64_MAX) return false;
+      *out = static_cast<int64_t>(value);
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool MetadataValue::as_f64(double* out, uint64_t i) const noexcept {
+  if (i >= count_) return false;
+  const uint8_t* at = data_ + i * detail::metadata_type_bytes(element_type_);
+  if (element_type_ == MetadataType::f32) {
+    const uint32_t bits = detail::read_number<uint32_t>(at);
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    *out = static_cast<double>(value);
+    return true;
+  }
+  if (element_type_ == MetadataType::f64) {
+    const uint64_t bits = detail::read_number<uint64_t>(at);
+    std::memcpy(out, &bits, sizeof bits);
+    return true;
+  }
+  uint64_t natural = 0;
+  if (as_u64(&natural, i)) {
+    *out = static_cast<double>(natural);
+    return true;
+  }
+  int64_t integer = 0;
+  if (!as_i64(&integer, i)) return false;
+  *out = static_cast<double>(integer);
+  return true;
+}
+
+bool MetadataValue::as_bool(bool* out, uint64_t i) const noexcept {
+  if (i >= count_ || element_type_ != MetadataType::boolean) return false;
+  *out = data_[i] != 0;
+  return true;
+}
+
+bool MetadataValue::as_string(std::string_view* out) const noexcept {
+  if (type_ != MetadataType::string) return false;
+  *out = {reinterpret_cast<const char*>(data_ + 8),
+          static_cast<size_t>(detail::read_number<uint64_t>(data_))};
+  return true;
+}
+
+// ---- the file
+// --------------------------------------------------------------------------------------------------------
+
+struct Gguf::Impl {
+  using Entries = detail::Array<MetadataEntry>;
+
+  // The bytes of one file as far as they are here. `wanted` tells a caller that reads in chunks how
+  // many to bring.
+  struct Bytes {
+    const uint8_t* data = nullptr;
+    uint64_t here = 0;  // bytes at data
+    uint64_t size = 0;  // bytes in the file, at least `here` and below 2^63
+    uint64_t wanted = 0;
+
+    bool has(uint64_t offset, uint64_t count) noexcept {
+      if (offset <= here && count <= here - offset) return true;
+      if (offset <= size && count <= size - offset) wanted = offset + count;
+      return false;
+    }
+  };
+#if INLAY_HAS_FILES
+  struct Part {
+    explicit Part(detail::FileMapping&& file) noexcept : mapping(std::move(file)) {}
+    detail::FileMapping mapping;
+    Part* next = nullptr;
+  };
+#endif
+
+  explicit Impl(const Allocator& host_allocator) noexcept
+      : allocator(host_allocator),
+        metadata(allocator),
+        tensors(allocator),
+        metadata_order(allocator),
+        tensor_order(allocator),
+        header(allocator) {}
+  Impl(const Impl&) = delete;
+  ~Impl() {
+#if INLAY_HAS_FILES
+    while (parts != nullptr) {
+      Part* next = parts->next;
+      detail::destroy(allocator, parts);
+      parts = next;
+    }
+#endif
+    detail::release(allocator, data, data_bytes);
+  }
+
+  // Reads the header of one file: appends to `entries` and to `tensors`, sets version, alignment
+  // and data_begin.
+  Status parse(Bytes* bytes, Entries* entries) noexcept;
+  Status parse_value(Bytes* bytes, std::string_view key, uint64_t key_at, uint64_t* at,
+                     MetadataValue* value) noexcept;
+  Status parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, uint64_t* at,
+                      uint64_t* data_size) noexcept;
+  // Checks that the data of the tensors parsed last, tensors[first] and later, lies in a file of
+  // `size` bytes, and sets data_end. place_tensors then points them there; `begin` is where the
+  // data starts in memory.
+  Status check_data(size_t first, uint64_t size) noexcept;
+  void place_tensors(size_t first, const uint8_t* begin) noexcept;
+  // Sort the indices; an error if a name is there twice.
+  Status sort_metadata(const uint8_t* file) noexcept;
+  Status sort_tensors() noexcept;
+  const MetadataValue* find(std::string_view key) const noexcept;
+  Status refuse_split() const noexcept;
+#if INLAY_HAS_FILES
+  Status open_part(const char* path, Entries* entries, bool header_only) noexcept;
+  Status open(const char* path, bool header_only) noexcept;
+  Status open_others(std::string_view path, uint64_t count, bool header_only) noexcept;
+#endif
+  Status read(const ReadFunction& file, bool header_only) noexcept;
+
+  Allocator allocator;
+  Entries metadata;                        // of the first part, in file order
+  detail::Array<TensorView> tensors;       // of all parts, in file order
+  detail::Array<uint32_t> metadata_order;  // indices into metadata, sorted by key
+  detail::Array<uint32_t> tensor_order;    // indices into tensors, sorted by name
+  uint64_t file_bytes = 0;                 // of all parts
+  uint64_t allocated_bytes = 0;
+
+  // Of the part that was parsed last. Offsets in its file.
+  uint32_t version = 0;
+  uint64_t alignment = 0, data_begin = 0, data_end = 0;
+
+#if INLAY_HAS_FILES
+  Part* parts = nullptr;
+#endif
+  // What a read function brought: the file's first bytes, and the data of all tensors.
+  detail::Array<uint8_t> header;
+  uint8_t* data = nullptr;
+  size_t data_bytes = 0;
+};
+
+namespace detail {
+
+inline constexpr uint64_t kHeaderBytes = 24;  // magic, version, tensor count, metadata count
+// The smallest that one of each can be in a file: bounds what a header may claim.
+inline constexpr uint64_t kMinEntryBytes = 8 + 1 + 4 + 1;  // key length, key, type, value
+inline constexpr uint64_t kMinTensorBytes =
+    8 + 4 + 0 + 4 + 8;  // name length, n_dims, dims, type, offset
+inline constexpr uint64_t kDefaultAlignment = 32;
+inline constexpr uint64_t kMinAlignment = 8, kMaxAlignment = uint64_t{1} << 24;
+
+}  // namespace detail
+
+Status Gguf::Impl::parse_value(Bytes* bytes, std::string_view key, uint64_t key_at, uint64_t* at,
+                               MetadataValue* value) noexcept {
+  using detail::key_error;
+  const auto cut_off = [&](uint64_t offset, std::string_view what) noexcept {
+    return key_error(ErrorCode::truncated, key, key_at)
+           << "the file ends at byte " << bytes->size << " within " << what << " at byte "
+           << offset;
+  };
+  if (!bytes->has(*at, 4)) return cut_off(*at, "the type");
+  uint32_t number = detail::read_number<uint32_t>(bytes->data + *at);
+  if (number > 12) {
+    return key_error(ErrorCode::corrupt, key, key_at)
+           << "value type " << number << " at byte " << *at << ", expected 0 to 12";
+  }
+  *at += 4;
+  value->type_ = value->element_type_ = static_cast<MetadataType>(number);
+  value->count_ = 1;
+  if (value->is_array()) {
+    if (!bytes->has(*at, 12)) return cut_off(*at, "the array's type and length");
+    number = detail::read_number<uint32_t>(bytes->data + *at);
+    if (number == static_cast<uint32_t>(MetadataType::array)) {
+      return key_error(ErrorCode::unsupported, key, key_at)
+             << "an array of arrays at byte " << *at << ", expected an array of numbers or strings";
+    }
+    if (number > 12) {
+      return key_error(ErrorCode::corrupt, key, key_at)
+             << "element type " << number << " at byte " << *at << ", expected 0 to 12";
+    }
+    value->element_type_ = static_cast<MetadataType>(number);
+    value->count_ = detail::read_number<uint64_t>(bytes->data + *at + 4);
+    *at += 12;
+  }
+  const uint64_t count = value->count_;
+  const uint64_t value_at = *at;
+  const uint32_t element_bytes = detail::metadata_type_bytes(value->element_type_);
+
+  // The claimed length against the bytes that are left: a string has at least its own length field.
+  const uint64_t least = element_bytes > 0 ? element_bytes : 8;
+  uint64_t total = 0;
+  if (!detail::checked_mul(count, least, &total) || total > bytes->size - value_at) {
+    Error error = key_error(ErrorCode::truncated, key, key_at);
+    return error << count << (value->is_array() ? " elements of type " : " value of type ")
+                 << detail::metadata_type_name(value->element_type_) << " at byte " << value_at
+                 << ", but only " << bytes->size - value_at << " bytes follow";
+  }
+  if (!bytes->has(value_at, total)) return cut_off(value_at, "the value");
+
+  if (value->element_type_ == MetadataType::boolean) {
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint8_t b = bytes->data[value_at + i];
+      if (b > 1) {
+        return key_error(ErrorCode::corrupt, key, key_at)
+               << "bool " << uint32_t{b} << " at byte " << value_at + i << ", expected 0 or 1";
+      }
+    }
+  }
+  if (element_bytes > 0) {
+    *at = value_at + total;
+  } else {
+    uint64_t next = value_at;
+    for (uint64_t i = 0; i < count; ++i) {
+      if (!bytes->has(next, 8)) return cut_off(next, "a string's length");
+      const uint64_t length = detail::read_number<uint64_t>(bytes->data + next);
+      if (length > bytes->size - next - 8) {
+        return key_error(ErrorCode::truncated, key, key_at)
+               << "string " << i << " at byte " << next << " has length " << length << ", but only "
+               << bytes->size - next - 8 << " bytes follow";
+      }
+      if (!bytes->has(next, 8 + length)) return cut_off(next, "a string");
+      next += 8 + length;
+    }
+    *at = next;
+  }
+  value->data_ = bytes->data + value_at;
+  return {};
+}
+
+Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, uint64_t* at,
+                                uint64_t* data_size) noexcept {
+  using detail::tensor_error;
+  const uint64_t begin = *at;
+  const auto unnamed = [&](std::string_view what) noexcept {
+    return Error(ErrorCode::truncated, "tensor ")
+           << number << " of " << count << " at byte " << begin << ": the file ends at byte "
+           << bytes->size << " within its " << what;
+  };
+  if (!bytes->has(begin, 8)) return unnamed("name's length");
+  const uint64_t length = detail::read_number<uint64_t>(bytes->data + begin);
+  if (length > bytes->size - begin - 8) {
+    return Error(ErrorCode::truncated, "tensor ")
+           << number << " of " << count << " at byte " << begin << ": its name has length "
+           << length << ", but only " << bytes->size - begin - 8 << " bytes follow";
+  }
+  if (!bytes->has(begin, 8 + length)) return unnamed("name");
+  TensorView tensor;
+  tensor.name = {reinterpret_cast<const char*>(bytes->data + begin + 8),
+                 static_cast<size_t>(length)};
+  const std::string_view name = tensor.name;
+  const auto cut_off = [&](std::string_view what) noexcept {
+    return tensor_error(ErrorCode::truncated, name, begin)
+           << "the file ends at byte " << bytes->size << " within its " << what;
+  };
+
+  uint64_t next = begin + 8 + length;
+  if (!bytes->has(next, 4)) return cut_off("number of dimensions");
+  tensor.n_dims = detail::read_number<uint32_t>(bytes->data + next);
+  if (tensor.n_dims > 4) {
+    return tensor_error(ErrorCode::corrupt, name, begin)
+           << tensor.n_dims << " dimensions at byte " << next << ", expected at most 4";
+  }
+  next += 4;
+  if (!bytes->has(next, uint64_t{8} * tensor.n_dims + 12)) {
+    return cut_off("dimensions, type and offset");
+  }
+  uint64_t elements = 1;
+  bool fits = true;
+  for (uint32_t d = 0; d < tensor.n_dims; ++d, next += 8) {
+    tensor.dims[d] = detail::read_number<uint64_t>(bytes->data + next);
+    if (tensor.dims[d] > INT64_MAX) {
+      return tensor_error(ErrorCode::corrupt, name, begin)
+             << "dimension " << d << " at byte " << next << " is " << tensor.dims[d]
+             << ", expected less than 2^63";
+    }
+    fits = fits && detail::checked_mul(elements, tensor.dims[d], &elements);
+  }
+  const uint32_t type = detail::read_number<uint32_t>(bytes->data + next);
+  tensor.type = static_cast<TensorType>(type);
+  const TensorTypeInfo info = tensor_type_info(tensor.type);
+  if (info.name.empty()) {
+    std::string_view foreign = "no type that this version knows";
+    for (const auto& f : detail::kForeignTensorTypes) {
+      if (type >= f.first && type <= f.last) foreign = f.name;
+    }
+    return tensor_error(ErrorCode::unsupported, name, begin)
+           << "type " << type << " at byte " << next << " is " << foreign;
+  }
+  next += 4;
+  if (tensor.dims[0] % info.block_elements != 0) {
+    return tensor_error(ErrorCode::corrupt, name, begin)
+           << "rows of " << tensor.dims[0] << " elements, expected a multiple of "
+           << info.block_elements << ", the block of " << info.name;
+  }
+  // Rows are whole blocks, so this division is exact.
+  fits =
+      fits && detail::checked_mul(elements / info.block_elements, info.block_bytes, &tensor.bytes);
+  if (!fits || tensor.bytes > INT64_MAX) {
+    Error error = tensor_error(ErrorCode::corrupt, name, begin);
+    error << "dimensions ";
+    for (uint32_t d = 0; d < tensor.n_dims; ++d) error << (d > 0 ? " x " : "") << tensor.dims[d];
+    return error << " of " << info.name << " need 2^63 bytes or more";
+  }
+
+  const uint64_t offset = detail::read_number<uint64_t>(bytes->data + next);
+  if (offset != *data_size) {
+    Error error = tensor_error(ErrorCode::corrupt, name, begin);
+    error << "data offset " << offset << " at byte " << next << ", expected " << *data_size;
+    if (offset % alignment != 0) error << ", a multiple of the alignment " << alignment;
+    return error;
+  }
+  next += 8;
+  // Below 2^63 + 2^63 + 2^24 at most, so the sums cannot wrap.
+  const uint64_t end = offset + tensor.bytes;
+  const uint64_t padded = (end + alignment - 1) & ~(alignment - 1);
+  if (end > INT64_MAX || padded > INT64_MAX) {
+    return tensor_error(ErrorCode::corrupt, name, begin)
+           << tensor.bytes << " bytes at data offset " << offset << " end beyond 2^63";
+  }
+  *data_size = padded;
+  *at = next;
+  if (!tensors.push_back(tensor)) return Error(ErrorCode::out_of_memory);
+  return {};
+}
+
+Status Gguf::Impl::parse(Bytes* bytes, Entries* entries) noexcept {
+  const size_t first_tensor = tensors.size();
+  if (!bytes->has(0, 4) || std::memcmp(bytes->data, "GGUF", 4) != 0) {
+    return Error(ErrorCode::not_gguf, "not a GGUF file: ")
+           << (bytes->size < 4 ? "it has fewer than 4 bytes" : "bytes 0 to 3 are not \"GGUF\"");
+  }
+  if (!bytes->has(0, detail::kHeaderBytes)) {
+    return Error(ErrorCode::truncated, "the file has ")
+           << bytes->size << " bytes, expected a header of at least " << detail::kHeaderBytes;
+  }
+  version = detail::read_number<uint32_t>(bytes->data + 4);
+  if (version != 2 && version != 3) {
+    Error error(ErrorCode::unsupported, "GGUF version at byte 4: ");
+    if (version != 0 && (version & 0xffff) == 0)
+      return error << "the file is big-endian, expected little-endian";
+    return error << "found " << version << ", expected 2 or 3";
+  }
+  const uint64_t n_tensors = detail::read_number<uint64_t>(bytes->data + 8);
+  const uint64_t n_entries = detail::read_number<uint64_t>(bytes->data + 16);
+  const uint64_t rest = bytes->size - detail::kHeaderBytes;
+  if (n_tensors > rest / detail::kMinTensorBytes || n_tensors > UINT32_MAX) {
+    return Error(ErrorCode::truncated, "tensor count at byte 8: found ")
+           << n_tensors << ", but only " << rest << " bytes follow the header";
+  }
+  if (n_entries > rest / detail::kMinEntryBytes || n_entries > UINT32_MAX) {
+    return Error(ErrorCode::truncated, "metadata count at byte 16: found ")
+           << n_entries << ", but only " << rest << " bytes follow the header";
+  }
+  uint64_t at = detail::kHeaderBytes;
+  alignment = detail::kDefaultAlignment;
+  // The arrays grow with what was read, not with what the header claims, and end at exactly the
+  // count.
+  uint64_t room = 64;
+  for (uint64_t i = 0; i < n_entries; ++i) {
+    if (i == room) room *= 2;
+    if (!entries->reserve(static_cast<size_t>(std::min(room, n_entries)))) {
+      return Error(ErrorCode::out_of_memory);
+    }
+    if (!bytes->has(at, 8)) {
+      return Error(ErrorCode::truncated, "metadata entry ")
+             << i << " of " << n_entries << " at byte " << at << ": the file ends at byte "
+             << bytes->size << " within its key's length";
+    }
+    const uint64_t length = detail::read_number<uint64_t>(bytes->data + at);
+    if (length > bytes->size - at - 8) {
+      return Error(ErrorCode::truncated, "metadata entry ")
+             << i << " of " << n_entries << " at byte " << at << ": its key has length " << length
+             << ", but only " << bytes->size - at - 8 << " bytes follow";
+    }
+    if (length == 0) {
+      return Error(ErrorCode::corrupt, "metadata entry ")
+             << i << " of " << n_entries << " at byte " << at << ": its key is empty";
+    }
+    if (!bytes->has(at, 8 + length)) return Error(ErrorCode::truncated);
+    MetadataEntry entry;
+    entry.key = {reinterpret_cast<const char*>(bytes->data + at + 8), static_cast<size_t>(length)};
+    const uint64_t key_at = at;
+    at += 8 + length;
+    INLAY_TRY(parse_value(bytes, entry.key, key_at, &at, &entry.value));
+    if (entry.key == "general.alignment") {
+      uint64_t value = 0;
+      if (entry.value.type() != MetadataType::u32 || !entry.value.as_u64(&value)) {
+        return detail::key_error(ErrorCode::corrupt, entry.key, key_at)
+               << "type " << detail::metadata_type_name(entry.value.type()) << ", expected u32";
+      }
+      if (value < detail::kMinAlignment || value > detail::kMaxAlignment ||
+          (value & (value - 1)) != 0) {
+        return detail::key_error(ErrorCode::corrupt, entry.key, key_at)
+               << "found " << value << ", expected a power of two from " << detail::kMinAlignment
+               << " to " << detail::kMaxAlignment;
+      }
+      alignment = value;
+    }
+    if (!entries->push_back(entry)) return Error(ErrorCode::out_of_memory);
+  }
+  uint64_t data_size = 0;
+  room = 64;
+  for (uint64_t i = 0; i < n_tensors; ++i) {
+    if (i == room) room *= 2;
+    if (!tensors.reserve(first_tensor + static_cast<size_t>(std::min(room, n_tensors)))) {
+      return Error(ErrorCode::out_of_memory);
+    }
+    INLAY_TRY(parse_tensor(bytes, i, n_tensors, &at, &data_size));
+  }
+  data_begin = (at + alignment - 1) & ~(alignment - 1);
+  return {};
+}
+
+Status Gguf::Impl::check_data(size_t first, uint64_t size) noexcept {
+  uint64_t at = data_begin;
+  data_end = data_begin;
+  for (size_t i = first; i < tensors.size(); ++i) {
+    const TensorView& tensor = tensors[i];
+    // parse_tensor bounded the sum of all tensors by 2^63, and data_begin is below 2^63 + 2^24.
+    if (tensor.bytes > 0 && at + tensor.bytes > size) {
+      return detail::tensor_error(ErrorCode::truncated, tensor.name, at)
+             << "its data has " << tensor.bytes << " bytes, but the file ends at byte " << size;
+    }
+    if (tensor.bytes > 0) data_end = at + tensor.bytes;
+    at = (at + tensor.bytes + alignment - 1) & ~(alignment - 1);
+  }
+  return {};
+}
+
+void Gguf::Impl::place_tensors(size_t first, const uint8_t* begin) noexcept {
+  uint64_t offset = 0;
+  for (size_t i = first; i < tensors.size(); ++i) {
+    // The file need not reach as far as the place of a tensor that has no bytes.
+    tensors[i].data = tensors[i].bytes > 0 ? begin + offset : begin;
+    offset = (offset + tensors[i].bytes + alignment - 1) & ~(alignment - 1);
+  }
+}
+
+Status Gguf::Impl::sort_metadata(const uint8_t* file) noexcept {
+  if (!metadata_order.resize(metadata.size())) return Error(ErrorCode::out_of_memory);
+  for (size_t i = 0; i < metadata.size(); ++i) metadata_order[i] = static_cast<uint32_t>(i);
+  std::sort(metadata_order.begin(), metadata_order.end(), [this](uint32_t a, uint32_t b) noexcept {
+    const int order = metadata[a].key.compare(metadata[b].key);
+    return order != 0 ? order < 0 : a < b;
+  });
+  const auto offset = [&](uint32_t i) noexcept {
+    return static_cast<uint64_t>(reinterpret_cast<const uint8_t*>(metadata[i].key.data()) - file -
+                                 8);
+  };
+  for (size_t i = 1; i < metadata_order.size(); ++i) {
+    const uint32_t a = metadata_order[i - 1], b = metadata_order[i];
+    if (metadata[a].key == metadata[b].key) {
+      return detail::key_error(ErrorCode::corrupt, metadata[b].key, offset(b))
+             << "the same key is at byte " << offset(a) << ", expected each key once";
+    }
+  }
+  return {};
+}
+
+Status Gguf::Impl::sort_tensors() noexcept {
+  if (!tensor_order.resize(tensors.size())) return Error(ErrorCode::out_of_memory);
+  for (size_t i = 0; i < tensors.size(); ++i) tensor_order[i] = static_cast<uint32_t>(i);
+  std::sort(tensor_order.begin(), tensor_order.end(), [this](uint32_t a, uint32_t b) noexcept {
+    const int order = tensors[a].name.compare(tensors[b].name);
+    return order != 0 ? order < 0 : a < b;
+  });
+  for (size_t i = 1; i < tensor_order.size(); ++i) {
+    const uint32_t a = tensor_order[i - 1], b = tensor_order[i];
+    if (tensors[a].name == tensors[b].name) {
+      Error error(ErrorCode::corrupt, "tensor ");
+      return detail::quote(error, tensors[a].name)
+             << ": tensors " << a << " and " << b << " have this name, expected each name once";
+    }
+  }
+  return {};
+}
+
+const MetadataValue* Gguf::Impl::find(std::string_view key) const noexcept {
+  const uint32_t* at = std::lower_bound(
+      metadata_order.begin(), metadata_order.end(), key,
+      [this](uint32_t i, std::string_view k) noexcept { return metadata[i].key < k; });
+  if (at == metadata_order.end() || metadata[*at].key != key) return nullptr;
+  return &metadata[*at].value;
+}
+
+// ---- files in several parts
+// ------------------------------------------------------------------------------------------
+
+namespace detail {
+
+// What the metadata of one part says: split.no counts from 0, but file names from 1.
+struct SplitInfo {
+  uint64_t number = 0, count = 1, tensors = UINT64_MAX;
+};
+
+inline Status read_split_info(Span<const MetadataEntry> entries, SplitInfo* out) noexcept {
+  for (const MetadataEntry& entry : entries) {
+    uint64_t* to = entry.key == "split.no"              ? &out->number
+                   : entry.key == "split.count"         ? &out->count
+                   : entry.key == "split.tensors.count" ? &out->tensors
+                                                        : nullptr;
+    if (to != nullptr && (entry.value.is_array() || !entry.value.as_u64(to))) {
+      Error error(ErrorCode::corrupt, "metadata key ");
+      return quote(error, entry.key) << ": expected a number that is not negative";
+    }
+  }
+  return {};
+}
+
+// The end of a part's name: "-00002-of-00003.gguf".
+inline constexpr size_t kSplitSuffix = 20;
+struct SplitSuffix {
+  char text[kSplitSuffix + 1];
+};
+constexpr SplitSuffix split_suffix(uint64_t number, uint64_t count) noexcept {
+  SplitSuffix suffix = {"-00000-of-00000.gguf"};
+  for (size_t i = 0; i < 5; ++i, number /= 10, count /= 10) {
+    suffix.text[5 - i] = static_cast<char>('0' + number % 10);
+    suffix.text[14 - i] = static_cast<char>('0' + count % 10);
+  }
+  return suffix;
+}
+
+}  // namespace detail
+
+Status Gguf::Impl::refuse_split() const noexcept {
+  detail::SplitInfo split;
+  INLAY_TRY(detail::read_split_info(metadata.span(), &split));
+  if (split.count <= 1) return {};
+  return Error(ErrorCode::unsupported, "part ")
+         << split.number + 1 << " of a model in " << split.count
+         << " files: its other parts can only be found when it is opened by path";
+}
+
+#if INLAY_HAS_FILES
+
+Status Gguf::Impl::open_part(const char* path, Entries* entries, bool header_only) noexcept {
+  Result<detail::FileMapping> mapping = detail::FileMapping::open(path);
+  if (!mapping) return mapping.error();
+  Part* part = detail::create<Part>(allocator, std::move(*mapping));
+  if (part == nullptr) return Error(ErrorCode::out_of_memory);
+  part->next = parts;
+  parts = part;
+  allocated_bytes += sizeof(Part);
+  file_bytes += part->mapping.size();
+
+  Bytes bytes;
+  bytes.data = part->mapping.data();
+  bytes.here = bytes.size = part->mapping.size();
+  const size_t first = tensors.size();
+  INLAY_TRY(parse(&bytes, entries));
+  if (header_only) return {};
+  INLAY_TRY(check_data(first, bytes.size));
+  if (data_end > data_begin) place_tensors(first, bytes.data + data_begin);
+  return {};
+}
+
+Status Gguf::Impl::open(const char* path, bool header_only) noexcept {
+  if (Status status = open_part(path, &metadata, header_only); !status) {
+    return status.error().code() == ErrorCode::io ? status.error()
+                                                  : detail::in_file(path, status.error());
+  }
+  if (Status status = sort_metadata(parts->mapping.data()); !status) {
+    return detail::in_file(path, status.error());
+  }
+  detail::SplitInfo split;
+  if (Status status = detail::read_split_info(metadata.span(), &split); !status) {
+    return detail::in_file(path, status.error());
+  }
+  if (split.count <= 1) return {};
+  if (split.number != 0) {
+    return detail::in_file(path, Error(ErrorCode::bad_argument, "this is part ")
+                                     << split.number + 1 << " of a model in " << split.count
+                                     << " files, open part 1");
+  }
+  const std::string_view name = path;
+  if (split.count > 99999 || name.size() < detail::kSplitSuffix ||
+      name.substr(name.size() - detail::kSplitSuffix) !=
+          detail::split_suffix(1, split.count).text) {
+    return detail::in_file(path, Error(ErrorCode::corrupt, "this is part 1 of a model in ")
+                                     << split.count << " files, expected a name that ends in "
+                                     << detail::split_suffix(1, split.count % 100000).text);
+  }
+  INLAY_TRY(
+      open_others(name.substr(0, name.size() - detail::kSplitSuffix), split.count, header_only));
+  if (split.tensors != UINT64_MAX && split.tensors != tensors.size()) {
+    return detail::in_file(
+        path, Error(ErrorCode::corrupt, "metadata key \"split.tensors.count\": found ")
+                  << split.tensors << ", but all parts together have " << uint64_t{tensors.size()});
+  }
+  return {};
+}
+
+Status Gguf::Impl::open_others(std::string_view prefix, uint64_t count, bool header_only) noexcept {
+  detail::String path(allocator);
+  if (!path.append(prefix.data(), prefix.size()) ||
+      !path.resize(prefix.size() + detail::kSplitSuffix + 1)) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  for (uint64_t i = 1; i < count; ++i) {
+    const detail::SplitSuffix suffix = detail::split_suffix(i + 1, count);
+    std::memcpy(path.data() + prefix.size(), suffix.text, sizeof suffix.text);
+    Entries entries(allocator);
+    if (Status status = open_part(path.data(), &entries, header_only); !status) {
+      return status.error().code() == ErrorCode::io ? status.error()
+                                                    : detail::in_file(path.data(), status.error());
+    }
+    detail::SplitInfo split;
+    if (Status status = detail::read_split_info(entries.span(), &split); !status) {
+      return detail::in_file(path.data(), status.error());
+    }
+    if (split.number != i || split.count != count) {
+      return detail::in_file(path.data(), Error(ErrorCode::corrupt, "its metadata says part ")
+                                              << split.number + 1 << " of " << split.count
+                                              << ", expected " << i + 1 << " of " << count);
+    }
+  }
+  return {};
+}
+
+#endif  // INLAY_HAS_FILES
+
+// ---- a host's read function
+// ------------------------------------------------------------------------------------------
+
+Status Gguf::Impl::read(const ReadFunction& file, bool header_only) noexcept {
+  constexpr uint64_t kFirstChunk = uint64_t{256} << 10, kDataChunk = uint64_t{64} << 20;
+  const auto read_at = [&](uint64_t offset, uint8_t* to, size_t count) noexcept -> Status {
+    if (file.read(file.user, offset, to, count)) return {};
+    return Error(ErrorCode::io, "the host's read function failed for ")
+           << uint64_t{count} << " bytes at byte " << offset;
+  };
+  // Parse what is there; if that is not enough, fetch at least twice as much and parse again:
+  // linear in all.
+  Bytes bytes;
+  bytes.size = file.size;
+  bytes.wanted = 1;
+  while (bytes.wanted > 0) {
+    uint64_t more = bytes.here == 0 ? kFirstChunk : bytes.here * 2;
+    if (more < bytes.wanted) more = bytes.wanted;
+    if (more > file.size) more = file.size;
+    if (more > SIZE_MAX || !header.resize(static_cast<size_t>(more))) {
+      return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
+    }
+    INLAY_TRY(
+        read_at(bytes.here, header.data() + bytes.here, static_cast<size_t>(more - bytes.here)));
+    bytes.data = header.data();
+    bytes.here = more;
+    bytes.wanted = 0;
+    metadata.clear();
+    tensors.clear();
+    if (Status status = parse(&bytes, &metadata); !status && bytes.wanted == 0) return status;
+  }
+  INLAY_TRY(sort_metadata(header.data()));
+  INLAY_TRY(refuse_split());
+  allocated_bytes += header.size();
+  if (header_only) return {};
+  INLAY_TRY(check_data(0, file.size));
+  if (data_end == data_begin) return {};
+
+  const uint64_t total = data_end - data_begin;
+  if (total <= SIZE_MAX) {
+    data = static_cast<uint8_t*>(detail::allocate(allocator, static_cast<size_t>(total)));
+  }
+  if (data == nullptr) {
+    return Error(ErrorCode::out_of_memory, "no memory for ") << total << " bytes of tensor data";
+  }
+  data_bytes = static_cast<size_t>(total);
+  allocated_bytes += total;
+  for (uint64_t done = 0; done < total;) {
+    const uint64_t count = total - done < kDataChunk ? total - done : kDataChunk;
+    INLAY_TRY(read_at(data_begin + done, data + done, static_cast<size_t>(count)));
+    done += count;
+  }
+  place_tensors(0, data);
+  return {};
+}
+
+// ---- the public class
+// ------------------------------------------------------------------------------------------------
+
+Result<Gguf> Gguf::open(const char* path, const GgufOptions& options) noexcept {
+#if INLAY_HAS_FILES
+  if (path == nullptr) return Error(ErrorCode::bad_argument, "the path is null");
+  Impl* impl = detail::create<Impl>(options.host.allocator, options.host.allocator);
+  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  Gguf file(impl);
+  INLAY_TRY(impl->open(path, options.header_only));
+  INLAY_TRY(impl->sort_tensors());
+  return file;
+#else
+  (void)options;
+  return Error(ErrorCode::unsupported, "cannot open ")
+         << path << ": this build has no file access, see INLAY_NO_FILES";
+#endif
+}
+
+Result<Gguf> Gguf::from_memory(Span<const uint8_t> memory, const GgufOptions& options) noexcept {
+  if (reinterpret_cast<uintptr_t>(memory.data()) % 8 != 0) {
+    return Error(ErrorCode::bad_argument, "a GGUF file in memory must be aligned to 8 bytes");
+  }
+  Impl* impl = detail::create<Impl>(options.host.allocator, options.host.allocator);
+  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  Gguf file(impl);
+  Impl::Bytes bytes;
+  bytes.data = memory.data();
+  bytes.here = bytes.size = memory.size();
+  impl->file_bytes = memory.size();
+  INLAY_TRY(impl->parse(&bytes, &impl->metadata));
+  INLAY_TRY(impl->sort_metadata(bytes.data));
+  INLAY_TRY(impl->refuse_split());
+  if (!options.header_only) {
+    INLAY_TRY(impl->check_data(0, bytes.size));
+    if (impl->data_end > impl->data_begin) impl->place_tensors(0, bytes.data + impl->data_begin);
+  }
+  INLAY_TRY(impl->sort_tensors());
+  return file;
+}
+
+Result<Gguf> Gguf::from_function(const ReadFunction& function,
+                                 const GgufOptions& options) noexcept {
+  if (function.read == nullptr) return Error(ErrorCode::bad_argument, "the read function is null");
+  if (function.size > INT64_MAX) {
+    return Error(ErrorCode::bad_argument, "a file of ")
+           << function.size << " bytes, expected less than 2^63";
+  }
+  Impl* impl = detail::create<Impl>(options.host.allocator, options.host.allocator);
+  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  Gguf file(impl);
+  impl->file_bytes = function.size;
+  INLAY_TRY(impl->read(function, options.header_only));
+  INLAY_TRY(impl->sort_tensors());
+  return file;
+}
+
+Gguf::Gguf(Gguf&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
+
+Gguf& Gguf::operator=(Gguf&& other) noexcept {
+  std::swap(impl_, other.impl_);
+  return *this;
+}
+
+Gguf::~Gguf() {
+  if (impl_ != nullptr) detail::destroy(impl_->allocator, impl_);
+}
+
+uint32_t Gguf::version() const noexcept { return impl_->version; }
+Span<const MetadataEntry> Gguf::metadata() const noexcept { return impl_->metadata.span(); }
+Span<const TensorView> Gguf::tensors() const noexcept { return impl_->tensors.span(); }
+const MetadataValue* Gguf::find(std::string_view key) const noexcept { return impl_->find(key); }
+
+const TensorView* Gguf::find_tensor(std::string_view name) const noexcept {
+  const auto& tensors = impl_->tensors;
+  const auto& order = impl_->tensor_order;
+  const uint32_t* at = std::lower_bound(
+      order.begin(), order.end(), name,
+      [&](uint32_t i, std::string_view n) noexcept { return tensors[i].name < n; });
+  return at == order.end() || tensors[*at].name != name ? nullptr : &tensors[*at];
+}
+
+uint64_t Gguf::file_bytes() const noexcept { return impl_->file_bytes; }
+
+uint64_t Gguf::allocated_bytes() const noexcept {
+  return sizeof(Impl) + impl_->allocated_bytes + impl_->metadata.size() * sizeof(MetadataEntry) +
+         impl_->tensors.size() * sizeof(TensorView) +
+         (impl_->metadata_order.size() + impl_->tensor_order.size()) * sizeof(uint32_t);
+}
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_GGUF_GGUF_INL_HPP_
