@@ -1,0 +1,446 @@
+#!/usr/bin/env python3
+"""The command-line program, from outside: what it prints, where, and what it exits with.
+
+    cli_test.py INLAY [MAKE_MODEL]
+
+INLAY is the program to test; MAKE_MODEL the built tests/support/make_model, which is compiled here if it is not
+given. Models have random weights: what they write means nothing, but is the same each time.
+"""
+import array
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VERBS = ["complete", "fim", "tokenize", "detokenize", "logits", "greedy", "info", "bench"]
+INLAY = ""
+FOLDER = ""
+MODEL = ""  # a vocabulary of bytes and some words, FIM tokens, 300 tokens, 4096 positions
+VOCAB = 300
+CONTEXT = 4096
+
+
+def run(*arguments, text=b"", binary=None):
+    done = subprocess.run([binary or INLAY, *map(str, arguments)], input=text, capture_output=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+def path(name):
+    return os.path.join(FOLDER, name)
+
+
+def write(name, content):
+    with open(path(name), "wb") as f:
+        f.write(content)
+    return path(name)
+
+
+def gguf(pairs, tensors=()):
+    """A GGUF file: pairs of (key, value) with value a str, int, or list of str; tensors of (name, type, dims, bytes)."""
+    def text(s):
+        return struct.pack("<Q", len(s.encode())) + s.encode()
+
+    out = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
+    for key, value in pairs:
+        out += text(key)
+        if isinstance(value, str):
+            out += struct.pack("<I", 8) + text(value)
+        elif isinstance(value, int):
+            out += struct.pack("<II", 4, value)
+        else:
+            out += struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(text, value))
+    data = b""
+    for name, kind, dims, content in tensors:
+        out += text(name) + struct.pack("<I", len(dims)) + b"".join(struct.pack("<Q", d) for d in dims)
+        out += struct.pack("<IQ", kind, len(data))
+        data += content + b"\0" * (-len(content) % 32)
+    return out + b"\0" * (-len(out) % 32) + data
+
+
+class Case(unittest.TestCase):
+    def good(self, *arguments, text=b""):
+        status, out, err = run(*arguments, text=text)
+        self.assertEqual((status, err), (0, b""), f"{arguments}")
+        return out
+
+    def one_line(self, expected_status, *arguments, says="", text=b""):
+        """Wrong use or a failure: nothing on stdout, one line on stderr that contains `says`."""
+        status, out, err = run(*arguments, text=text)
+        self.assertEqual(status, expected_status, f"{arguments}: {err!r}")
+        self.assertEqual(out, b"", f"{arguments}")
+        self.assertRegex(err.decode(), r"\Ainlay[^\n]*\n\Z", f"{arguments}")
+        self.assertIn(says, err.decode())
+
+
+class Use(Case):
+    def test_wrong_use_is_one_line_that_says_what_is_right(self):
+        wrong = [
+            ([], "complete"), (["frobnicate", MODEL], "complete"), (["-x"], "complete"),
+            (["complete"], "MODEL"), (["complete", MODEL, "more"], "MODEL"),
+            (["complete", MODEL, "-p"], "-p TEXT"), (["complete", MODEL, "--nosuch"], "--help"),
+            (["complete", MODEL, "-p", "a", "-f", "b"], "one of them"),
+            (["complete", MODEL, "-n", "-1"], "whole number"), (["complete", MODEL, "-n", "3x"], "whole number"),
+            (["complete", MODEL, "-n", ""], "whole number"), (["complete", MODEL, "-n", " 3"], "whole number"),
+            (["complete", MODEL, "-n", "4294967296"], "4294967295"), (["complete", MODEL, "-n", "1.5"], "whole number"),
+            (["complete", MODEL, "--temp", "nan"], "from 0 to 100"), (["complete", MODEL, "--temp", "warm"], "number"),
+            (["complete", MODEL, "--temp", "0x1"], "number"), (["complete", MODEL, "--temp", "-1"], "from 0"),
+            (["complete", MODEL, "--temp", "1e99"], "number"), (["complete", MODEL, "--temp", ""], "number"),
+            (["complete", MODEL, "--top-p", "1.01"], "from 0 to 1"), (["complete", MODEL, "--min-p", "1,0"], "number"),
+            (["complete", MODEL, "--repeat-penalty", "0"], "number"),
+            (["complete", MODEL, "--seed", "18446744073709551616"], "18446744073709551615"),
+            (["complete", MODEL, "--threads", "0"], "from 1"), (["complete", MODEL, "--ctx=many"], "whole number"),
+            (["fim", MODEL], "--prefix FILE --suffix FILE"), (["fim", MODEL, "--prefix", "a"], "--suffix"),
+            (["tokenize"], "MODEL"), (["tokenize", MODEL, "--no-special=1"], "no value"),
+            (["detokenize", MODEL], "ID"), (["detokenize", MODEL, "x"], "whole number"),
+            (["detokenize", MODEL, "--", "-1"], "whole number"),
+            (["logits", MODEL], "ID"), (["logits", MODEL, "1", "2.0"], "whole number"),
+            (["logits", MODEL, "--target", "ABACUS", "1"], "one of"), (["logits", MODEL, "--batch", "0", "1"], "from 1"),
+            (["greedy", MODEL], "ID"), (["greedy", MODEL, "--n", "x", "1"], "whole number"),
+            (["greedy", MODEL, "2147483648"], "whole number"),
+            (["info"], "MODEL"), (["info", MODEL, "--ctx", "-5"], "whole number"),
+            (["bench", MODEL, "-t", "1,,2"], "commas"), (["bench", MODEL, "-t", "0"], "from 1"),
+            (["bench", MODEL, "-r", "0"], "from 1"), (["bench", MODEL, "-p", "1,"], "commas"),
+        ]
+        for arguments, says in wrong:
+            with self.subTest(arguments=arguments):
+                self.one_line(2, *arguments, says=says)
+
+    def test_help(self):
+        listed = self.good("--help").decode()
+        for verb in VERBS:
+            self.assertRegex(listed, rf"(?m)^  {verb} ")
+            text = self.good(verb, "--help").decode()
+            self.assertTrue(text.startswith(f"inlay {verb} MODEL"), text)
+            self.assertEqual(text, self.good(verb, "-h").decode())
+            self.assertTrue(all(len(line) <= 110 for line in text.splitlines()), text)
+        for option in ("-p -f -n --temp --top-k --top-p --min-p --repeat-penalty --seed --stop --threads --ctx").split():
+            self.assertRegex(self.good("complete", "--help").decode(), rf"(?m)^  {option} ")
+        for option in "--out --threads --batch --target".split():
+            self.assertRegex(self.good("logits", "--help").decode(), rf"(?m)^  {option} ")
+
+    def test_version(self):
+        self.assertRegex(self.good("--version").decode(), r"\Ainlay \d+\.\d+\.\d+\n\Z")
+
+    def test_failures_are_one_line(self):
+        nowhere = path("nowhere.gguf")
+        junk = write("junk.gguf", b"This is no model. " * 100)
+        for arguments in (["complete", nowhere, "-p", "x"], ["tokenize", nowhere], ["detokenize", nowhere, 1],
+                          ["logits", nowhere, 1], ["greedy", nowhere, 1], ["info", nowhere], ["bench", nowhere],
+                          ["complete", junk, "-p", "x"], ["info", junk], ["tokenize", junk],
+                          ["complete", MODEL, "-f", path("no.txt")],
+                          ["fim", MODEL, "--prefix", path("no.txt"), "--suffix", junk],
+                          ["detokenize", MODEL, VOCAB], ["logits", MODEL, VOCAB], ["greedy", MODEL, 1, VOCAB],
+                          ["logits", MODEL, "--out", path("no/such/folder"), 1]):
+            with self.subTest(arguments=arguments):
+                self.one_line(1, *arguments)
+
+    def test_prompt_longer_than_context(self):
+        self.one_line(1, "complete", MODEL, "--ctx", 16, "-p", "x" * 100, says="")
+
+    def test_full_disk(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        for arguments in (["tokenize", MODEL], ["complete", MODEL, "-n", "8", "-p", "x"], ["info", MODEL]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([INLAY, *arguments], input=b"x", stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertRegex(done.stderr.decode(), r"\Ainlay: [^\n]*\n\Z")
+
+
+class Tokens(Case):
+    def test_form(self):
+        self.assertRegex(self.good("tokenize", MODEL, text=b"Hello, world"), rb"\A\d+( \d+)+\n\Z")
+        self.assertEqual(self.good("tokenize", MODEL, text=b""), b"1\n")  # BOS
+        self.assertEqual(self.good("tokenize", "--no-special", MODEL, text=b""), b"")
+        with_bos = self.good("tokenize", MODEL, text=b"abc")
+        self.assertEqual(with_bos, b"1 " + self.good("tokenize", MODEL, "--no-special", text=b"abc"))
+
+    def test_parsing_of_control_tokens(self):
+        parsed = self.good("tokenize", MODEL, "--no-special", text=b"a</s>b").split()
+        plain = self.good("tokenize", MODEL, "--no-special", "--no-parse", text=b"a</s>b").split()
+        self.assertIn(b"2", parsed)
+        self.assertNotIn(b"2", plain)
+
+    def test_round_trip(self):
+        texts = [b"Hello, world\n", b"  two spaces", b"", b"\n\n\n", "Grüße, 世界 🎉".encode(), bytes(range(256)) * 3,
+                 b"\0\0a\0", b"\xff\xfe broken \xe2\x82 utf-8", b"x" * 100_000]
+        for text in texts:
+            for flags in ([], ["--no-special"]):
+                with self.subTest(text=text[:30], flags=flags):
+                    ids = self.good("tokenize", MODEL, *flags, "--no-parse", text=text)
+                    self.assertEqual(self.good("detokenize", MODEL, "-", text=ids), text)
+        words = self.good("tokenize", MODEL, text=b"one two").decode().split()
+        self.assertEqual(self.good("detokenize", MODEL, *words), b"one two")
+
+    def test_control_tokens_are_shown_on_request(self):
+        self.assertEqual(self.good("detokenize", MODEL, 1, 2), b"")
+        self.assertEqual(self.good("detokenize", MODEL, "--special", 1, 2), b"<s></s>")
+
+
+class Evaluate(Case):
+    IDS = [1, 17, 250, 3, 99, 42, 42, 42, 200, 7]
+
+    def all_logits(self, *options, ids=None):
+        out = path("logits.f32")
+        self.assertEqual(self.good("logits", MODEL, "--out", out, *options, *(ids or self.IDS)), b"")
+        values = array.array("f", open(out, "rb").read())
+        self.assertEqual(len(values), len(ids or self.IDS) * VOCAB)
+        return values
+
+    def test_text_and_file_agree(self):
+        values = self.all_logits()
+        lines = self.good("logits", MODEL, *self.IDS).decode().splitlines()
+        self.assertEqual(len(lines), len(self.IDS))
+        for i, line in enumerate(lines):
+            row = values[i * VOCAB:(i + 1) * VOCAB]
+            best = sorted(range(VOCAB), key=lambda j: (-row[j], j))[:5]
+            self.assertEqual(line, f"{i}:" + "".join(f" {j}={row[j]:.6g}" for j in best))
+
+    def test_threads_change_no_bit(self):
+        one = self.all_logits("--threads", 1)
+        for threads in (2, 5):
+            self.assertEqual(self.all_logits("--threads", threads), one)
+
+    def test_batches_and_targets_agree(self):
+        """Not bit for bit: sums are taken in another order. The bound is far above float rounding for logits of a few
+        units, and far below what a wrong mask or offset would cause."""
+        reference = self.all_logits()
+        spread = max(reference) - min(reference)
+        _, _, err = run("logits", MODEL, "--target", "none", 1)
+        names = re.search(r"one of (.*) on this machine", err.decode()).group(1).split(", ")
+        for options in [["--batch", 1], ["--batch", 3]] + [["--target", name] for name in names]:
+            with self.subTest(options=options):
+                other = self.all_logits(*options)
+                self.assertLess(max(abs(a - b) for a, b in zip(reference, other)), 0.02 * spread)
+
+    def test_greedy_is_the_argmax_of_logits(self):
+        ids = list(self.IDS)
+        out = self.good("greedy", MODEL, "--n", 5, *ids)
+        self.assertRegex(out, rb"\A\d+( \d+){4}\n\Z")
+        for expected in map(int, out.split()):
+            row = self.all_logits("--batch", 512, ids=ids)[-VOCAB:]
+            # The last token is computed alone there and in a batch here: only a clear winner must be the same.
+            self.assertGreaterEqual(row[expected], max(row) - 0.02 * (max(row) - min(row)))
+            ids.append(expected)
+        self.assertEqual(len(self.good("greedy", MODEL, 1).split()), 16)
+        self.assertEqual(self.good("greedy", MODEL, "--n", 0, 1), b"")
+
+    def test_ids_from_standard_input(self):
+        expected = self.good("greedy", MODEL, *self.IDS)
+        self.assertEqual(self.good("greedy", MODEL, "-", text=" ".join(map(str, self.IDS)).encode() + b"\n"), expected)
+
+
+class Complete(Case):
+    OPTIONS = ["complete", "--temp", "0.9", "-n", "40", "--threads", "1"]
+
+    def test_sources_of_the_prompt(self):
+        prompt = b"int main() {\n  return "
+        expected = self.good(*self.OPTIONS, MODEL, "-p", prompt.decode())
+        self.assertNotEqual(expected, b"")
+        self.assertEqual(self.good(*self.OPTIONS, MODEL, "-f", write("prompt.txt", prompt)), expected)
+        self.assertEqual(self.good(*self.OPTIONS, MODEL, text=prompt), expected)
+        self.assertEqual(self.good(*self.OPTIONS, MODEL, "-f", "-", text=prompt), expected)
+        self.assertNotEqual(self.good(*self.OPTIONS, MODEL, text=prompt + b"\0\xff\n\x1a"), expected)
+
+    def test_seeds(self):
+        texts = [self.good(*self.OPTIONS, MODEL, "-p", "x", "--seed", seed) for seed in (1, 1, 2, 2 ** 64 - 1)]
+        self.assertEqual(texts[0], texts[1])
+        self.assertEqual(len(set(texts)), 3)
+        greedy = [self.good("complete", MODEL, "-p", "x", "-n", 20, "--temp", 0, "--seed", s) for s in (1, 2)]
+        self.assertEqual(greedy[0], greedy[1])
+
+    def test_greedy_text_is_greedy_tokens(self):
+        """Both are argmax, from caches of F16 and F32: a model of random weights has few near ties in 12 tokens."""
+        ids = self.good("tokenize", MODEL, text=b"fn").decode().split()
+        following = self.good("greedy", MODEL, "--n", 12, *ids).decode().split()
+        text = self.good("detokenize", MODEL, *ids, *following)
+        self.assertEqual(b"fn" + self.good("complete", MODEL, "-p", "fn", "-n", 12, "--temp", 0), text)
+
+    def test_top_k_one_is_greedy(self):
+        greedy = self.good("complete", MODEL, "-p", "q", "-n", 20, "--temp", 0)
+        self.assertEqual(self.good("complete", MODEL, "-p", "q", "-n", 20, "--top-k", 1, "--seed", 5), greedy)
+
+    def test_stop_texts(self):
+        options = [*self.OPTIONS, MODEL, "-p", "stop", "--seed", 3]
+        full = self.good(*options)
+        self.assertGreater(len(full), 20)
+        text = full.decode(errors="ignore")
+        for stop in (text[5:6], text[8:11], text[10:15]):
+            cut = full[:full.index(stop.encode())]
+            self.assertEqual(self.good(*options, "--stop", stop), cut)
+            self.assertEqual(self.good(*options, "--stop", "not in there at all", "--stop", stop), cut)
+
+    def test_length(self):
+        """-n counts tokens: a longer text begins with the shorter one. What is not ASCII may be an unfinished
+        character, so only text before that is compared."""
+        longest = self.good("complete", MODEL, "-p", "x", "--temp", 0.9, "-n", 30)
+        for n in (1, 2, 10):
+            text = self.good("complete", MODEL, "-p", "x", "--temp", 0.9, "-n", n)
+            self.assertLess(len(text), len(longest))
+            self.assertTrue(longest.startswith(re.match(rb"[\0-\x7f]*", text).group()), (text, longest))
+
+    def test_context_ends(self):
+        status, _, err = run("complete", MODEL, "-p", "x", "-n", 0, "--ctx", 32, "--temp", 0)
+        self.assertEqual(status, 0)
+        self.assertRegex(err.decode(), r"\A(inlay: ended because the context of \d+ tokens is full[^\n]*\n)?\Z")
+
+    def test_fim(self):
+        before, after = write("before.c", b"int add(int a, int b) {\n"), write("after.c", b"\n}\n")
+        text = self.good("fim", MODEL, "--prefix", before, "--suffix", after, "-n", 20, "--seed", 4)
+        self.assertNotEqual(text, b"")
+        self.assertEqual(text, self.good("fim", MODEL, "--prefix", "-", "--suffix", after, "-n", 20, "--seed", 4,
+                                         text=b"int add(int a, int b) {\n"))
+        self.one_line(1, "fim", path("plain.gguf"), "--prefix", before, "--suffix", after)
+
+
+class Interrupt(Case):
+    def start(self, *arguments, **streams):
+        return subprocess.Popen([INLAY, *map(str, arguments)], stderr=subprocess.PIPE,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **streams)
+
+    def end(self, process):
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        status = process.wait(timeout=60)
+        return status, time.monotonic() - start
+
+    def test_while_writing(self):
+        process = self.start("complete", path("slow.gguf"), "-p", "x", "-n", 0, "--temp", 1, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE)
+        self.assertNotEqual(process.stdout.read(1), b"")
+        status, _ = self.end(process)
+        self.assertEqual(status, 130)
+        self.assertEqual(process.stderr.read(), b"")
+        process.stdout.close()
+        process.stderr.close()
+
+    def test_while_reading_the_prompt(self):
+        """No output yet: the signal must stop the prompt's computation, which would take minutes."""
+        process = self.start("complete", path("slow.gguf"), "-f", write("long.txt", b"y " * 1800), "--threads", 1,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        time.sleep(1.0)
+        status, _ = self.end(process)
+        self.assertEqual(status, 130)
+        process.stdout.close()
+        process.stderr.close()
+
+    def test_other_verbs(self):
+        for arguments in (["bench", path("slow.gguf"), "-p", 4096, "-n", 4096],
+                          ["greedy", path("slow.gguf"), "--n", 4000, 1],
+                          ["logits", path("slow.gguf"), *[5] * 4000]):
+            process = self.start(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            time.sleep(1.0)
+            self.assertEqual(self.end(process)[0], 130, arguments)
+            process.stderr.close()
+
+    def test_terminal_is_left_clean(self):
+        ours, theirs = pty.openpty()
+        process = self.start("complete", path("slow.gguf"), "-p", "prompt", "-n", 0, "--temp", 1, stdin=theirs,
+                             stdout=theirs)
+        os.close(theirs)
+        seen = b""
+        while len(seen) < 30:
+            seen += os.read(ours, 1000)
+        status, _ = self.end(process)
+        self.assertEqual(status, 130)
+        while select.select([ours], [], [], 1)[0]:
+            try:
+                more = os.read(ours, 1000)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not more:
+                break
+            seen += more
+        os.close(ours)
+        process.stderr.close()
+        self.assertTrue(seen.startswith(b"\x1b[2mprompt\x1b[0m"), seen[:40])
+        self.assertTrue(seen.endswith(b"\n"), seen[-40:])
+        self.assertEqual(seen.count(b"\x1b["), 2)
+
+
+class Info(Case):
+    def test_model(self):
+        text = self.good("info", MODEL, "--ctx", 256).decode()
+        self.assertIn('general.architecture', text)
+        self.assertIn('"llama"', text)
+        self.assertRegex(text, rf"string\[{VOCAB}\] .*…\n")
+        tensors = re.search(r"(?ms)^tensors.*?^  all +(\d+) +(\d+) +(\d+)", text)
+        rows = re.findall(r"(?m)^  (f32|q\w+|f16|bf16|iq\w+) +(\d+) +(\d+) +(\d+)", text)
+        for column in range(3):
+            self.assertEqual(sum(int(row[column + 1]) for row in rows), int(tensors.group(column + 1)))
+        memory = {k.strip(): int(v) for k, v in re.findall(r"(?m)^  (KV cache|activations|other|total) +(\d+)  ", text)}
+        self.assertEqual(memory["KV cache"] + memory["activations"] + memory["other"], memory["total"])
+        self.assertGreater(memory["KV cache"], 0)
+        larger = self.good("info", MODEL, "--ctx", 512).decode()
+        self.assertEqual(int(re.search(r"KV cache +(\d+)", larger).group(1)), 2 * memory["KV cache"])
+
+    def test_vocabulary_without_weights(self):
+        file = write("vocab.gguf", gguf([("general.architecture", "llama"), ("tokenizer.ggml.model", "none"),
+                                         ("general.name", "line\nbreak \x1b[31m \"quoted\" " + "ä" * 60)]))
+        text = self.good("info", file).decode()
+        self.assertIn("cannot run it: ", text)
+        self.assertIn(r'"line\nbreak \x1b[31m \"quoted\" ää', text)
+        self.assertIn("… (145 bytes)", text)
+        self.assertNotIn("\x1b", text)
+
+    def test_unknown_architecture_and_type(self):
+        file = write("strange.gguf", gguf([("general.architecture", "abacus")],
+                                          [("beads", 0, [32], b"\0" * 128), ("rods", 35, [256], b"\0" * 66)]))
+        text = self.good("info", file).decode()
+        self.assertRegex(text, r"tq2_0 +1 +256 +66  66 B \(no kernel\)")
+        self.assertIn("abacus", text[text.index("cannot run it"):])
+
+
+class Bench(Case):
+    def test_json(self):
+        rows = json.loads(self.good("bench", MODEL, "-t", "1,2", "-p", "32,16", "-n", 4, "-r", 2, "--json"))
+        self.assertEqual([(row["test"], row["threads"]) for row in rows],
+                         [(test, threads) for threads in (1, 2) for test in ("pp32", "pp16", "tg4")])
+        for row in rows:
+            self.assertGreater(row["tokens_per_second"], 0)
+            self.assertLessEqual(row["min"], row["tokens_per_second"])
+            self.assertLessEqual(row["tokens_per_second"], row["max"])
+            self.assertEqual((row["runs"], len(row["samples"])), (2, 2))
+            self.assertEqual(row["model"], os.path.basename(MODEL))
+        self.assertEqual(json.loads(self.good("bench", MODEL, "-p", 0, "-n", 0, "--json")), [])
+
+    def test_table(self):
+        text = self.good("bench", MODEL, "-t", 1, "-p", 8, "-n", 2, "-r", 1).decode()
+        self.assertRegex(text, r"(?m)^test +threads +tokens/s")
+        self.assertRegex(text, r"(?m)^pp8 +1 +[\d.]+")
+        self.assertRegex(text, r"(?m)^tg2 +1 +[\d.]+")
+
+
+def make_models(make_model):
+    global MODEL
+    if make_model is None:
+        make_model = path("make_model")
+        source = os.path.join(HERE, "..", "support", "make_model.cpp")
+        subprocess.run([os.environ.get("CXX", "c++"), "-std=c++17", "-O1", source, "-o", make_model], check=True)
+    MODEL = path("model.gguf")
+    common = ["--shape", "llama-mha", "--vocab", str(VOCAB), "--context", str(CONTEXT), "--type", "q8_0"]
+    subprocess.run([make_model, MODEL, *common, "--fim"], check=True)
+    subprocess.run([make_model, path("plain.gguf"), *common], check=True)
+    # Large enough that 4096 tokens take much longer than any test waits, small enough to be made in a second.
+    subprocess.run([make_model, path("slow.gguf"), *common, "--layers", "12", "--embd", "512", "--heads", "8",
+                    "--kv-heads", "8", "--head-dim", "64", "--ff", "1024"], check=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    INLAY = os.path.abspath(sys.argv.pop(1))
+    given = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
+    with tempfile.TemporaryDirectory() as FOLDER:
+        make_models(given and os.path.abspath(given))
+        program = unittest.main(exit=False)
+    sys.exit(not program.result.wasSuccessful())
