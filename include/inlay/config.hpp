@@ -1,14 +1,16 @@
-// Every macro that a user may define, with its default. None of them changes the layout of a public type: they act in
-// the one file that defines INLAY_IMPLEMENTATION, apart from INLAY_NAMESPACE and INLAY_ASSERT.
+// Every macro that a user may define, with its default. None of them changes the layout of a public
+// type: they act in the one file that defines INLAY_IMPLEMENTATION, apart from INLAY_NAMESPACE and
+// INLAY_ASSERT.
 //
-//   INLAY_IMPLEMENTATION   define it in exactly one .cpp before including the header: the engine is compiled there
-//   INLAY_NAMESPACE        name of the outer namespace; rename it to keep two copies apart in one program (inlay)
-//   INLAY_ASSERT(c, text)  what to do when the caller breaks a documented rule (nothing)
-//   INLAY_ARCHITECTURES    comma-separated architecture structs to compile in (see arch/registry.hpp)
-//   INLAY_TARGETS          mask of HWY_* SIMD targets to compile besides the baseline (see implementation.hpp)
-//   INLAY_SELF             name under which the header can include itself, if you renamed it ("inlay.hpp")
-//   INLAY_NO_THREADS       no worker threads: sessions run on the calling thread or on the host's jobs
-//   INLAY_NO_FILES         no file access: models come from memory or from the host's read function
+//   INLAY_IMPLEMENTATION   define it in exactly one .cpp before including the header: the engine is
+//   compiled there INLAY_NAMESPACE        name of the outer namespace; rename it to keep two copies
+//   apart in one program (inlay) INLAY_ASSERT(c, text)  what to do when the caller breaks a
+//   documented rule (nothing) INLAY_ARCHITECTURES    comma-separated architecture structs to
+//   compile in (see arch/registry.hpp) INLAY_TARGETS          mask of HWY_* SIMD targets to compile
+//   besides the baseline (see implementation.hpp) INLAY_SELF             name under which the
+//   header can include itself, if you renamed it ("inlay.hpp") INLAY_NO_THREADS       no worker
+//   threads: sessions run on the calling thread or on the host's jobs INLAY_NO_FILES         no
+//   file access: models come from memory or from the host's read function
 #ifndef INLAY_CONFIG_HPP_
 #define INLAY_CONFIG_HPP_
 
@@ -18,19 +20,20 @@
 #define INLAY_VERSION "0.1.0"
 
 #ifndef INLAY_NAMESPACE
-#define INLAY_NAMESPACE inlay
+#  define INLAY_NAMESPACE inlay
 #endif
 
-// The ABI namespace carries the version, so that two versions of inlay can be linked into one program.
+// The ABI namespace carries the version, so that two versions of inlay can be linked into one
+// program.
 #define INLAY_ABI v0_1
 
 #if defined(__GNUC__) && !defined(_WIN32)
-#define INLAY_HIDDEN __attribute__((visibility("hidden")))
+#  define INLAY_HIDDEN __attribute__((visibility("hidden")))
 #else
-#define INLAY_HIDDEN
+#  define INLAY_HIDDEN
 #endif
 
-#define INLAY_BEGIN_NAMESPACE            \
+#define INLAY_BEGIN_NAMESPACE              \
   namespace INLAY_NAMESPACE INLAY_HIDDEN { \
   inline namespace INLAY_ABI {
 #define INLAY_END_NAMESPACE \
@@ -38,7 +41,7 @@
   }
 
 #ifndef INLAY_ASSERT
-#define INLAY_ASSERT(condition, text) ((void)0)
+#  define INLAY_ASSERT(condition, text) ((void)0)
 #endif
 
 #endif  // INLAY_CONFIG_HPP_

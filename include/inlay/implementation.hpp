@@ -1,51 +1,58 @@
-// The engine: compiled in the one file that defines INLAY_IMPLEMENTATION. This is the spine, the only file that
-// includes itself: once for each SIMD target. The order below is the table of contents.
+// The engine: compiled in the one file that defines INLAY_IMPLEMENTATION. This is the spine, the
+// only file that includes itself: once for each SIMD target. The order below is the table of
+// contents.
 //
 // How one header dispatches over SIMD targets
-//   hwy/foreach_target.h includes this file again for every target but the baseline, with HWY_TARGET set; each such
-//   pass compiles the kernels once more, in their own namespace (inlay::detail::N_AVX2 …) and behind a pragma that
-//   names the instruction set, so no -m flag is needed. Then this pass goes on and compiles them for the baseline, and
-//   after them all that is not SIMD. Each target leaves a constexpr table of function pointers, kKernels;
-//   kernels/dispatch-inl.hpp asks the CPU and picks one per model. Highway's own dispatch (HWY_EXPORT) is not used: it
-//   keeps a global, can abort, and needs two symbols of its library.
+//   hwy/foreach_target.h includes this file again for every target but the baseline, with
+//   HWY_TARGET set; each such pass compiles the kernels once more, in their own namespace
+//   (inlay::detail::N_AVX2 …) and behind a pragma that names the instruction set, so no -m flag is
+//   needed. Then this pass goes on and compiles them for the baseline, and after them all that is
+//   not SIMD. Each target leaves a constexpr table of function pointers, kKernels;
+//   kernels/dispatch-inl.hpp asks the CPU and picks one per model. Highway's own dispatch
+//   (HWY_EXPORT) is not used: it keeps a global, can abort, and needs two symbols of its library.
 #if defined(INLAY_IMPLEMENTATION) && !defined(INLAY_IMPLEMENTED_)
 
-// ---- once, before the first target: what all of them share, and every system header they need -----------------------
-#ifndef INLAY_IMPLEMENTATION_SHARED_
-#define INLAY_IMPLEMENTATION_SHARED_
-#include "inlay/kernels/targets.hpp"
-#include "inlay/kernels/shared.hpp"
-#endif
+// ---- once, before the first target: what all of them share, and every system header they need
+// -----------------------
+#  ifndef INLAY_IMPLEMENTATION_SHARED_
+#    define INLAY_IMPLEMENTATION_SHARED_
+#    include "inlay/kernels/shared.hpp"
+#    include "inlay/kernels/targets.hpp"
+#  endif
 
-// ---- for each target ------------------------------------------------------------------------------------------------
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "inlay/implementation.hpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+// ---- for each target
+// ------------------------------------------------------------------------------------------------
+#  undef HWY_TARGET_INCLUDE
+#  define HWY_TARGET_INCLUDE "inlay/implementation.hpp"
+#  include <hwy/foreach_target.h>
+#  include <hwy/highway.h>
 
-#include "inlay/kernels/elementwise-inl.hpp"
-#include "inlay/kernels/decode-inl.hpp"
-#include "inlay/kernels/matmul-inl.hpp"
-#include "inlay/kernels/attention-inl.hpp"
-#include "inlay/kernels/table-inl.hpp"
+#  include "inlay/kernels/attention-inl.hpp"
+#  include "inlay/kernels/decode-inl.hpp"
+#  include "inlay/kernels/elementwise-inl.hpp"
+#  include "inlay/kernels/matmul-inl.hpp"
+#  include "inlay/kernels/table-inl.hpp"
 
-// ---- once, after the last target ------------------------------------------------------------------------------------
-#if HWY_ONCE
-#define INLAY_IMPLEMENTED_
-#include "inlay/core/memory-inl.hpp"
-#include "inlay/core/system-inl.hpp"
-#include "inlay/gguf/gguf-inl.hpp"
-#include "inlay/tensor/dequantize-inl.hpp"
-#include "inlay/kernels/dispatch-inl.hpp"
-#include "inlay/text/unicode-inl.hpp"
-#include "inlay/text/pre_tokenizer-inl.hpp"
-#include "inlay/text/tokenizer-inl.hpp"
-#include "inlay/plan/plan-inl.hpp"
-#include "inlay/arch/decoder-inl.hpp"
-#include "inlay/arch/registry-inl.hpp"
-#include "inlay/model/model-inl.hpp"
-#include "inlay/session/sampler-inl.hpp"
-#include "inlay/session/session-inl.hpp"
-#endif  // HWY_ONCE
+// ---- once, after the last target
+// ------------------------------------------------------------------------------------
+#  if HWY_ONCE
+#    define INLAY_IMPLEMENTED_
+#    include "inlay/arch/decoder-inl.hpp"
+#    include "inlay/arch/phases-inl.hpp"
+#    include "inlay/arch/registry-inl.hpp"
+#    include "inlay/core/memory-inl.hpp"
+#    include "inlay/core/system-inl.hpp"
+#    include "inlay/gguf/gguf-inl.hpp"
+#    include "inlay/kernels/dispatch-inl.hpp"
+#    include "inlay/model/hyper-inl.hpp"
+#    include "inlay/model/model-inl.hpp"
+#    include "inlay/plan/plan-inl.hpp"
+#    include "inlay/session/sampler-inl.hpp"
+#    include "inlay/session/session-inl.hpp"
+#    include "inlay/tensor/dequantize-inl.hpp"
+#    include "inlay/text/pre_tokenizer-inl.hpp"
+#    include "inlay/text/tokenizer-inl.hpp"
+#    include "inlay/text/unicode-inl.hpp"
+#  endif  // HWY_ONCE
 
 #endif  // INLAY_IMPLEMENTATION && !INLAY_IMPLEMENTED_

@@ -1,31 +1,33 @@
-// inlay: a language model inside your program. One header, no library to link, no thread that you did not ask for.
+// inlay: a language model inside your program. One header, no library to link, no thread that you
+// did not ask for.
 //
 //   In any file:            #include <inlay.hpp>
 //   In exactly one .cpp:    #define INLAY_IMPLEMENTATION
 //                           #include <inlay.hpp>
 //
-// Compile that one file with -O2, also in debug builds. C++17; the implementation needs Highway's headers (1.3 or
-// newer) in the include path. Every failure is a value: see core/result.hpp.
+// Compile that one file with -O2, also in debug builds. C++17; the implementation needs Highway's
+// headers (1.3 or newer) in the include path. Every failure is a value: see core/result.hpp.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef INLAY_HPP_
 #define INLAY_HPP_
 
+#include "inlay/arch/registry.hpp"
 #include "inlay/config.hpp"
 #include "inlay/core/host.hpp"
 #include "inlay/core/result.hpp"
 #include "inlay/core/span.hpp"
 #include "inlay/gguf/gguf.hpp"
 #include "inlay/gguf/tensor_type.hpp"
-#include "inlay/text/tokenizer.hpp"
-#include "inlay/arch/decoder.hpp"
 #include "inlay/model/model.hpp"
 #include "inlay/session/session.hpp"
+#include "inlay/text/tokenizer.hpp"
 
 #endif  // INLAY_HPP_
 
-// Outside the guard on purpose: a file may include the header for the declarations first and compile the
-// implementation later, and the implementation includes this file again for each SIMD target.
+// Outside the guard on purpose: a file may include the header for the declarations first and
+// compile the implementation later, and the implementation includes this file again for each SIMD
+// target.
 #ifdef INLAY_IMPLEMENTATION
 #include "inlay/implementation.hpp"
 #endif

@@ -8,11 +8,13 @@
 
 INLAY_BEGIN_NAMESPACE
 
-// What the program that embeds inlay lends to it. All members have a default; set only what you own. Every callback
-// gets its own `user` pointer back. The structs are copied; what `user` points to must outlive the model.
+// What the program that embeds inlay lends to it. All members have a default; set only what you
+// own. Every callback gets its own `user` pointer back. The structs are copied; what `user` points
+// to must outlive the model.
 
-// Memory. `allocate` returns null when it has none left: the call that needed it fails with out_of_memory and every
-// object stays usable. May be called from any thread that calls inlay. Default: the C library's aligned allocation.
+// Memory. `allocate` returns null when it has none left: the call that needed it fails with
+// out_of_memory and every object stays usable. May be called from any thread that calls inlay.
+// Default: the C library's aligned allocation.
 struct Allocator {
   void* (*allocate)(void* user, size_t bytes, size_t alignment) = nullptr;
   void (*release)(void* user, void* memory, size_t bytes, size_t alignment) = nullptr;
@@ -21,14 +23,17 @@ struct Allocator {
 
 enum class LogLevel : uint8_t { info, warning };
 
-// Remarks of interest to a developer: ignored metadata keys, a fallback that was taken. Default: none are made.
+// Remarks of interest to a developer: ignored metadata keys, a fallback that was taken. Default:
+// none are made.
 struct Log {
-  void (*write)(void* user, LogLevel level, const char* text) = nullptr;  // text: one line, no newline
+  void (*write)(void* user, LogLevel level,
+                const char* text) = nullptr;  // text: one line, no newline
   void* user = nullptr;
 };
 
-// A job system. `parallel_for` calls task(context, 0) … task(context, count - 1), on any threads, in any order, and
-// returns when all have returned. Tasks that start late, or one after another, cost speed and nothing else.
+// A job system. `parallel_for` calls task(context, 0) … task(context, count - 1), on any threads,
+// in any order, and returns when all have returned. Tasks that start late, or one after another,
+// cost speed and nothing else.
 struct Jobs {
   void (*parallel_for)(void* user, uint32_t count, void (*task)(void* context, uint32_t index),
                        void* context) = nullptr;
@@ -41,8 +46,8 @@ struct Clock {
   void* user = nullptr;
 };
 
-// A file that the host reads for inlay: an archive, an encrypted asset, a descriptor. `read` fills exactly `bytes`
-// bytes from `offset` and returns true, or returns false.
+// A file that the host reads for inlay: an archive, an encrypted asset, a descriptor. `read` fills
+// exactly `bytes` bytes from `offset` and returns true, or returns false.
 struct ReadFunction {
   bool (*read)(void* user, uint64_t offset, void* destination, size_t bytes) = nullptr;
   uint64_t size = 0;  // bytes in the file

@@ -16,13 +16,17 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-inline constexpr size_t kAlignment = 64;  // of every block: a cache line, and the widest SIMD vector
+inline constexpr size_t kAlignment =
+    64;  // of every block: a cache line, and the widest SIMD vector
 
-// The host's allocator, or the C library's where the host gave none. `bytes` may be 0 (returns null).
+// The host's allocator, or the C library's where the host gave none. `bytes` may be 0 (returns
+// null).
 void* allocate(const Allocator& allocator, size_t bytes, size_t alignment = kAlignment) noexcept;
-void release(const Allocator& allocator, void* memory, size_t bytes, size_t alignment = kAlignment) noexcept;
+void release(const Allocator& allocator, void* memory, size_t bytes,
+             size_t alignment = kAlignment) noexcept;
 
-// Multiplication and addition that report overflow instead of wrapping: false if the result does not fit.
+// Multiplication and addition that report overflow instead of wrapping: false if the result does
+// not fit.
 constexpr bool checked_mul(uint64_t a, uint64_t b, uint64_t* out) noexcept {
   if (a != 0 && b > UINT64_MAX / a) return false;
   *out = a * b;
@@ -35,11 +39,14 @@ constexpr bool checked_add(uint64_t a, uint64_t b, uint64_t* out) noexcept {
 }
 
 // `value` rounded up to a multiple of `step`, a power of two.
-constexpr size_t round_up(size_t value, size_t step) noexcept { return (value + step - 1) & ~(step - 1); }
+constexpr size_t round_up(size_t value, size_t step) noexcept {
+  return (value + step - 1) & ~(step - 1);
+}
 constexpr size_t div_up(size_t value, size_t step) noexcept { return (value + step - 1) / step; }
 
-// A growable array in memory of the host's allocator. The difference from std::vector: growing returns false when
-// memory is out, and nothing throws. Element types are relocated by memcpy, so they must be trivially copyable.
+// A growable array in memory of the host's allocator. The difference from std::vector: growing
+// returns false when memory is out, and nothing throws. Element types are relocated by memcpy, so
+// they must be trivially copyable.
 template <class T>
 class Array {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -48,7 +55,10 @@ class Array {
   Array() noexcept = default;
   explicit Array(const Allocator& allocator) noexcept : allocator_(allocator) {}
   Array(Array&& other) noexcept
-      : allocator_(other.allocator_), data_(other.data_), size_(other.size_), capacity_(other.capacity_) {
+      : allocator_(other.allocator_),
+        data_(other.data_),
+        size_(other.size_),
+        capacity_(other.capacity_) {
     other.data_ = nullptr;
     other.size_ = other.capacity_ = 0;
   }
@@ -66,6 +76,7 @@ class Array {
   T* data() noexcept { return data_; }
   const T* data() const noexcept { return data_; }
   size_t size() const noexcept { return size_; }
+  size_t capacity() const noexcept { return capacity_; }
   bool empty() const noexcept { return size_ == 0; }
   T& operator[](size_t i) noexcept { return data_[i]; }
   const T& operator[](size_t i) const noexcept { return data_[i]; }

@@ -12,16 +12,16 @@
 INLAY_BEGIN_NAMESPACE
 
 // Every kind of failure: identifier and what it means.
-#define INLAY_ERROR_CODES(X)                                                        \
-  X(io, "a file could not be opened, read or mapped")                               \
-  X(not_gguf, "the data does not start with a GGUF header that can be read")        \
-  X(truncated, "the data ends before what its header promises")                     \
-  X(corrupt, "a count, length, offset or value in the file contradicts the rest")   \
-  X(unsupported, "the file is well-formed but needs something this build has not")  \
-  X(missing, "a metadata key or a tensor that the model needs is not in the file")  \
-  X(out_of_memory, "the host's allocator returned null")                            \
-  X(bad_argument, "an argument is outside its documented range")                    \
-  X(context_full, "the tokens do not fit into the session's context")               \
+#define INLAY_ERROR_CODES(X)                                                       \
+  X(io, "a file could not be opened, read or mapped")                              \
+  X(not_gguf, "the data does not start with a GGUF header that can be read")       \
+  X(truncated, "the data ends before what its header promises")                    \
+  X(corrupt, "a count, length, offset or value in the file contradicts the rest")  \
+  X(unsupported, "the file is well-formed but needs something this build has not") \
+  X(missing, "a metadata key or a tensor that the model needs is not in the file") \
+  X(out_of_memory, "the host's allocator returned null")                           \
+  X(bad_argument, "an argument is outside its documented range")                   \
+  X(context_full, "the tokens do not fit into the session's context")              \
   X(cancelled, "the caller cancelled the operation")
 
 enum class ErrorCode : uint8_t {
@@ -42,8 +42,8 @@ constexpr std::string_view error_text(ErrorCode code) noexcept {
   return "unknown error";
 }
 
-// A failure: its kind and a sentence that names what, where and what was expected. Holds its text inline: making,
-// copying and returning an Error never allocates. A text that does not fit is cut.
+// A failure: its kind and a sentence that names what, where and what was expected. Holds its text
+// inline: making, copying and returning an Error never allocates. A text that does not fit is cut.
 class [[nodiscard]] Error {
  public:
   explicit Error(ErrorCode code) noexcept : code_(code) { *this << error_text(code); }
@@ -52,7 +52,8 @@ class [[nodiscard]] Error {
   ErrorCode code() const noexcept { return code_; }
   const char* message() const noexcept { return text_; }  // NUL-terminated UTF-8
 
-  // Append to the message. Usage: return Error(ErrorCode::corrupt, "tensor ") << name << ": offset " << offset;
+  // Append to the message. Usage: return Error(ErrorCode::corrupt, "tensor ") << name << ": offset
+  // " << offset;
   Error& operator<<(std::string_view text) noexcept {
     for (char c : text) {
       if (size_ + size_t{1} >= sizeof text_) break;
@@ -139,9 +140,10 @@ class [[nodiscard]] Status {
   Error error_;
 };
 
-// Leave the enclosing function with the error, if `expression` (a Status) failed. For use inside the library.
-#define INLAY_TRY(expression)                                            \
-  do {                                                                   \
+// Leave the enclosing function with the error, if `expression` (a Status) failed. For use inside
+// the library.
+#define INLAY_TRY(expression)                                                         \
+  do {                                                                                \
     if (auto inlay_status = (expression); !inlay_status) return inlay_status.error(); \
   } while (false)
 

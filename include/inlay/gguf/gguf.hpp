@@ -1,5 +1,6 @@
-// Reading GGUF files: metadata and tensors as views into the file's bytes, everything checked when opened.
-// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
+// Reading GGUF files: metadata and tensors as views into the file's bytes, everything checked when
+// opened. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3,
+// little-endian.
 #ifndef INLAY_GGUF_GGUF_HPP_
 #define INLAY_GGUF_GGUF_HPP_
 
@@ -16,12 +17,24 @@ INLAY_BEGIN_NAMESPACE
 
 // The numbers are those in the file.
 enum class MetadataType : uint32_t {
-  u8 = 0, i8 = 1, u16 = 2, i16 = 3, u32 = 4, i32 = 5, f32 = 6, boolean = 7, string = 8, array = 9, u64 = 10, i64 = 11,
+  u8 = 0,
+  i8 = 1,
+  u16 = 2,
+  i16 = 3,
+  u32 = 4,
+  i32 = 5,
+  f32 = 6,
+  boolean = 7,
+  string = 8,
+  array = 9,
+  u64 = 10,
+  i64 = 11,
   f64 = 12
 };
 
-// One value of the metadata: a view into the file. An array's elements are reached by index in constant time for
-// numbers; strings are walked in order with for_each_string (the file has no index for them).
+// One value of the metadata: a view into the file. An array's elements are reached by index in
+// constant time for numbers; strings are walked in order with for_each_string (the file has no
+// index for them).
 class MetadataValue {
  public:
   MetadataType type() const noexcept { return type_; }
@@ -30,15 +43,17 @@ class MetadataValue {
   uint64_t size() const noexcept { return count_; }
   bool is_array() const noexcept { return type_ == MetadataType::array; }
 
-  // The value (of element i) if its type can hold it without loss of meaning: any integer type whose value is in range
-  // of the result; f32 and f64 for as_f64. False, and `*out` unchanged, otherwise.
+  // The value (of element i) if its type can hold it without loss of meaning: any integer type
+  // whose value is in range of the result; f32 and f64 for as_f64. False, and `*out` unchanged,
+  // otherwise.
   bool as_u64(uint64_t* out, uint64_t i = 0) const noexcept;
   bool as_i64(int64_t* out, uint64_t i = 0) const noexcept;
   bool as_f64(double* out, uint64_t i = 0) const noexcept;  // from integers too
   bool as_bool(bool* out, uint64_t i = 0) const noexcept;
   bool as_string(std::string_view* out) const noexcept;  // not of an array
 
-  // Calls f(index, string) for each element of an array of strings, or once for a string; nothing for other types.
+  // Calls f(index, string) for each element of an array of strings, or once for a string; nothing
+  // for other types.
   template <class F>
   void for_each_string(F&& f) const {
     if (element_type_ != MetadataType::string) return;
@@ -75,18 +90,23 @@ struct TensorView {
 
 struct GgufOptions {
   Host host;
-  bool header_only = false;  // metadata and tensor directory; no data is mapped or read, and it may be missing
+  bool header_only =
+      false;  // metadata and tensor directory; no data is mapped or read, and it may be missing
 };
 
-// An opened file (or a set of split files). Immutable, so any number of threads may use it. Move only.
+// An opened file (or a set of split files). Immutable, so any number of threads may use it. Move
+// only.
 class Gguf {
  public:
-  // Maps the file. If it is the first part of a split model (…-00001-of-0000N.gguf), the other parts beside it too.
+  // Maps the file. If it is the first part of a split model (…-00001-of-0000N.gguf), the other
+  // parts beside it too.
   static Result<Gguf> open(const char* path, const GgufOptions& options = {}) noexcept;
   // Uses `bytes` in place: they must outlive the object and be aligned to 8 bytes.
-  static Result<Gguf> from_memory(Span<const uint8_t> bytes, const GgufOptions& options = {}) noexcept;
+  static Result<Gguf> from_memory(Span<const uint8_t> bytes,
+                                  const GgufOptions& options = {}) noexcept;
   // Reads through the host's function into memory of the host's allocator.
-  static Result<Gguf> from_function(const ReadFunction& file, const GgufOptions& options = {}) noexcept;
+  static Result<Gguf> from_function(const ReadFunction& file,
+                                    const GgufOptions& options = {}) noexcept;
 
   Gguf(Gguf&&) noexcept;
   Gguf& operator=(Gguf&&) noexcept;

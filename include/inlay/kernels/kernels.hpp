@@ -1,5 +1,6 @@
 // The table that every SIMD target fills: all that the rest of the library knows of vector code.
-// Functions take plain pointers, keep no state and never allocate. `inlay::detail::Kernels` is picked once per model.
+// Functions take plain pointers, keep no state and never allocate. `inlay::detail::Kernels` is
+// picked once per model.
 #ifndef INLAY_KERNELS_KERNELS_HPP_
 #define INLAY_KERNELS_KERNELS_HPP_
 
@@ -12,94 +13,109 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// Rows of weights that one tile computes, on every target. Output rows are worked on in multiples of it.
+// Rows of weights that one tile computes, on every target. Output rows are worked on in multiples
+// of it.
 inline constexpr size_t kPanelRows = 16;
 
-// ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k] -------------------------------------------------------
-// Activations are quantized once, by whoever produced them, to int8 with one float scale per 32 values ("A32"), in a
-// buffer of quantized_bytes(n, k). Its layout is private to the kernels and differs for n == 1.
+// ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k]
+// ------------------------------------------------------- Activations are quantized once, by
+// whoever produced them, to int8 with one float scale per 32 values ("A32"), in a buffer of
+// quantized_bytes(n, k). Its layout is private to the kernels and differs for n == 1.
 struct Matmul {
-  TensorType type;         // of w; any usable type
-  const uint8_t* w;        // [rows][k], as the file has it
-  size_t rows, k;          // k: a multiple of the type's block
-  size_t n;                // columns = tokens
-  const float* x;          // [n][x_stride]; read for f32, f16 and bf16 weights
+  TensorType type;   // of w; any usable type
+  const uint8_t* w;  // [rows][k], as the file has it
+  size_t rows, k;    // k: a multiple of the type's block
+  size_t n;          // columns = tokens
+  const float* x;    // [n][x_stride]; read for f32, f16 and bf16 weights
   size_t x_stride;
-  const void* xq;          // quantize()d x; read for all other types
-  float* out;              // [n][out_stride]
+  const void* xq;  // quantize()d x; read for all other types
+  float* out;      // [n][out_stride]
   size_t out_stride;
-  const float* bias;       // [rows] or null
-  bool add;                // out += instead of out =
+  const float* bias;  // [rows] or null
+  bool add;           // out += instead of out =
 };
 
-// ---- attention over the KV cache ------------------------------------------------------------------------------------
+// ---- attention over the KV cache
+// ------------------------------------------------------------------------------------
 enum class KvFormat : uint8_t { f32, f16, q8_0 };
 
-// One layer's cache of one sequence. K and V of one KV head lie together; the layout inside is private to the kernels
-// (store_kv, attention, move_kv); kv_bytes says how many bytes a head takes for `capacity` positions.
+// One layer's cache of one sequence. K and V of one KV head lie together; the layout inside is
+// private to the kernels (store_kv, attention, move_kv); kv_bytes says how many bytes a head takes
+// for `capacity` positions.
 struct KvView {
   KvFormat format;
-  uint8_t* k;              // [n_kv_heads] heads of kv_bytes(format, head_k, capacity)
-  uint8_t* v;              // [n_kv_heads] heads of kv_bytes(format, head_v, capacity)
+  uint8_t* k;  // [n_kv_heads] heads of kv_bytes(format, head_k, capacity)
+  uint8_t* v;  // [n_kv_heads] heads of kv_bytes(format, head_v, capacity)
   uint32_t n_kv_heads, head_k, head_v;
-  uint32_t capacity;       // positions, a multiple of kKvPanel
+  uint32_t capacity;  // positions, a multiple of kKvPanel
 };
 inline constexpr size_t kKvPanel = 16;
 
 struct Attention {
   KvView kv;
-  const float* q;          // [n][q_stride]: heads one after another, head_k floats each
+  const float* q;  // [n][q_stride]: heads one after another, head_k floats each
   size_t q_stride;
-  float* out;              // [n][out_stride]: heads one after another, head_v floats each
+  float* out;  // [n][out_stride]: heads one after another, head_v floats each
   size_t out_stride;
-  uint32_t n_heads;        // a multiple of n_kv_heads
-  uint32_t n;              // queries; query i is at position first + i and sees positions <= its own
+  uint32_t n_heads;  // a multiple of n_kv_heads
+  uint32_t n;        // queries; query i is at position first + i and sees positions <= its own
   uint32_t first;
-  uint32_t window;         // 0: no limit; else it sees positions > own - window
-  float scale;             // on q . k
-  float softcap;           // 0: none; else s = softcap * tanh(s / softcap) before the softmax
+  uint32_t window;  // 0: no limit; else it sees positions > own - window
+  float scale;      // on q . k
+  float softcap;    // 0: none; else s = softcap * tanh(s / softcap) before the softmax
 };
 
 enum class RopePairs : uint8_t { adjacent, halves };  // which elements of a head rotate together
 
 struct Kernels {
-  int64_t target;          // the HWY_* bit
-  const char* name;        // as Highway names it: "AVX2"
+  int64_t target;    // the HWY_* bit
+  const char* name;  // as Highway names it: "AVX2"
 
-  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of quantize_step) into xq.
-  void (*quantize)(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end, void* xq);
-  // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`: matmul_scratch_bytes, 64-byte aligned.
+  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of quantize_step) into
+  // xq.
+  void (*quantize)(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
+                   void* xq);
+  // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
+  // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it.
-  void (*attention)(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t end, void* scratch);
+  void (*attention)(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t end,
+                    void* scratch);
   // K and V of one position, all heads: k[n_kv_heads * head_k], v[n_kv_heads * head_v].
   void (*store_kv)(const KvView& kv, uint32_t position, const float* k, const float* v);
 
-  // out = x / rms(x) * weight (weight null: without), n elements; sums in float, in an order fixed per target.
+  // out = x / rms(x) * weight (weight null: without), n elements; sums in float, in an order fixed
+  // per target.
   void (*rms_norm)(const float* x, const float* weight, size_t n, float epsilon, float* out);
-  // Rotate `n_heads` heads of `head_size` in place; cos_sin[rot / 2][2] for this position, rot <= head_size elements.
-  void (*rope)(float* x, size_t n_heads, size_t head_size, size_t rot, RopePairs pairs, const float* cos_sin);
-  void (*add)(const float* x, size_t n, float* inout);                    // inout += x
-  void (*scale)(float factor, size_t n, float* inout);                    // inout *= factor
+  // Rotate `n_heads` heads of `head_size` in place; cos_sin[rot / 2][2] for this position, rot <=
+  // head_size elements.
+  void (*rope)(float* x, size_t n_heads, size_t head_size, size_t rot, RopePairs pairs,
+               const float* cos_sin);
+  void (*add)(const float* x, size_t n, float* inout);                         // inout += x
+  void (*scale)(float factor, size_t n, float* inout);                         // inout *= factor
   void (*silu_mul)(const float* gate, const float* up, size_t n, float* out);  // silu(gate) * up
-  void (*gelu_mul)(const float* gate, const float* up, size_t n, float* out);  // gelu (tanh form) of gate, * up
-  void (*softcap)(float cap, size_t n, float* inout);                     // cap * tanh(x / cap)
+  void (*gelu_mul)(const float* gate, const float* up, size_t n,
+                   float* out);                        // gelu (tanh form) of gate, * up
+  void (*softcap)(float cap, size_t n, float* inout);  // cap * tanh(x / cap)
 };
 
 // Sizes that do not depend on the target.
 size_t quantized_bytes(size_t n, size_t k) noexcept;
 inline constexpr size_t kQuantizeStep = 4;  // columns that one quantize call must not split
 size_t matmul_scratch_bytes(size_t k) noexcept;
-size_t attention_scratch_bytes(uint32_t heads_per_kv_head, uint32_t head_k, uint32_t head_v, uint32_t queries) noexcept;
+size_t attention_scratch_bytes(uint32_t heads_per_kv_head, uint32_t head_k, uint32_t head_v,
+                               uint32_t queries) noexcept;
 // Bytes of one head of K or V for `capacity` positions (a multiple of kKvPanel).
 size_t kv_bytes(KvFormat format, uint32_t head_size, uint32_t capacity) noexcept;
 // Most queries that one attention call should get.
 inline constexpr uint32_t kAttentionQueries = 16;
 
-// The best table for this CPU among those compiled in and allowed by `mask` (HWY_* bits; the baseline always is).
+// The best table for this CPU among those compiled in and allowed by `mask` (HWY_* bits; the
+// baseline always is).
 const Kernels& pick_kernels(int64_t mask) noexcept;
-// All compiled-in tables that this CPU can run, best first: for tests and tools. Returns their number (<= 8).
+// All compiled-in tables that this CPU can run, best first: for tests and tools. Returns their
+// number (<= 8).
 size_t runnable_kernels(const Kernels* out[8]) noexcept;
 
 }  // namespace detail

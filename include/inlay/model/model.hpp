@@ -16,17 +16,19 @@ INLAY_BEGIN_NAMESPACE
 
 struct ModelOptions {
   Host host;
-  // Which SIMD targets may be used: a mask of Highway's target bits. The default allows all that were compiled in;
-  // Model::target says which was chosen. The baseline is always allowed.
+  // Which SIMD targets may be used: a mask of Highway's target bits. The default allows all that
+  // were compiled in; Model::target says which was chosen. The baseline is always allowed.
   int64_t targets = -1;
-  // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open fails with cancelled.
+  // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
+  // fails with cancelled.
   bool (*progress)(void* user, float fraction) = nullptr;
   void* progress_user = nullptr;
 };
 
 // The sizes of a model, as its metadata gives them.
 struct ModelShape {
-  uint32_t n_layers = 0, n_embd = 0, n_heads = 0, n_kv_heads = 0, head_k = 0, head_v = 0, n_ff = 0, n_vocab = 0;
+  uint32_t n_layers = 0, n_embd = 0, n_heads = 0, n_kv_heads = 0, head_k = 0, head_v = 0, n_ff = 0,
+           n_vocab = 0;
   uint32_t context = 0;  // positions that the model was trained for
 };
 
@@ -34,18 +36,22 @@ namespace detail {
 struct ModelImpl;
 }
 
-// A model: weights, vocabulary and the plan to run them. Immutable and shared: copies are cheap and refer to the same
-// weights, any number of threads may use them, and the last copy (sessions hold one each) frees everything.
+// A model: weights, vocabulary and the plan to run them. Immutable and shared: copies are cheap and
+// refer to the same weights, any number of threads may use them, and the last copy (sessions hold
+// one each) frees everything.
 class Model {
  public:
-  // Maps the file, reads its metadata and checks every tensor against what the architecture expects. Reads no weights.
-  // Errors: io, not_gguf, truncated, corrupt (with tensor or key, offset, expectation), missing, unsupported (an
-  // architecture or tensor type that is not compiled in, by name), out_of_memory, cancelled.
+  // Maps the file, reads its metadata and checks every tensor against what the architecture
+  // expects. Reads no weights. Errors: io, not_gguf, truncated, corrupt (with tensor or key,
+  // offset, expectation), missing, unsupported (an architecture or tensor type that is not compiled
+  // in, by name), out_of_memory, cancelled.
   static Result<Model> open(const char* path, const ModelOptions& options = {}) noexcept;
   // The same from bytes that stay where they are until the last copy is gone (aligned to 8 bytes).
-  static Result<Model> from_memory(Span<const uint8_t> bytes, const ModelOptions& options = {}) noexcept;
+  static Result<Model> from_memory(Span<const uint8_t> bytes,
+                                   const ModelOptions& options = {}) noexcept;
   // The same through the host's read function, into memory of the host's allocator.
-  static Result<Model> from_function(const ReadFunction& file, const ModelOptions& options = {}) noexcept;
+  static Result<Model> from_function(const ReadFunction& file,
+                                     const ModelOptions& options = {}) noexcept;
 
   Model(const Model&) noexcept;
   Model(Model&&) noexcept;
@@ -53,7 +59,7 @@ class Model {
   ~Model();
 
   std::string_view architecture() const noexcept;  // general.architecture
-  std::string_view target() const noexcept;        // the SIMD target in use, as Highway names it: "AVX2"
+  std::string_view target() const noexcept;  // the SIMD target in use, as Highway names it: "AVX2"
   const ModelShape& shape() const noexcept;
   const Tokenizer& tokenizer() const noexcept;
   const Gguf& file() const noexcept;

@@ -13,32 +13,36 @@
 
 INLAY_BEGIN_NAMESPACE
 
-// How the next token is chosen. Applied in this order: repetition penalty, top-k, top-p, min-p, temperature, draw.
-// Names and defaults are llama.cpp's.
+// How the next token is chosen. Applied in this order: repetition penalty, top-k, top-p, min-p,
+// temperature, draw. Names and defaults are llama.cpp's.
 struct Sampling {
-  float temperature = 0.8f;    // <= 0: greedy, the most probable token; the seed plays no part then
-  uint32_t top_k = 40;         // 0: all
-  float top_p = 0.95f;         // >= 1: off
-  float min_p = 0.05f;         // <= 0: off
-  float repeat_penalty = 1.0f; // 1: off; > 1 makes tokens of the last `repeat_last_n` less likely
+  float temperature = 0.8f;  // <= 0: greedy, the most probable token; the seed plays no part then
+  uint32_t top_k = 40;       // 0: all
+  float top_p = 0.95f;       // >= 1: off
+  float min_p = 0.05f;       // <= 0: off
+  float repeat_penalty = 1.0f;  // 1: off; > 1 makes tokens of the last `repeat_last_n` less likely
   uint32_t repeat_last_n = 64;
-  uint64_t seed = 0;           // the same seed gives the same text on every machine with the same SIMD target
+  uint64_t seed =
+      0;  // the same seed gives the same text on every machine with the same SIMD target
 };
 
 enum class KvCacheType : uint8_t { f32, f16, q8_0 };
 
 struct SessionOptions {
-  uint32_t context = 0;      // positions; 0: what the model was trained for, at most 4096
-  uint32_t batch = 512;      // most tokens of a prompt that are processed at once
-  uint32_t threads = 1;      // the caller's own included; the rest are the host's (Host::jobs) or the session's
-  uint32_t max_tokens = 0;   // end after so many; 0: when the model or the context ends
+  uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
+  uint32_t batch = 512;  // most tokens of a prompt that are processed at once
+  uint32_t threads =
+      1;  // the caller's own included; the rest are the host's (Host::jobs) or the session's
+  uint32_t max_tokens = 0;  // end after so many; 0: when the model or the context ends
   KvCacheType kv_cache = KvCacheType::f16;
   Sampling sampling;
-  // Texts that end the output, none of which appears in it. Copied. At most 16, each at most 255 bytes.
+  // Texts that end the output, none of which appears in it. Copied. At most 16, each at most 255
+  // bytes.
   Span<const std::string_view> stop;
 };
 
-// What a session will take from the host's allocator, exactly. The weights of a mapped file are not in it.
+// What a session will take from the host's allocator, exactly. The weights of a mapped file are not
+// in it.
 struct MemoryPlan {
   uint64_t kv_cache = 0, activations = 0, other = 0;
   uint64_t total() const noexcept { return kv_cache + activations + other; }
@@ -57,14 +61,21 @@ enum class Step : uint8_t {
   failed  // see Session::error; the session can take a new prompt
 };
 
-enum class StopReason : uint8_t { none, end_of_text, stop_text, max_tokens, context_full, cancelled };
+enum class StopReason : uint8_t {
+  none,
+  end_of_text,
+  stop_text,
+  max_tokens,
+  context_full,
+  cancelled
+};
 
 namespace detail {
 struct SessionImpl;
 }
 
-// One sequence of tokens with its KV cache. Used by one thread at a time. All memory is taken by create(): nothing
-// allocates after the first step. Move only.
+// One sequence of tokens with its KV cache. Used by one thread at a time. All memory is taken by
+// create(): nothing allocates after the first step. Move only.
 class Session {
  public:
   // Errors: out_of_memory, bad_argument (names the option and its range).
@@ -76,23 +87,28 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Set what is to be continued. The text's tokens replace the session's: those at the front that the KV cache already
-  // holds are kept, so an edit near the end costs only what follows it. Computes nothing yet.
-  // Errors: context_full (says by how much), bad_argument (an id outside the vocabulary, a model without FIM tokens).
+  // Set what is to be continued. The text's tokens replace the session's: those at the front that
+  // the KV cache already holds are kept, so an edit near the end costs only what follows it.
+  // Computes nothing yet. Errors: context_full (says by how much), bad_argument (an id outside the
+  // vocabulary, a model without FIM tokens).
   Status prompt(std::string_view text, const TokenizeOptions& options = {}) noexcept;
   Status prompt(Span<const Token> tokens) noexcept;
   // Fill in the middle: the model writes what belongs between the two texts.
   Status prompt_fim(std::string_view prefix, std::string_view suffix) noexcept;
 
-  // The next piece, or null when the output has ended or failed. Blocks for at most the prompt and one piece.
+  // The next piece, or null when the output has ended or failed. Blocks for at most the prompt and
+  // one piece.
   const Piece* next() noexcept;
-  // Work for about `budget_us` microseconds and return. Never longer than one ticket more (see plan/plan.hpp).
+  // Work for about `budget_us` microseconds and return. Never longer than one ticket more (see
+  // plan/plan.hpp).
   Step step(uint32_t budget_us) noexcept;
   const Piece& piece() const noexcept;  // after Step::piece
   // Why the output ended; and what went wrong, if something did.
   StopReason stop_reason() const noexcept;
   const Status& status() const noexcept;
-  // End the current next() or step() soon, from any thread. The session stays valid.
+  // End the current next() or step(), or else the next one, from any thread: it returns null or
+  // Step::done after at most one ticket, with StopReason::cancelled. Calling it again goes on as if
+  // nothing had happened.
   void cancel() noexcept;
 
   // Tokens of prompt and output so far, and how many of them the KV cache holds.
@@ -103,10 +119,12 @@ class Session {
   void set_sampling(const Sampling& sampling) noexcept;
   void set_max_tokens(uint32_t max_tokens) noexcept;
 
-  // Process `tokens` after those in the cache, without sampling, and hand the logits of each to `row` (position from
-  // 0 within `tokens`, n_vocab floats that are valid during the call). With last_only, only of the last token.
+  // Process `tokens` after those in the cache, without sampling, and hand the logits of each to
+  // `row` (position from 0 within `tokens`, n_vocab floats that are valid during the call). With
+  // last_only, only of the last token.
   Status evaluate(Span<const Token> tokens, bool last_only,
-                  void (*row)(void* user, size_t position, Span<const float> logits), void* user) noexcept;
+                  void (*row)(void* user, size_t position, Span<const float> logits),
+                  void* user) noexcept;
   // Forget all tokens after the first `keep`.
   void truncate(uint32_t keep) noexcept;
 

@@ -16,9 +16,11 @@ INLAY_BEGIN_NAMESPACE
 using Token = int32_t;
 inline constexpr Token kNoToken = -1;
 
-// Special tokens of a vocabulary; kNoToken where it has none. Found by metadata key, else by well-known text.
+// Special tokens of a vocabulary; kNoToken where it has none. Found by metadata key, else by
+// well-known text.
 struct SpecialTokens {
-  Token bos = kNoToken, eos = kNoToken, eot = kNoToken, unknown = kNoToken, padding = kNoToken, newline = kNoToken;
+  Token bos = kNoToken, eos = kNoToken, eot = kNoToken, unknown = kNoToken, padding = kNoToken,
+        newline = kNoToken;
   Token fim_prefix = kNoToken, fim_suffix = kNoToken, fim_middle = kNoToken;
   Token fim_pad = kNoToken, fim_repo = kNoToken, fim_separator = kNoToken;
 };
@@ -28,12 +30,13 @@ struct TokenizeOptions {
   bool parse_special = true;  // text such as "<|im_end|>" becomes the control token of that name
 };
 
-// Immutable after `create`; any number of threads may use it. Copies nothing that the file's mapping already holds,
-// so the Gguf must outlive it. Time is linear in the text for every vocabulary and every text (tested with a megabyte
-// of one letter); nothing recurses.
+// Immutable after `create`; any number of threads may use it. Copies nothing that the file's
+// mapping already holds, so the Gguf must outlive it. Time is linear in the text for every
+// vocabulary and every text (tested with a megabyte of one letter); nothing recurses.
 class Tokenizer {
  public:
-  // Errors: missing (no tokenizer keys), unsupported (names the tokenizer model), corrupt (names key and index).
+  // Errors: missing (no tokenizer keys), unsupported (names the tokenizer model), corrupt (names
+  // key and index).
   static Result<Tokenizer> create(const Gguf& file, const Host& host = {}) noexcept;
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -41,21 +44,26 @@ class Tokenizer {
 
   uint32_t size() const noexcept;  // tokens in the vocabulary
   const SpecialTokens& special() const noexcept;
-  bool is_end(Token token) const noexcept;      // end of generation: EOS, EOT and what else the vocabulary ends with
+  bool is_end(Token token)
+      const noexcept;  // end of generation: EOS, EOT and what else the vocabulary ends with
   bool is_control(Token token) const noexcept;  // has no text of its own
   bool adds_bos() const noexcept;
-  // False when the file's tokenizer.ggml.pre is unknown and the default was taken instead (the log says so).
+  // False when the file's tokenizer.ggml.pre is unknown and the default was taken instead (the log
+  // says so).
   bool pre_tokenizer_known() const noexcept;
 
   // Upper bound of the tokens that a text of this many bytes becomes, special ones included.
   static size_t max_tokens(size_t text_bytes) noexcept { return text_bytes + 4; }
 
-  // Writes ids to `out` and returns their number. Any bytes are valid text. Same ids as llama.cpp's llama_tokenize.
-  // Errors: bad_argument (out is too small: needs at most max_tokens), out_of_memory.
-  Result<size_t> encode(std::string_view text, Span<Token> out, const TokenizeOptions& options = {}) const noexcept;
+  // Writes ids to `out` and returns their number. Any bytes are valid text. Same ids as llama.cpp's
+  // llama_tokenize. Errors: bad_argument (out is too small: needs at most max_tokens),
+  // out_of_memory.
+  Result<size_t> encode(std::string_view text, Span<Token> out,
+                        const TokenizeOptions& options = {}) const noexcept;
 
-  // The bytes of one token; may be part of a UTF-8 character. Control tokens give nothing unless `special`. Returns
-  // the bytes needed; writes them only if they fit. Same bytes as llama.cpp's llama_token_to_piece. 0 for an invalid id.
+  // The bytes of one token; may be part of a UTF-8 character. Control tokens give nothing unless
+  // `special`. Returns the bytes needed; writes them only if they fit. Same bytes as llama.cpp's
+  // llama_token_to_piece. 0 for an invalid id.
   size_t piece(Token token, Span<char> out, bool special = false) const noexcept;
   // The longest that piece() can return.
   size_t max_piece_bytes() const noexcept;

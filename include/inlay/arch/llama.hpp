@@ -1,0 +1,19 @@
+#ifndef INLAY_ARCH_LLAMA_HPP_
+#define INLAY_ARCH_LLAMA_HPP_
+
+#include "inlay/arch/decoder.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace arch {
+
+// Llama 1 to 3.x, Mistral 7B, TinyLlama, SmolLM2 and the many models with the same graph.
+struct Llama : Decoder {
+  static constexpr std::string_view kName = "llama";
+  static constexpr Presence kQkvBias = Presence::optional;
+  static constexpr Presence kOutputBias = Presence::optional;
+};
+
+}  // namespace arch
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_ARCH_LLAMA_HPP_

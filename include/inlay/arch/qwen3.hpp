@@ -1,0 +1,19 @@
+#ifndef INLAY_ARCH_QWEN3_HPP_
+#define INLAY_ARCH_QWEN3_HPP_
+
+#include "inlay/arch/decoder.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace arch {
+
+// Qwen3, dense sizes.
+struct Qwen3 : Decoder {
+  static constexpr std::string_view kName = "qwen3";
+  static constexpr Rope kRope = Rope::halves;
+  static constexpr bool kQkNorm = true;
+};
+
+}  // namespace arch
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_ARCH_QWEN3_HPP_

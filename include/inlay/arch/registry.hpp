@@ -1,0 +1,28 @@
+// The architectures that a build knows. Trim or extend the list from outside, in the file that
+// compiles the implementation:
+//   #include <inlay.hpp>
+//   struct MyModel : inlay::arch::Decoder { static constexpr std::string_view kName = "my-model";
+//   }; #define INLAY_ARCHITECTURES inlay::arch::Llama, MyModel #define INLAY_IMPLEMENTATION
+//   #include <inlay.hpp>
+#ifndef INLAY_ARCH_REGISTRY_HPP_
+#define INLAY_ARCH_REGISTRY_HPP_
+
+#include <string_view>
+
+#include "inlay/arch/gemma2.hpp"
+#include "inlay/arch/llama.hpp"
+#include "inlay/arch/qwen2.hpp"
+#include "inlay/arch/qwen3.hpp"
+#include "inlay/config.hpp"
+#include "inlay/core/span.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace arch {
+
+// Names of the architectures in this build, as general.architecture has them.
+Span<const std::string_view> names() noexcept;
+
+}  // namespace arch
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_ARCH_REGISTRY_HPP_

@@ -1,0 +1,50 @@
+#ifndef INLAY_MODEL_MODEL_IMPL_HPP_
+#define INLAY_MODEL_MODEL_IMPL_HPP_
+
+#include <atomic>
+
+#include "inlay/arch/phases.hpp"
+#include "inlay/arch/registry-inl.hpp"
+#include "inlay/arch/weights.hpp"
+#include "inlay/core/memory.hpp"
+#include "inlay/kernels/kernels.hpp"
+#include "inlay/model/model.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// What a Model shares: the file, what was bound from it, and the plans to run it. Constant once
+// open() has returned.
+struct ModelImpl {
+  ModelImpl(const Host& h, Gguf&& gguf, Tokenizer&& tokens) noexcept
+      : host(h),
+        file(std::move(gguf)),
+        tokenizer(std::move(tokens)),
+        layers(h.allocator),
+        converted(h.allocator),
+        rope_frequencies(h.allocator),
+        works(h.allocator),
+        layer_plan(h.allocator),
+        head_plan(h.allocator) {}
+
+  std::atomic<uint32_t> references{1};
+  Host host;
+  Gguf file;
+  Tokenizer tokenizer;
+  const Architecture* architecture = nullptr;
+  const Kernels* kernels = nullptr;
+  Hyper hyper;
+  ModelShape shape;
+  Weights weights;
+  Array<Layer> layers;
+  Array<float> converted;         // vectors that the file has as f16 or bf16
+  Array<float> rope_frequencies;  // [n_rot / 2]
+  Array<Work> works;              // what the phases of both plans point to
+  Array<Phase> layer_plan;        // tokens to x
+  Array<Phase> head_plan;         // rows of x to logits
+};
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_MODEL_MODEL_IMPL_HPP_

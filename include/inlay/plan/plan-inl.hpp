@@ -1,0 +1,145 @@
+#ifndef INLAY_PLAN_PLAN_INL_HPP_
+#define INLAY_PLAN_PLAN_INL_HPP_
+
+#include "inlay/plan/plan.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// How often a worker looks before it gives its core away (waiting for a phase: yield; waiting for a
+// plan: sleep). A pause takes 10 to 40 ns, a phase of a small model a few microseconds, waking a
+// thread about 50.
+inline constexpr uint32_t kSpins = 2000;
+
+inline Status Executor::start(uint32_t workers, const Jobs& jobs, const Clock& clock,
+                              uint8_t* scratch, size_t scratch_bytes) noexcept {
+  n_workers_ = workers < kMaxWorkers ? workers : kMaxWorkers;
+  jobs_ = jobs;
+  clock_ = clock;
+  scratch_ = scratch;
+  scratch_bytes_ = scratch_bytes;
+  if (jobs_.parallel_for != nullptr) return {};
+  for (uint32_t i = 0; i + 1 < n_workers_; ++i) {
+    threads_[i].executor = this;
+    threads_[i].index = i + 1;
+    if (!threads_[i].thread.start<&Executor::worker_main>(&threads_[i])) {
+      return Error(ErrorCode::out_of_memory, "worker thread ")
+             << (i + 1) << " of " << (n_workers_ - 1) << " cannot be started";
+    }
+    ++n_threads_;
+  }
+  return {};
+}
+
+inline Executor::~Executor() {
+  if (n_threads_ == 0) return;
+  quit_.store(true);
+  {
+    Lock lock(mutex_);
+    wake_.notify_all();
+  }
+  for (uint32_t i = 0; i < n_threads_; ++i) threads_[i].thread.join();
+}
+
+inline void Executor::open(Span<const Phase> plan, void* state) noexcept {
+  plan_ = plan;
+  state_ = state;
+  enter_phase(0);
+}
+
+// Opens the first phase from `phase` on that has tasks. Only the worker that finished the last task
+// of the phase before, or the owner before any worker runs, comes here.
+inline void Executor::enter_phase(uint32_t phase) noexcept {
+  uint64_t count = 0;
+  while (phase < plan_.size() && count == 0) {
+    count = plan_[phase].count(plan_[phase].work, state_);
+    if (count == 0) ++phase;
+  }
+  INLAY_ASSERT(count <= kTaskMask, "a phase has too many tasks");
+  done_.store(0, std::memory_order_relaxed);
+  ticket_.store(uint64_t{phase} << (2 * kTaskBits) | count << kTaskBits, std::memory_order_release);
+}
+
+inline bool Executor::stop_wanted() noexcept {
+  if (cancel_requested() || (deadline_us_ != 0 && now_us(clock_) >= deadline_us_)) {
+    open_.store(false);
+  }
+  return !open_.load(std::memory_order_relaxed);
+}
+
+inline void Executor::draw_tickets(uint32_t worker) noexcept {
+  void* scratch = scratch_ + worker * scratch_bytes_;
+  uint32_t idle = 0;
+  while (!stop_wanted()) {
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    if ((ticket >> (2 * kTaskBits)) >= plan_.size()) return;          // the plan is finished
+    if ((ticket & kTaskMask) >= (ticket >> kTaskBits & kTaskMask)) {  // all tasks are taken: wait
+      if (++idle < kSpins) {
+        cpu_relax();
+      } else {
+        yield();
+      }
+      continue;
+    }
+    idle = 0;
+    ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
+    const uint32_t phase = static_cast<uint32_t>(ticket >> (2 * kTaskBits));
+    const uint32_t count = static_cast<uint32_t>(ticket >> kTaskBits & kTaskMask);
+    const uint32_t task = static_cast<uint32_t>(ticket & kTaskMask);
+    if (phase >= plan_.size() || task >= count) continue;
+    plan_[phase].run(plan_[phase].work, state_, task, scratch);
+    if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) enter_phase(phase + 1);
+  }
+}
+
+inline Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
+  deadline_us_ = deadline_us;
+  open_.store(true);
+  if (jobs_.parallel_for != nullptr && n_workers_ > 1) {
+    jobs_.parallel_for(
+        jobs_.user, n_workers_,
+        [](void* executor, uint32_t index) {
+          static_cast<Executor*>(executor)->draw_tickets(index);
+        },
+        this);
+    open_.store(false);
+  } else {
+    if (n_threads_ > 0) {
+      generation_.fetch_add(1);
+      Lock lock(mutex_);
+      wake_.notify_all();
+    }
+    draw_tickets(0);
+    open_.store(false);
+    while (active_.load() != 0) cpu_relax();  // each is at most one ticket from leaving
+  }
+  if ((ticket_.load(std::memory_order_acquire) >> (2 * kTaskBits)) >= plan_.size()) {
+    return Outcome::finished;
+  }
+  return cancel_requested() ? Outcome::cancelled : Outcome::budget_spent;
+}
+
+inline void Executor::worker_main(void* worker) noexcept {
+  Executor& executor = *static_cast<Worker*>(worker)->executor;
+  const uint32_t index = static_cast<Worker*>(worker)->index;
+  uint32_t seen = 0;
+  for (;;) {
+    for (uint32_t i = 0; i < kSpins && executor.generation_.load() == seen; ++i) cpu_relax();
+    if (executor.generation_.load() == seen) {
+      Lock lock(executor.mutex_);
+      while (executor.generation_.load() == seen && !executor.quit_.load()) {
+        executor.wake_.wait(executor.mutex_);
+      }
+    }
+    if (executor.quit_.load()) return;
+    seen = executor.generation_.load();
+    executor.active_.fetch_add(1);  // before looking at open_: run() clears it, then waits for 0
+    if (executor.open_.load()) executor.draw_tickets(index);
+    executor.active_.fetch_sub(1);
+  }
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_PLAN_PLAN_INL_HPP_

@@ -1,0 +1,102 @@
+// How work is run, knowing nothing of models. A plan is a flat array of phases; a phase is a
+// function and a number of tasks that may run in any order and on any thread. A worker draws a
+// ticket, runs that task, draws the next; when the last task of a phase is done, the next phase
+// opens. No thread count is built in: workers join and leave between tickets, and the caller alone
+// can always finish, so the same plan runs on one thread, on own workers and on the host's jobs,
+// gives the same bits on each, and can stop between any two tickets: that is step(budget), and
+// cancel.
+#ifndef INLAY_PLAN_PLAN_HPP_
+#define INLAY_PLAN_PLAN_HPP_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "inlay/core/memory.hpp"
+#include "inlay/core/system.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+struct Phase {
+  // The number of tasks for the batch in `state`; 0 skips the phase. Below 2^22.
+  uint32_t (*count)(const void* work, const void* state);
+  // One task. `scratch` belongs to the worker until the task returns.
+  void (*run)(const void* work, void* state, uint32_t task, void* scratch);
+  const void* work;  // the phase's own description, constant
+};
+
+// Runs plans, one at a time. All members but cancel() are for one thread, the owner's.
+class Executor {
+ public:
+  Executor() noexcept = default;
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  // `scratch`: `workers` blocks of `scratch_bytes` each, kept until the end. With
+  // jobs.parallel_for, `workers` tasks of the host run the plan; else workers - 1 threads are
+  // started, and sleep between plans. Errors: out_of_memory when the operating system gives no
+  // thread.
+  Status start(uint32_t workers, const Jobs& jobs, const Clock& clock, uint8_t* scratch,
+               size_t scratch_bytes) noexcept;
+
+  // Opens a plan at its first phase. `state` is handed to every task.
+  void open(Span<const Phase> plan, void* state) noexcept;
+
+  enum class Outcome : uint8_t { finished, budget_spent, cancelled };
+  // Goes on with the open plan until it is finished, now_us() has passed `deadline_us` (0: none) or
+  // cancel() was called. When it returns, no task is running.
+  Outcome run(uint64_t deadline_us) noexcept;
+
+  // From any thread: the run() that is under way, or else the next one, returns `cancelled` after
+  // at most one ticket.
+  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+  void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
+  bool cancel_requested() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Worker {
+    Executor* executor = nullptr;
+    uint32_t index = 0;
+    Thread thread;
+  };
+  static constexpr uint32_t kMaxWorkers = 64;
+
+  void draw_tickets(uint32_t worker) noexcept;
+  void enter_phase(uint32_t phase) noexcept;
+  bool stop_wanted() noexcept;
+  static void worker_main(void* worker) noexcept;
+
+  // A ticket word: which phase, how many tasks it has, which is the next. One word, so that a
+  // worker that slept through the end of a phase can never take a task of the next one by the old
+  // one's count.
+  static constexpr uint64_t kTaskBits = 22;
+  static constexpr uint64_t kTaskMask = (uint64_t{1} << kTaskBits) - 1;
+
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};  // tasks of the current phase that have returned
+  alignas(64) std::atomic<bool> open_{false};  // workers may draw tickets
+  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> quit_{false};
+  std::atomic<uint32_t> active_{0};      // own threads that are drawing tickets
+  std::atomic<uint32_t> generation_{0};  // counts run() calls: what sleeping workers wait for
+
+  Span<const Phase> plan_;
+  void* state_ = nullptr;
+  uint64_t deadline_us_ = 0;
+  uint32_t n_workers_ = 1;
+  Jobs jobs_;
+  Clock clock_;
+  uint8_t* scratch_ = nullptr;
+  size_t scratch_bytes_ = 0;
+  uint32_t n_threads_ = 0;
+  Worker threads_[kMaxWorkers];
+  Mutex mutex_;
+  CondVar wake_;
+};
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_PLAN_PLAN_HPP_

@@ -1,0 +1,44 @@
+#ifndef INLAY_SESSION_SAMPLER_HPP_
+#define INLAY_SESSION_SAMPLER_HPP_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "inlay/core/span.hpp"
+#include "inlay/session/session.hpp"
+#include "inlay/text/tokenizer.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// Random numbers that are the same on every platform: splitmix64 (Steele, Lea, Flood 2014).
+class Random {
+ public:
+  explicit Random(uint64_t seed) noexcept : state_(seed) {}
+  uint64_t next() noexcept {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  // Uniform in [0, 1), 53 bits.
+  double uniform() noexcept { return static_cast<double>(next() >> 11) * 0x1p-53; }
+
+ private:
+  uint64_t state_;
+};
+
+struct Candidate {
+  Token id;
+  float logit;
+};
+
+// Draws the next token. `logits` [n_vocab] are changed where the repetition penalty applies;
+// `candidates` is room for n_vocab; `recent` holds all tokens so far. Allocates nothing.
+Token sample(const Sampling& sampling, Span<float> logits, Span<Candidate> candidates,
+             Span<const Token> recent, Random* random) noexcept;
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_SESSION_SAMPLER_HPP_

@@ -1,0 +1,475 @@
+#ifndef INLAY_SESSION_SESSION_INL_HPP_
+#define INLAY_SESSION_SESSION_INL_HPP_
+
+#include "inlay/model/model_impl.hpp"
+#include "inlay/plan/plan.hpp"
+#include "inlay/session/output.hpp"
+#include "inlay/session/sampler.hpp"
+#include "inlay/session/session.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// Hands out parts of one block of memory; without a block it only counts, so that the plan and the
+// allocation are made by the same code.
+class Arena {
+ public:
+  explicit Arena(uint8_t* base) noexcept : base_(base) {}
+  template <class T>
+  T* take(size_t count) noexcept {
+    T* part = base_ == nullptr ? nullptr : static_cast<T*>(static_cast<void*>(base_ + used_));
+    used_ += round_up(count * sizeof(T), kAlignment);
+    return part;
+  }
+  size_t used() const noexcept { return used_; }
+
+ private:
+  uint8_t* base_;
+  size_t used_ = 0;
+};
+
+struct SessionImpl {
+  explicit SessionImpl(const Model& m) noexcept : model(m) {}
+
+  Model model;
+  const ModelImpl* impl = nullptr;
+  uint8_t* memory = nullptr;  // everything below that is a pointer lies here
+  size_t memory_bytes = 0;
+
+  uint32_t context = 0, batch = 0, threads = 1, max_tokens = 0;
+  Sampling sampling;
+  Random random{0};
+  State state;
+  Executor executor;
+
+  Token* tokens = nullptr;  // [context] prompt and output
+  uint32_t n_tokens = 0;
+  uint32_t n_cached = 0;  // of them, positions whose K and V are in the cache
+  uint32_t n_reused = 0;
+  uint32_t n_generated = 0;
+  Token* prompt_tokens = nullptr;   // [context + 1] room to tokenize into
+  Candidate* candidates = nullptr;  // [n_vocab]
+  Output output;
+  Piece piece;
+
+  // What the next step goes on with.
+  enum class Stage : uint8_t { idle, layers, head } stage = Stage::idle;
+  uint32_t n_batch = 0;  // tokens of the batch that is under way
+  bool wants_logits = false;
+  bool ended = true;
+  StopReason stop_reason = StopReason::none;
+  Status status;
+};
+
+inline KvFormat kv_format(KvCacheType type) noexcept {
+  switch (type) {
+    case KvCacheType::f32:
+      return KvFormat::f32;
+    case KvCacheType::f16:
+      return KvFormat::f16;
+    case KvCacheType::q8_0:
+      return KvFormat::q8_0;
+  }
+  return KvFormat::f16;
+}
+
+// Lays the session's memory out, and says what for.
+inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& options, uint8_t* base,
+                          SessionImpl* s, uint8_t** scratch) noexcept {
+  const Hyper& h = m.hyper;
+  Arena arena(base);
+  MemoryPlan plan;
+
+  const uint32_t capacity = static_cast<uint32_t>(round_up(s->context, kKvPanel));
+  KvView& kv = s->state.kv;
+  kv.format = kv_format(options.kv_cache);
+  kv.n_kv_heads = h.n_kv_heads;
+  kv.head_k = h.head_k;
+  kv.head_v = h.head_v;
+  kv.capacity = capacity;
+  s->state.kv_layer_bytes_k = kv_bytes(kv.format, h.head_k, capacity) * h.n_kv_heads;
+  s->state.kv_layer_bytes_v = kv_bytes(kv.format, h.head_v, capacity) * h.n_kv_heads;
+  kv.k = arena.take<uint8_t>(s->state.kv_layer_bytes_k * h.n_layers);
+  kv.v = arena.take<uint8_t>(s->state.kv_layer_bytes_v * h.n_layers);
+  plan.kv_cache = arena.used();
+
+  for (size_t i = 0; i < kBuffers; ++i) {
+    const Buffer buffer = static_cast<Buffer>(i);
+    const size_t rows = buffer == Buffer::logits ? kHeadRows : s->batch;
+    s->state.buffers[i] = arena.take<float>(rows * buffer_width(buffer, h));
+  }
+  s->state.quantized = arena.take<uint8_t>(quantized_capacity(h, s->batch));
+  s->state.rope = arena.take<float>(size_t{s->batch} * h.n_rot);
+  plan.activations = arena.used() - plan.kv_cache;
+
+  *scratch = arena.take<uint8_t>(phase_scratch_bytes(h) * s->threads);
+  s->tokens = arena.take<Token>(s->context);
+  s->prompt_tokens = arena.take<Token>(s->context + 1);
+  s->candidates = arena.take<Candidate>(h.n_vocab);
+  const size_t text_bytes = m.tokenizer.max_piece_bytes() + Output::kMaxHeldBytes;
+  char* text = arena.take<char>(text_bytes);
+  s->output.set_memory(text, text_bytes,
+                       arena.take<char>(Output::kMaxStops * Output::kMaxStopBytes));
+  plan.other = arena.used() - plan.kv_cache - plan.activations + sizeof(SessionImpl);
+  return plan;
+}
+
+inline Status check_options(const ModelImpl& m, const SessionOptions& options,
+                            SessionImpl* s) noexcept {
+  constexpr uint32_t kDefaultContext = 4096;
+  s->impl = &m;
+  s->context = options.context;
+  if (s->context == 0)
+    s->context = m.hyper.n_context < kDefaultContext ? m.hyper.n_context : kDefaultContext;
+  if (s->context > kMaxContext) {
+    return Error(ErrorCode::bad_argument, "option context: expected 0 to ") << kMaxContext;
+  }
+  if (options.batch == 0)
+    return Error(ErrorCode::bad_argument, "option batch: expected at least 1");
+  s->batch = options.batch < s->context ? options.batch : s->context;
+  constexpr uint32_t kMaxThreads = 64;
+  if (options.threads == 0 || options.threads > kMaxThreads) {
+    return Error(ErrorCode::bad_argument, "option threads: expected 1 to ") << kMaxThreads;
+  }
+  s->threads = options.threads;
+  if (options.stop.size() > Output::kMaxStops) {
+    return Error(ErrorCode::bad_argument, "option stop: expected at most ")
+           << Output::kMaxStops << " texts";
+  }
+  for (const std::string_view& stop : options.stop) {
+    if (stop.size() > Output::kMaxStopBytes) {
+      return Error(ErrorCode::bad_argument, "option stop: expected texts of at most ")
+             << Output::kMaxStopBytes << " bytes";
+    }
+  }
+  s->max_tokens = options.max_tokens;
+  s->sampling = options.sampling;
+  return {};
+}
+
+inline Status open_session(SessionImpl* s, const SessionOptions& options) noexcept {
+  const ModelImpl& m = *s->impl;
+  uint8_t* scratch = nullptr;
+  const MemoryPlan plan = lay_out(m, options, nullptr, s, &scratch);
+  s->memory_bytes = plan.total() - sizeof(SessionImpl);
+  s->memory = static_cast<uint8_t*>(allocate(m.host.allocator, s->memory_bytes));
+  if (s->memory == nullptr) {
+    return Error(ErrorCode::out_of_memory, "a session needs ")
+           << plan.total() << " bytes: " << plan.kv_cache << " for the KV cache of " << s->context
+           << " positions";
+  }
+  lay_out(m, options, s->memory, s, &scratch);
+  s->output.set_stops(options.stop);
+  s->state.kernels = m.kernels;
+  s->state.hyper = &m.hyper;
+  s->state.weights = &m.weights;
+  s->state.rope_frequencies = m.rope_frequencies.data();
+  s->random = Random(s->sampling.seed);
+  return s->executor.start(s->threads, m.host.jobs, m.host.clock, scratch,
+                           phase_scratch_bytes(m.hyper));
+}
+
+inline void close_session(SessionImpl* s) noexcept {
+  if (s == nullptr) return;
+  const Model keep = s->model;  // its host's allocator is needed to the end
+  const Allocator allocator = s->impl->host.allocator;
+  uint8_t* memory = s->memory;
+  const size_t bytes = s->memory_bytes;
+  destroy(allocator, s);  // stops the workers first
+  release(allocator, memory, bytes);
+}
+
+// ---- running
+// --------------------------------------------------------------------------------------------------------
+
+// Starts the batch at the first position that is not cached.
+inline void begin_batch(SessionImpl* s, uint32_t n, uint32_t head_first, uint32_t head_n) noexcept {
+  State& state = s->state;
+  state.tokens = s->tokens + s->n_cached;
+  state.n = s->n_batch = n;
+  state.first = s->n_cached;
+  state.head_first = head_first;
+  state.head_n = head_n;
+  s->stage = SessionImpl::Stage::layers;
+  s->executor.open(s->impl->layer_plan.span(), &state);
+}
+
+// Runs the batch under way to its end. True when its tokens are cached and, if rows were asked for,
+// logits are ready.
+inline Executor::Outcome run_batch(SessionImpl* s, uint64_t deadline_us) noexcept {
+  if (s->stage == SessionImpl::Stage::layers) {
+    const Executor::Outcome outcome = s->executor.run(deadline_us);
+    if (outcome != Executor::Outcome::finished) return outcome;
+    s->n_cached += s->n_batch;
+    s->stage = SessionImpl::Stage::idle;
+    if (s->state.head_n == 0) return outcome;
+    s->stage = SessionImpl::Stage::head;
+    s->executor.open(s->impl->head_plan.span(), &s->state);
+  }
+  const Executor::Outcome outcome = s->executor.run(deadline_us);
+  if (outcome == Executor::Outcome::finished) s->stage = SessionImpl::Stage::idle;
+  return outcome;
+}
+
+inline void end_output(SessionImpl* s, StopReason reason) noexcept {
+  s->ended = true;
+  s->stop_reason = reason;
+}
+
+// Draws a token from the logits and appends it; makes a piece of what can be shown. True if there
+// is a piece.
+inline bool take_token(SessionImpl* s) noexcept {
+  const Hyper& h = s->impl->hyper;
+  const Tokenizer& tokenizer = s->impl->tokenizer;
+  const Token token = sample(s->sampling, {s->state.row(Buffer::logits, 0), h.n_vocab},
+                             {s->candidates, h.n_vocab}, {s->tokens, s->n_tokens}, &s->random);
+  ++s->n_generated;
+  if (tokenizer.is_end(token)) {
+    end_output(s, StopReason::end_of_text);
+  } else {
+    s->tokens[s->n_tokens++] = token;
+    const Span<char> room = s->output.room();
+    if (s->output.add(tokenizer.piece(token, room))) {
+      end_output(s, StopReason::stop_text);
+    } else if (s->max_tokens != 0 && s->n_generated >= s->max_tokens) {
+      end_output(s, StopReason::max_tokens);
+    } else if (s->n_tokens == s->context) {
+      end_output(s, StopReason::context_full);
+    }
+  }
+  s->piece.text = s->output.take(s->ended);
+  s->piece.token = token;
+  return !s->piece.text.empty();
+}
+
+inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
+  if (s->stop_reason == StopReason::cancelled) s->stop_reason = StopReason::none;
+  while (!s->ended) {
+    if (s->stage == SessionImpl::Stage::idle) {
+      const uint32_t left = s->n_tokens - s->n_cached;
+      const uint32_t n = left < s->batch ? left : s->batch;
+      begin_batch(s, n, n - 1, n == left ? 1 : 0);
+    }
+    switch (run_batch(s, deadline_us)) {
+      case Executor::Outcome::budget_spent:
+        return Step::more;
+      case Executor::Outcome::cancelled:
+        // The batch is given up, its positions were never counted as cached: a later step starts it
+        // anew.
+        s->stage = SessionImpl::Stage::idle;
+        s->executor.clear_cancel();
+        s->stop_reason = StopReason::cancelled;
+        return Step::done;
+      case Executor::Outcome::finished:
+        break;
+    }
+    if (s->n_cached == s->n_tokens && take_token(s)) return Step::piece;
+  }
+  return s->status ? Step::done : Step::failed;
+}
+
+// Ends the output before a new prompt, with a reason if that prompt cannot be taken.
+inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
+  s->ended = true;
+  s->stop_reason = StopReason::none;
+  s->stage = SessionImpl::Stage::idle;
+  s->n_generated = 0;
+  s->output.clear();
+  s->executor.clear_cancel();
+  return s->status = status;
+}
+
+// Every id must be in the vocabulary.
+inline Status check_tokens(const SessionImpl& s, Span<const Token> tokens) noexcept {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= s.impl->hyper.n_vocab) {
+      return Error(ErrorCode::bad_argument, "token ")
+             << uint64_t{i} << " is " << tokens[i] << ", the vocabulary has "
+             << s.impl->hyper.n_vocab;
+    }
+  }
+  return {};
+}
+
+// What the tokenizer's error means for a prompt: bad_argument is its word for too little room.
+inline Error encode_error(const SessionImpl& s, const Error& error, size_t bytes) noexcept {
+  if (error.code() != ErrorCode::bad_argument) return error;
+  return Error(ErrorCode::context_full, "the prompt of ")
+         << uint64_t{bytes} << " bytes has more tokens than the context of " << s.context;
+}
+
+inline Status set_tokens(SessionImpl* s, Span<const Token> tokens) noexcept {
+  if (tokens.empty())
+    return end_prompt(s, Error(ErrorCode::bad_argument, "the prompt has no tokens"));
+  if (tokens.size() >= s->context) {
+    return end_prompt(s, Error(ErrorCode::context_full, "the prompt has ")
+                             << uint64_t{tokens.size()} << " tokens, the context has room for "
+                             << s->context << " with at least one to be written");
+  }
+  const Status valid = end_prompt(s, check_tokens(*s, tokens));
+  if (!valid) return valid;
+  uint32_t same = 0;
+  while (same < s->n_cached && same < tokens.size() && s->tokens[same] == tokens[same]) ++same;
+  if (same == tokens.size()) --same;  // one must be computed, to have logits
+  s->n_cached = s->n_reused = same;
+  for (size_t i = 0; i < tokens.size(); ++i) s->tokens[i] = tokens[i];
+  s->n_tokens = static_cast<uint32_t>(tokens.size());
+  s->random = Random(s->sampling.seed);
+  s->ended = false;
+  return {};
+}
+
+}  // namespace detail
+
+inline Result<Session> Session::create(const Model& model, const SessionOptions& options) noexcept {
+  const detail::ModelImpl& m = *model.impl_;
+  detail::SessionImpl* s = detail::create<detail::SessionImpl>(m.host.allocator, model);
+  if (s == nullptr) return Error(ErrorCode::out_of_memory);
+  Status status = detail::check_options(m, options, s);
+  if (status) status = detail::open_session(s, options);
+  if (!status) {
+    detail::close_session(s);
+    return status.error();
+  }
+  return Session(s);
+}
+
+inline Result<MemoryPlan> Session::plan(const Model& model,
+                                        const SessionOptions& options) noexcept {
+  detail::SessionImpl s(model);
+  INLAY_TRY(detail::check_options(*model.impl_, options, &s));
+  uint8_t* scratch = nullptr;
+  return detail::lay_out(*model.impl_, options, nullptr, &s, &scratch);
+}
+
+inline Session::Session(Session&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
+inline Session& Session::operator=(Session&& other) noexcept {
+  std::swap(impl_, other.impl_);
+  return *this;
+}
+inline Session::~Session() { detail::close_session(impl_); }
+
+inline Status Session::prompt(std::string_view text, const TokenizeOptions& options) noexcept {
+  detail::SessionImpl& s = *impl_;
+  auto n = s.impl->tokenizer.encode(text, {s.prompt_tokens, s.context + 1}, options);
+  if (!n) return detail::end_prompt(&s, detail::encode_error(s, n.error(), text.size()));
+  return detail::set_tokens(&s, {s.prompt_tokens, *n});
+}
+
+inline Status Session::prompt(Span<const Token> tokens) noexcept {
+  return detail::set_tokens(impl_, tokens);
+}
+
+inline Status Session::prompt_fim(std::string_view prefix, std::string_view suffix) noexcept {
+  detail::SessionImpl& s = *impl_;
+  const Tokenizer& tokenizer = s.impl->tokenizer;
+  const SpecialTokens& special = tokenizer.special();
+  if (special.fim_prefix == kNoToken || special.fim_suffix == kNoToken ||
+      special.fim_middle == kNoToken) {
+    return detail::end_prompt(
+        &s, Error(ErrorCode::bad_argument, "the model has no tokens for filling in the middle"));
+  }
+  const size_t room = s.context + 1;
+  size_t n = 0;
+  TokenizeOptions plain;
+  plain.add_special = plain.parse_special = false;
+  const auto put = [&](Token token) {
+    if (n < room) s.prompt_tokens[n++] = token;
+  };
+  if (tokenizer.adds_bos() && special.bos != kNoToken) put(special.bos);
+  for (const bool is_suffix : {false, true}) {
+    put(is_suffix ? special.fim_suffix : special.fim_prefix);
+    const std::string_view text = is_suffix ? suffix : prefix;
+    auto count = tokenizer.encode(text, {s.prompt_tokens + n, room - n}, plain);
+    if (!count)
+      return detail::end_prompt(
+          &s, detail::encode_error(s, count.error(), prefix.size() + suffix.size()));
+    n += *count;
+  }
+  put(special.fim_middle);
+  return detail::set_tokens(impl_, {s.prompt_tokens, n});
+}
+
+inline const Piece* Session::next() noexcept {
+  return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
+}
+
+inline Step Session::step(uint32_t budget_us) noexcept {
+  const uint64_t deadline = detail::now_us(impl_->impl->host.clock) + budget_us;
+  return detail::step_session(impl_, deadline == 0 ? 1 : deadline);
+}
+
+inline const Piece& Session::piece() const noexcept { return impl_->piece; }
+inline StopReason Session::stop_reason() const noexcept { return impl_->stop_reason; }
+inline const Status& Session::status() const noexcept { return impl_->status; }
+inline void Session::cancel() noexcept { impl_->executor.cancel(); }
+inline Span<const Token> Session::tokens() const noexcept {
+  return {impl_->tokens, impl_->n_tokens};
+}
+inline uint32_t Session::cached() const noexcept { return impl_->n_cached; }
+inline uint32_t Session::reused() const noexcept { return impl_->n_reused; }
+inline void Session::set_sampling(const Sampling& sampling) noexcept {
+  impl_->sampling = sampling;
+  impl_->random = detail::Random(sampling.seed);
+}
+inline void Session::set_max_tokens(uint32_t max_tokens) noexcept {
+  impl_->max_tokens = max_tokens;
+}
+
+inline Status Session::evaluate(Span<const Token> tokens, bool last_only,
+                                void (*row)(void* user, size_t position, Span<const float> logits),
+                                void* user) noexcept {
+  detail::SessionImpl& s = *impl_;
+  truncate(s.n_cached);
+  if (tokens.size() > s.context - s.n_cached) {
+    return Error(ErrorCode::context_full, "the context of ")
+           << s.context << " holds " << s.n_cached << " tokens: no room for "
+           << uint64_t{tokens.size()} << " more";
+  }
+  INLAY_TRY(detail::check_tokens(s, tokens));
+  for (size_t i = 0; i < tokens.size(); ++i) s.tokens[s.n_tokens + i] = tokens[i];
+  s.n_tokens += static_cast<uint32_t>(tokens.size());
+  for (size_t done = 0; done < tokens.size();) {
+    const size_t left = tokens.size() - done;
+    const uint32_t n = left < s.batch ? static_cast<uint32_t>(left) : s.batch;
+    uint32_t head = !last_only  ? 0
+                    : n == left ? n - 1
+                                : n;  // the first row whose logits are wanted
+    const auto head_rows = [&] {
+      return n - head < detail::kHeadRows ? n - head : detail::kHeadRows;
+    };
+    detail::begin_batch(&s, n, head, head_rows());
+    for (;;) {
+      if (detail::run_batch(&s, 0) != detail::Executor::Outcome::finished) {
+        s.stage = detail::SessionImpl::Stage::idle;
+        s.executor.clear_cancel();
+        truncate(s.n_cached);
+        return Error(ErrorCode::cancelled, "cancelled after ") << uint64_t{done} << " tokens";
+      }
+      for (uint32_t i = 0; i < s.state.head_n; ++i) {
+        row(user, done + head + i, {s.state.row(detail::Buffer::logits, i), s.impl->hyper.n_vocab});
+      }
+      head += s.state.head_n;
+      if (head >= n) break;
+      s.state.head_first = head;
+      s.state.head_n = head_rows();
+      s.stage = detail::SessionImpl::Stage::head;
+      s.executor.open(s.impl->head_plan.span(), &s.state);
+    }
+    done += n;
+  }
+  return {};
+}
+
+inline void Session::truncate(uint32_t keep) noexcept {
+  detail::SessionImpl& s = *impl_;
+  s.stage = detail::SessionImpl::Stage::idle;
+  s.ended = true;
+  s.output.clear();
+  if (keep < s.n_tokens) s.n_tokens = keep;
+  if (keep < s.n_cached) s.n_cached = keep;
+}
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_SESSION_SESSION_INL_HPP_
