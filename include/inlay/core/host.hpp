@@ -31,7 +31,7 @@ struct Log {
   void* user = nullptr;
 };
 
-// A job system. `parallel_for` calls task(context, 0) … task(context, count - 1), on any threads,
+// A job system. `parallel_for` calls task(context, 0) to task(context, count - 1), on any threads,
 // in any order, and returns when all have returned. Tasks that start late, or one after another,
 // cost speed and nothing else.
 struct Jobs {

@@ -98,7 +98,7 @@ struct GgufOptions {
 // only.
 class Gguf {
  public:
-  // Maps the file. If it is the first part of a split model (…-00001-of-0000N.gguf), the other
+  // Maps the file. If it is the first part of a split model (NAME-00001-of-0000N.gguf), the other
   // parts beside it too.
   static Result<Gguf> open(const char* path, const GgufOptions& options = {}) noexcept;
   // Uses `bytes` in place: they must outlive the object and be aligned to 8 bytes.
