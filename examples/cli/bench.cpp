@@ -97,7 +97,7 @@ int bench(int argc, char** argv) {
   bool json = false;
   Command command("bench", "MODEL [options]",
                   "Measure tokens per second: reading a prompt (pp) and writing (tg).");
-  command.numbers("-t", "N,…", "threads", &threads, 1, 1024);
+  command.numbers("-t", "N,…", "threads", &threads, 1, kMaxThreads);
   command.numbers("-p", "N,…", "tokens of the prompt; 0: no such test", &prompt, 0, 1 << 20);
   command.numbers("-n", "N,…", "tokens to write; 0: no such test", &generate, 0, 1 << 20);
   command.number("-r", "N", "runs of each test, after one to warm up", &runs, 1, 1000);

@@ -1,5 +1,6 @@
 #include "cli.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -121,12 +122,12 @@ void add_target_option(Command* command, int64_t* mask) {
 
 uint32_t default_threads() {
   const unsigned cores = std::thread::hardware_concurrency();
-  return cores == 0 ? 1 : cores;
+  return std::clamp(cores, 1u, kMaxThreads);
 }
 
 void add_threads_option(Command* command, uint32_t* threads) {
   *threads = default_threads();
-  command->number("--threads", "N", "threads to compute with", threads, 1, 1024);
+  command->number("--threads", "N", "threads to compute with", threads, 1, kMaxThreads);
 }
 
 inlay::Result<inlay::Model> open_model(const char* path, int64_t targets_mask) {
