@@ -16,6 +16,7 @@
 // -----------------------
 #  ifndef INLAY_IMPLEMENTATION_SHARED_
 #    define INLAY_IMPLEMENTATION_SHARED_
+#    include "inlay/kernels/attention.hpp"
 #    include "inlay/kernels/shared.hpp"
 #    include "inlay/kernels/targets.hpp"
 #  endif
@@ -44,6 +45,7 @@
 #    include "inlay/core/system-inl.hpp"
 #    include "inlay/gguf/gguf-inl.hpp"
 #    include "inlay/kernels/dispatch-inl.hpp"
+#    include "inlay/kernels/sizes-inl.hpp"
 #    include "inlay/model/hyper-inl.hpp"
 #    include "inlay/model/model-inl.hpp"
 #    include "inlay/plan/plan-inl.hpp"

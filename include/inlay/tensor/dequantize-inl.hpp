@@ -64,8 +64,8 @@ float bfloat_to_float(uint16_t bits) noexcept {
 
 namespace {
 
-uint16_t load_u16(const uint8_t* p) noexcept { return static_cast<uint16_t>(p[0] | p[1] << 8); }
-float load_half(const uint8_t* p) noexcept { return half_to_float(load_u16(p)); }
+uint16_t u16_at(const uint8_t* p) noexcept { return static_cast<uint16_t>(p[0] | p[1] << 8); }
+float load_half(const uint8_t* p) noexcept { return half_to_float(u16_at(p)); }
 
 // a * b, rounded to float here and now, whatever -ffp-contract and -ffast-math allow.
 float product(float a, int b) noexcept {
@@ -221,7 +221,7 @@ void dequantize_iq4_nl(const uint8_t* b, float* y) noexcept {  // d, 16 bytes of
 // nibbles.
 void dequantize_iq4_xs(const uint8_t* b, float* y) noexcept {
   const float d = load_half(b);
-  const int tops = load_u16(b + 2);
+  const int tops = u16_at(b + 2);
   for (int s = 0; s < 8; ++s) {
     const float scale =
         product(d, ((b[4 + s / 2] >> (s % 2 * 4) & 15) | (tops >> (2 * s) & 3) << 4) - 32);
@@ -246,7 +246,7 @@ bool dequantize_row(TensorType type, const uint8_t* row, size_t n, float* out) n
       for (size_t i = 0; i < n; ++i) out[i] = load_half(row + 2 * i);
       return true;
     case TensorType::bf16:
-      for (size_t i = 0; i < n; ++i) out[i] = bfloat_to_float(load_u16(row + 2 * i));
+      for (size_t i = 0; i < n; ++i) out[i] = bfloat_to_float(u16_at(row + 2 * i));
       return true;
     case TensorType::q4_0:
       block = dequantize_q4_0;
