@@ -12,49 +12,48 @@
 //   (HWY_EXPORT) is not used: it keeps a global, can abort, and needs two symbols of its library.
 #if defined(INLAY_IMPLEMENTATION) && !defined(INLAY_IMPLEMENTED_)
 
-// ---- once, before the first target: what all of them share, and every system header they need
-// -----------------------
-#  ifndef INLAY_IMPLEMENTATION_SHARED_
-#    define INLAY_IMPLEMENTATION_SHARED_
-#    include "inlay/kernels/attention.hpp"
-#    include "inlay/kernels/shared.hpp"
-#    include "inlay/kernels/targets.hpp"
-#  endif
+// clang-format off: here the order of includes has a meaning.
 
-// ---- for each target
-// ------------------------------------------------------------------------------------------------
-#  undef HWY_TARGET_INCLUDE
-#  define HWY_TARGET_INCLUDE "inlay/implementation.hpp"
-#  include <hwy/foreach_target.h>
-#  include <hwy/highway.h>
+// ---- once, before the first target: what all of them share, every system header among it ----------
+#ifndef INLAY_IMPLEMENTATION_SHARED_
+#define INLAY_IMPLEMENTATION_SHARED_
+#include "inlay/kernels/targets.hpp"
+#include "inlay/kernels/shared.hpp"
+#include "inlay/kernels/attention.hpp"
+#endif
 
-#  include "inlay/kernels/attention-inl.hpp"
-#  include "inlay/kernels/decode-inl.hpp"
-#  include "inlay/kernels/elementwise-inl.hpp"
-#  include "inlay/kernels/matmul-inl.hpp"
-#  include "inlay/kernels/table-inl.hpp"
+// ---- for each target ------------------------------------------------------------------------------
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "inlay/implementation.hpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
 
-// ---- once, after the last target
-// ------------------------------------------------------------------------------------
-#  if HWY_ONCE
-#    define INLAY_IMPLEMENTED_
-#    include "inlay/arch/decoder-inl.hpp"
-#    include "inlay/arch/phases-inl.hpp"
-#    include "inlay/arch/registry-inl.hpp"
-#    include "inlay/core/memory-inl.hpp"
-#    include "inlay/core/system-inl.hpp"
-#    include "inlay/gguf/gguf-inl.hpp"
-#    include "inlay/kernels/dispatch-inl.hpp"
-#    include "inlay/kernels/sizes-inl.hpp"
-#    include "inlay/model/hyper-inl.hpp"
-#    include "inlay/model/model-inl.hpp"
-#    include "inlay/plan/plan-inl.hpp"
-#    include "inlay/session/sampler-inl.hpp"
-#    include "inlay/session/session-inl.hpp"
-#    include "inlay/tensor/dequantize-inl.hpp"
-#    include "inlay/text/pre_tokenizer-inl.hpp"
-#    include "inlay/text/tokenizer-inl.hpp"
-#    include "inlay/text/unicode-inl.hpp"
-#  endif  // HWY_ONCE
+#include "inlay/kernels/elementwise-inl.hpp"
+#include "inlay/kernels/decode-inl.hpp"
+#include "inlay/kernels/matmul-inl.hpp"
+#include "inlay/kernels/attention-inl.hpp"
+#include "inlay/kernels/table-inl.hpp"
+
+// ---- once, after the last target ------------------------------------------------------------------
+#if HWY_ONCE
+#define INLAY_IMPLEMENTED_
+#include "inlay/core/memory-inl.hpp"
+#include "inlay/core/system-inl.hpp"
+#include "inlay/gguf/gguf-inl.hpp"
+#include "inlay/tensor/dequantize-inl.hpp"
+#include "inlay/kernels/dispatch-inl.hpp"
+#include "inlay/kernels/sizes-inl.hpp"
+#include "inlay/text/unicode-inl.hpp"
+#include "inlay/text/pre_tokenizer-inl.hpp"
+#include "inlay/text/tokenizer-inl.hpp"
+#include "inlay/plan/plan-inl.hpp"
+#include "inlay/arch/phases-inl.hpp"
+#include "inlay/arch/decoder-inl.hpp"
+#include "inlay/arch/registry-inl.hpp"
+#include "inlay/model/hyper-inl.hpp"
+#include "inlay/model/model-inl.hpp"
+#include "inlay/session/sampler-inl.hpp"
+#include "inlay/session/session-inl.hpp"
+#endif  // HWY_ONCE
 
 #endif  // INLAY_IMPLEMENTATION && !INLAY_IMPLEMENTED_
