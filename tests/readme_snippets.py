@@ -23,6 +23,8 @@ LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
 
 def check(readme, needs_blocks):
+    if not os.path.exists(readme):
+        return [f"{readme}: does not exist"]
     folder = os.path.dirname(os.path.abspath(readme))
     text = open(readme, encoding="utf-8").read()
     errors = []
