@@ -1,0 +1,3 @@
+// The engine that the tests are linked with: nothing but what a user writes.
+#define INLAY_IMPLEMENTATION
+#include <inlay.hpp>
