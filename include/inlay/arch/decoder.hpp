@@ -14,7 +14,7 @@
 INLAY_BEGIN_NAMESPACE
 namespace arch {
 
-// Which elements of a head rotate together: (0,1) (2,3) …, or (0,d/2) (1,d/2+1) ….
+// Which elements of a head rotate together: (0,1) (2,3) ..., or (0,d/2) (1,d/2+1) ....
 enum class Rope : uint8_t { adjacent, halves };
 enum class Activation : uint8_t { silu, gelu };
 enum class Presence : uint8_t { absent, optional, required };
