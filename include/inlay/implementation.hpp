@@ -5,7 +5,7 @@
 // How one header dispatches over SIMD targets
 //   hwy/foreach_target.h includes this file again for every target but the baseline, with
 //   HWY_TARGET set; each such pass compiles the kernels once more, in their own namespace
-//   (inlay::detail::N_AVX2 …) and behind a pragma that names the instruction set, so no -m flag is
+//   (inlay::detail::N_AVX2 ...) and behind a pragma that names the instruction set, so no -m flag is
 //   needed. Then this pass goes on and compiles them for the baseline, and after them all that is
 //   not SIMD. Each target leaves a constexpr table of function pointers, kKernels;
 //   kernels/dispatch-inl.hpp asks the CPU and picks one per model. Highway's own dispatch
