@@ -105,7 +105,7 @@ void dequantize_q4_1(const uint8_t* b, float* y) noexcept {  // d, m, 16 bytes o
   }
 }
 
-// The 5-bit value j (0 … 31) of Q5_0 and Q5_1: 4 bytes of fifth bits, then 16 bytes of nibbles.
+// The 5-bit value j (0 ... 31) of Q5_0 and Q5_1: 4 bytes of fifth bits, then 16 bytes of nibbles.
 int five_bits(const uint8_t* b, int j) noexcept {
   const int low = j < 16 ? b[4 + j] & 15 : b[4 + j - 16] >> 4;
   return low | (b[j / 8] >> (j % 8) & 1) << 4;
@@ -156,7 +156,7 @@ void dequantize_q3_k(const uint8_t* b, float* y) noexcept {
   }
 }
 
-// Scale and minimum of sub-block s (0 … 7) in the 12 bytes of Q4_K and Q5_K, six bits each.
+// Scale and minimum of sub-block s (0 ... 7) in the 12 bytes of Q4_K and Q5_K, six bits each.
 void scale_min(const uint8_t* p, int s, int* scale, int* min) noexcept {
   if (s < 4) {
     *scale = p[s] & 63;
