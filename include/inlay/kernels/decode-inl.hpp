@@ -1,0 +1,406 @@
+// The quantized tensor types: one trait each. From it the row kernel and the tile decoding are
+// generated.
+//
+// A trait describes a row as chunks of 256 values (a superblock, or 8 blocks of 32; the last chunk
+// of a row may have fewer blocks) and decodes
+//   lanes(chunk, g)   the 32 values of group g as 8-bit integers u: 0 .. kMax; with kSigned, as
+//   two's complement scales(chunk, groups, scale, min)   float scale[8 or 16] and, with kMins,
+//   min[8 or 16], one per kSub values; the
+//                                       entries of groups that are not there are zeros
+// and means w = scale * (u - kOffset), or w = scale * u - min. Block layouts: ggml-common.h of
+// ggml. Compiled once per SIMD target; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using LaneTag = hn::CappedTag<uint8_t, 32>;
+using LaneVec = hn::Vec<LaneTag>;
+static constexpr size_t kLaneBytes = HWY_MAX_LANES_D(LaneTag);
+static constexpr size_t kParts = 32 / kLaneBytes;  // vectors for 32 values
+static constexpr size_t kBatch =
+    kLaneBytes / 4;  // rows, and dwords of each, that store_transposed takes
+
+struct Lanes {
+  LaneVec v[kParts];
+};
+
+static HWY_INLINE Lanes load_lanes(const uint8_t* p) {
+  const LaneTag d;
+  Lanes r;
+  for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::LoadU(d, p + i * kLaneBytes);
+  return r;
+}
+
+// Bits [shift, shift + bits) of every byte.
+template <int bits>
+static HWY_INLINE LaneVec bit_field(LaneVec v, int shift) {
+  const LaneTag d;
+  const hn::Repartition<uint16_t, LaneTag> d16;
+  const LaneVec low = hn::BitCast(d, hn::ShiftRightSame(hn::BitCast(d16, v), shift));
+  return hn::And(low, hn::Set(d, static_cast<uint8_t>((1 << bits) - 1)));
+}
+
+// 32 values from 16 bytes: first the low nibbles, then the high ones.
+static HWY_INLINE Lanes nibbles(const uint8_t* p) {
+  const LaneTag d;
+  Lanes r;
+#if HWY_MAX_BYTES >= 32
+  const hn::Repartition<uint32_t, LaneTag> d32;
+  alignas(32) static constexpr uint32_t kShift[8] = {0, 0, 0, 0, 4, 4, 4, 4};
+  const auto both = hn::BitCast(d32, hn::LoadDup128(d, p));
+  r.v[0] = hn::And(hn::BitCast(d, hn::Shr(both, hn::Load(d32, kShift))), hn::Set(d, uint8_t{15}));
+#else
+  const LaneVec v = hn::LoadU(d, p);
+  r.v[0] = bit_field<4>(v, 0);
+  r.v[1] = bit_field<4>(v, 4);
+#endif
+  return r;
+}
+
+// 32 bits as `value` or 0 per lane. Reads 8 bytes.
+static HWY_INLINE Lanes spread_bits(const uint8_t* p, uint8_t value) {
+  const LaneTag d;
+  Lanes r;
+  for (size_t i = 0; i < kParts; ++i) {
+    r.v[i] = hn::IfThenElseZero(hn::LoadMaskBits(d, p + i * kLaneBytes / 8), hn::Set(d, value));
+  }
+  return r;
+}
+
+static HWY_INLINE float half_at(const uint8_t* p) {
+  const hn::CappedTag<float, 1> df;
+  const hn::Rebind<hwy::float16_t, decltype(df)> dh;
+  const hn::Rebind<uint16_t, decltype(df)> du;
+  return hn::GetLane(hn::PromoteTo(df, hn::BitCast(dh, hn::Set(du, load_u16(p)))));
+}
+
+using ScaleTag = hn::CappedTag<float, 8>;
+using ScaleVec = hn::Vec<ScaleTag>;
+static constexpr size_t kScaleLanes = HWY_MAX_LANES_D(ScaleTag);
+
+// The halves at p, p + stride, ... of `groups` <= 8 blocks, as float.
+static HWY_INLINE void halves_at(const uint8_t* p, size_t stride, size_t groups, float* out) {
+  const ScaleTag df;
+  const hn::Rebind<hwy::float16_t, ScaleTag> dh;
+  const hn::Rebind<uint16_t, ScaleTag> du;
+  HWY_ALIGN uint16_t h[8] = {};
+  if (HWY_LIKELY(groups == 8)) {
+    const hn::Full128<uint16_t> d128;
+    hn::Store(hn::Dup128VecFromValues(d128, load_u16(p), load_u16(p + stride),
+                                      load_u16(p + 2 * stride), load_u16(p + 3 * stride),
+                                      load_u16(p + 4 * stride), load_u16(p + 5 * stride),
+                                      load_u16(p + 6 * stride), load_u16(p + 7 * stride)),
+              d128, h);
+  } else {
+    for (size_t i = 0; i < groups; ++i) h[i] = load_u16(p + i * stride);
+  }
+  for (size_t i = 0; i < 8; i += kScaleLanes) {
+    hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::Load(du, h + i))), df, out + i);
+  }
+}
+
+// out[i] = d * bytes[i] (i < 8), the bytes unsigned.
+static HWY_INLINE void scale_bytes(const uint8_t* bytes, float d, float* out) {
+  const ScaleTag df;
+  const hn::Rebind<int32_t, ScaleTag> di;
+  const hn::Rebind<uint8_t, ScaleTag> du8;
+  for (size_t i = 0; i < 8; i += kScaleLanes) {
+    const auto v = hn::ConvertTo(df, hn::PromoteTo(di, hn::LoadU(du8, bytes + i)));
+    hn::StoreU(hn::Mul(v, hn::Set(df, d)), df, out + i);
+  }
+}
+static HWY_INLINE void scale_signed_bytes(const uint8_t* bytes, float d, float* out) {
+  const ScaleTag df;
+  const hn::Rebind<int32_t, ScaleTag> di;
+  const hn::Rebind<uint8_t, ScaleTag> du8;
+  const hn::Rebind<int8_t, ScaleTag> di8;
+  for (size_t i = 0; i < 8; i += kScaleLanes) {
+    const auto v =
+        hn::ConvertTo(df, hn::PromoteTo(di, hn::BitCast(di8, hn::LoadU(du8, bytes + i))));
+    hn::StoreU(hn::Mul(v, hn::Set(df, d)), df, out + i);
+  }
+}
+
+// ---- blocks of 32
+// -----------------------------------------------------------------------------------------------------
+struct Q4_0 {  // half d; 16 bytes of nibbles
+  static constexpr size_t kChunkBytes = 8 * 18, kSub = 32;
+  static constexpr int kMax = 15, kOffset = 8;
+  static constexpr bool kSigned = false, kMins = false;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    return nibbles(chunk + g * 18 + 2);
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
+    halves_at(chunk, 18, groups, scale);
+  }
+};
+
+struct Q4_1 {  // half d, m; 16 bytes of nibbles: d * u + m
+  static constexpr size_t kChunkBytes = 8 * 20, kSub = 32;
+  static constexpr int kMax = 15, kOffset = 0;
+  static constexpr bool kSigned = false, kMins = true;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    return nibbles(chunk + g * 20 + 4);
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
+    halves_at(chunk, 20, groups, scale);
+    halves_at(chunk + 2, 20, groups, min);
+    for (size_t i = 0; i < 8; ++i) min[i] = -min[i];
+  }
+};
+
+struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
+  static constexpr size_t kChunkBytes = 8 * 22, kSub = 32;
+  static constexpr int kMax = 31, kOffset = 16;
+  static constexpr bool kSigned = false, kMins = false;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    Lanes r = nibbles(chunk + g * 22 + 6);
+    const Lanes high = spread_bits(chunk + g * 22 + 2, 16);
+    for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    return r;
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
+    halves_at(chunk, 22, groups, scale);
+  }
+};
+
+struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
+  static constexpr size_t kChunkBytes = 8 * 24, kSub = 32;
+  static constexpr int kMax = 31, kOffset = 0;
+  static constexpr bool kSigned = false, kMins = true;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    Lanes r = nibbles(chunk + g * 24 + 8);
+    const Lanes high = spread_bits(chunk + g * 24 + 4, 16);
+    for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    return r;
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
+    halves_at(chunk, 24, groups, scale);
+    halves_at(chunk + 2, 24, groups, min);
+    for (size_t i = 0; i < 8; ++i) min[i] = -min[i];
+  }
+};
+
+struct Q8_0 {  // half d; 32 signed bytes
+  static constexpr size_t kChunkBytes = 8 * 34, kSub = 32;
+  static constexpr int kMax = 255, kOffset = 128;
+  static constexpr bool kSigned = true, kMins = false;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    return load_lanes(chunk + g * 34 + 2);
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
+    halves_at(chunk, 34, groups, scale);
+  }
+};
+
+// The 16 values of iq4_nl and iq4_xs.
+static HWY_INLINE Lanes iq4_values(Lanes index) {
+  alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                                     1,    13,   25,  38,  53,  69,  89,  113};
+  const hn::Repartition<int8_t, LaneTag> d;
+  const auto table = hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues));
+  for (size_t i = 0; i < kParts; ++i) index.v[i] = hn::TableLookupBytes(table, index.v[i]);
+  return index;
+}
+
+struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
+  static constexpr size_t kChunkBytes = 8 * 18, kSub = 32;
+  static constexpr int kMax = 255, kOffset = 128;
+  static constexpr bool kSigned = true, kMins = false;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    return iq4_values(nibbles(chunk + g * 18 + 2));
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
+    halves_at(chunk, 18, groups, scale);
+  }
+};
+
+// ---- superblocks of 256
+// -----------------------------------------------------------------------------------------------
+struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
+                // bytes of indices
+  static constexpr size_t kChunkBytes = 136, kSub = 32;
+  static constexpr int kMax = 255, kOffset = 128;
+  static constexpr bool kSigned = true, kMins = false;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    return iq4_values(nibbles(chunk + 8 + g * 16));
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    const ScaleTag df;
+    const hn::Rebind<int32_t, ScaleTag> di;
+    const auto d = hn::Set(df, half_at(chunk));
+    const auto high = hn::Set(di, static_cast<int32_t>(load_u16(chunk + 2)));
+    const auto low = hn::Set(di, static_cast<int32_t>(load_u32(chunk + 4)));
+    for (size_t i = 0; i < 8; i += kScaleLanes) {
+      const auto index = hn::Iota(di, static_cast<int32_t>(i));
+      const auto twice = hn::Add(index, index);
+      const auto l = hn::And(hn::Shr(low, hn::Add(twice, twice)), hn::Set(di, 15));
+      const auto h = hn::And(hn::Shr(high, twice), hn::Set(di, 3));
+      const auto s = hn::Sub(hn::Or(l, hn::ShiftLeft<4>(h)), hn::Set(di, 32));
+      hn::StoreU(hn::Mul(d, hn::ConvertTo(df, s)), df, scale + i);
+    }
+  }
+};
+
+struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d, dmin
+  static constexpr size_t kChunkBytes = 84, kSub = 16;
+  static constexpr int kMax = 3, kOffset = 0;
+  static constexpr bool kSigned = false, kMins = true;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    Lanes r = load_lanes(chunk + 16 + g / 4 * 32);
+    for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2));
+    return r;
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
+    const hn::Full128<uint8_t> d;
+    HWY_ALIGN uint8_t low[16], high[16];
+    const auto v = hn::LoadU(d, chunk);
+    hn::Store(hn::And(v, hn::Set(d, uint8_t{15})), d, low);
+    hn::Store(hn::ShiftRight<4>(v), d, high);
+    const float delta = half_at(chunk + 80), delta_min = half_at(chunk + 82);
+    for (size_t i = 0; i < 16; i += 8) {
+      scale_bytes(low + i, delta, scale + i);
+      scale_bytes(high + i, delta_min, min + i);
+    }
+  }
+};
+
+struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-bit scales + 32;
+              // half d
+  static constexpr size_t kChunkBytes = 110, kSub = 16;
+  static constexpr int kMax = 7, kOffset = 4;
+  static constexpr bool kSigned = false, kMins = false;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    Lanes r = load_lanes(chunk + 32 + g / 4 * 32);
+    const Lanes high = load_lanes(chunk);
+    for (size_t i = 0; i < kParts; ++i) {
+      const LaneVec bit = bit_field<1>(high.v[i], static_cast<int>(g));
+      r.v[i] = hn::Or(bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2)),
+                      hn::Add(hn::Add(bit, bit), hn::Add(bit, bit)));
+    }
+    return r;
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    const uint32_t a = load_u32(chunk + 96), b = load_u32(chunk + 100),
+                   high = load_u32(chunk + 104);
+    const uint32_t nibble = 0x0f0f0f0f, two = 0x03030303;
+    const uint32_t six[4] = {
+        (a & nibble) | (high & two) << 4, (b & nibble) | (high >> 2 & two) << 4,
+        (a >> 4 & nibble) | (high >> 4 & two) << 4, (b >> 4 & nibble) | (high >> 6 & two) << 4};
+    const hn::Full128<uint8_t> d;
+    HWY_ALIGN uint8_t bytes[16];
+    std::memcpy(bytes, six, 16);
+    hn::Store(hn::Sub(hn::Load(d, bytes), hn::Set(d, uint8_t{32})), d, bytes);
+    const float delta = half_at(chunk + 108);
+    for (size_t i = 0; i < 16; i += 8) scale_signed_bytes(bytes + i, delta, scale + i);
+  }
+};
+
+// Scales and mins of q4_K and q5_K: half d, dmin; 12 bytes with 8 scales and 8 mins of 6 bits.
+static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
+  const uint32_t a = load_u32(chunk + 4), b = load_u32(chunk + 8), c = load_u32(chunk + 12);
+  const uint32_t s[2] = {a & 0x3f3f3f3f, (c & 0x0f0f0f0f) | (a >> 2 & 0x30303030)};
+  const uint32_t m[2] = {b & 0x3f3f3f3f, (c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030)};
+  uint8_t bytes[16];
+  std::memcpy(bytes, s, 8);
+  std::memcpy(bytes + 8, m, 8);
+  scale_bytes(bytes, half_at(chunk), scale);
+  scale_bytes(bytes + 8, half_at(chunk + 2), min);
+}
+
+struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32, high nibbles the
+              // next
+  static constexpr size_t kChunkBytes = 144, kSub = 32;
+  static constexpr int kMax = 15, kOffset = 0;
+  static constexpr bool kSigned = false, kMins = true;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
+    for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
+    return r;
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
+    scales_6bit(chunk, scale, min);
+  }
+};
+
+struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles as in q4_K
+  static constexpr size_t kChunkBytes = 176, kSub = 32;
+  static constexpr int kMax = 31, kOffset = 0;
+  static constexpr bool kSigned = false, kMins = true;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    Lanes r = load_lanes(chunk + 48 + g / 2 * 32);
+    const Lanes high = load_lanes(chunk + 16);
+    const hn::Repartition<uint16_t, LaneTag> d16;
+    for (size_t i = 0; i < kParts; ++i) {
+      const auto bit =
+          hn::ShiftLeft<4>(hn::BitCast(d16, bit_field<1>(high.v[i], static_cast<int>(g))));
+      r.v[i] =
+          hn::Or(bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4)), hn::BitCast(LaneTag(), bit));
+    }
+    return r;
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
+    scales_6bit(chunk, scale, min);
+  }
+};
+
+struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed scales; half d
+  static constexpr size_t kChunkBytes = 210, kSub = 16;
+  static constexpr int kMax = 63, kOffset = 32;
+  static constexpr bool kSigned = false, kMins = false;
+  static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
+    const size_t half = g / 4, quarter = g % 4;
+    Lanes r = load_lanes(chunk + half * 64 + quarter % 2 * 32);
+    const Lanes high = load_lanes(chunk + 128 + half * 32);
+    const hn::Repartition<uint16_t, LaneTag> d16;
+    for (size_t i = 0; i < kParts; ++i) {
+      const auto bits = hn::ShiftLeft<4>(
+          hn::BitCast(d16, bit_field<2>(high.v[i], static_cast<int>(quarter * 2))));
+      r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(quarter / 2 * 4)),
+                      hn::BitCast(LaneTag(), bits));
+    }
+    return r;
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    const float delta = half_at(chunk + 208);
+    for (size_t i = 0; i < 16; i += 8) scale_signed_bytes(chunk + 192 + i, delta, scale + i);
+  }
+};
+
+// ---- plain floats
+// -------------------------------------------------------------------------------------------------------
+// kScaleLanes values as float.
+struct PlainF32 {
+  static constexpr size_t kBytes = 4;
+  static HWY_INLINE ScaleVec load(const uint8_t* p) {
+    const ScaleTag df;
+    const hn::Repartition<uint8_t, ScaleTag> d8;
+    return hn::BitCast(df, hn::LoadU(d8, p));
+  }
+};
+struct PlainF16 {
+  static constexpr size_t kBytes = 2;
+  static HWY_INLINE ScaleVec load(const uint8_t* p) {
+    const ScaleTag df;
+    const hn::Rebind<hwy::float16_t, ScaleTag> dh;
+    const hn::Repartition<uint8_t, decltype(dh)> d8;
+    return hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(d8, p)));
+  }
+};
+struct PlainBf16 {
+  static constexpr size_t kBytes = 2;
+  static HWY_INLINE ScaleVec load(const uint8_t* p) {
+    const ScaleTag df;
+    const hn::Rebind<hwy::bfloat16_t, ScaleTag> dh;
+    const hn::Repartition<uint8_t, decltype(dh)> d8;
+    return hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(d8, p)));
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,99 @@
+// Picks a table of kernels. After the last target, once.
+#ifndef INLAY_KERNELS_DISPATCH_INL_HPP_
+#define INLAY_KERNELS_DISPATCH_INL_HPP_
+
+#include <hwy/targets.h>
+#include <hwy/x86_cpuid.h>
+
+#include "inlay/kernels/kernels.hpp"
+#include "inlay/kernels/shared.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+#if HWY_ARCH_X86
+// Which vector registers the operating system saves: XCR0, to be read only if CPUID says OSXSAVE.
+static uint64_t read_xcr0() noexcept {
+#  if HWY_COMPILER_MSVC
+  return _xgetbv(0);
+#  else
+  uint32_t low, high;
+  __asm__ volatile(".byte 0x0F, 0x01, 0xD0" : "=a"(low), "=d"(high) : "c"(0));  // xgetbv
+  return uint64_t{high} << 32 | low;
+#  endif
+}
+
+// The HWY_* bits of the targets this CPU can run. A target is a group of features, as Highway
+// defines it, plus the operating system's support; CPUID bits: Intel SDM volume 2A, AMD APM
+// volume 3.
+static int64_t cpu_targets() noexcept {
+  using hwy::x86::Cpuid;
+  int64_t targets = HWY_SSE2;
+  const uint32_t last = hwy::x86::MaxLevel();
+  uint32_t leaf1[4], leaf7[4] = {}, extended[4] = {};  // eax, ebx, ecx, edx
+  Cpuid(1, 0, leaf1);
+  if (last >= 7) Cpuid(7, 0, leaf7);
+  Cpuid(0x80000000u, 0, extended);
+  if (extended[0] >= 0x80000001u) {
+    Cpuid(0x80000001u, 0, extended);
+  } else {
+    extended[2] = 0;
+  }
+  const auto all = [](uint32_t reg, auto... bits) { return ((reg >> bits & 1u) & ...) != 0; };
+  if (!all(leaf1[2], 0, 1, 9, 19, 20, 25))
+    return targets;  // SSE3, PCLMUL, SSSE3, SSE4.1, SSE4.2, AES
+  targets |= HWY_SSE4;
+  if (!all(leaf1[2], 26, 27)) return targets;  // XSAVE, OSXSAVE
+  const uint64_t saved = read_xcr0();
+  if ((saved & 0x06) != 0x06) return targets;      // XMM, YMM
+  if (!all(leaf1[2], 12, 28, 29)) return targets;  // FMA, AVX, F16C
+  if (!all(leaf7[1], 3, 5, 8)) return targets;     // BMI1, AVX2, BMI2
+  if (!all(extended[2], 5)) return targets;        // LZCNT
+  targets |= HWY_AVX2;
+  if ((saved & 0xe0) != 0xe0) return targets;  // opmask, upper halves of ZMM0-15, ZMM16-31
+  if (!all(leaf7[1], 16, 17, 28, 30, 31)) return targets;  // AVX-512 F, DQ, CD, BW, VL
+  if (!all(leaf7[2], 1, 6, 8, 9, 10, 11, 12, 14))
+    return targets;  // VBMI, VBMI2, GFNI, VAES, VPCLMUL, VNNI, BITALG, VPOPCNT
+  return targets | HWY_AVX3_DL;
+}
+#else
+static int64_t cpu_targets() noexcept { return 0; }
+#endif
+
+size_t runnable_kernels(const Kernels* out[8]) noexcept {
+  // The compiler already assumes the baseline, and nothing is better than it but what Highway
+  // compiled besides.
+  const Kernels* const baseline = &HWY_NAMESPACE::kKernels;
+  const int64_t usable = cpu_targets() | baseline->target;
+  size_t count = 0;
+#define INLAY_VISIT(target_bit, target_namespace)              \
+  if ((usable & (target_bit)) != 0 && count < 8) {             \
+    size_t at = count++;                                       \
+    for (; at > 0 && out[at - 1]->target > (target_bit); --at) \
+      out[at] = out[at - 1]; /* lower: better */               \
+    out[at] = &target_namespace::kKernels;                     \
+  }
+  HWY_VISIT_TARGETS(INLAY_VISIT)
+#undef INLAY_VISIT
+  return count;
+}
+
+const Kernels& pick_kernels(int64_t mask) noexcept {
+  const Kernels* tables[8];
+  const size_t count = runnable_kernels(tables);
+  for (size_t i = 0; i + 1 < count; ++i) {
+    if ((tables[i]->target & mask) != 0) return *tables[i];
+  }
+  return HWY_NAMESPACE::kKernels;
+}
+
+size_t quantized_bytes(size_t n, size_t k) noexcept {
+  return n < kColumns ? n * ColumnLayout(k).bytes() : div_up(n, kColumns) * GroupLayout(k).bytes();
+}
+
+size_t matmul_scratch_bytes(size_t) noexcept { return sizeof(MatmulScratch); }
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_KERNELS_DISPATCH_INL_HPP_

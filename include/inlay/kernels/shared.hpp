@@ -1,0 +1,98 @@
+// What the kernels of all SIMD targets share: system headers (none may be included inside a
+// target's region), the layout of quantized activations, and blocking constants. Included once,
+// before the first target.
+#ifndef INLAY_KERNELS_SHARED_HPP_
+#define INLAY_KERNELS_SHARED_HPP_
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "inlay/config.hpp"
+#include "inlay/core/memory.hpp"
+#include "inlay/gguf/tensor_type.hpp"
+#include "inlay/kernels/kernels.hpp"
+#include "inlay/tensor/dequantize.hpp"
+
+// Keeps the value of a vector in a register at this point of the program. GCC and Clang treat
+// integer additions as freely reorderable; in an unrolled tile they compute all products first,
+// spill them, and add them up as a tree, at less than half the speed. An empty asm that "changes"
+// the sum pins the order that was written.
+#if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(__i386__))
+#  define INLAY_PIN(v) __asm__ volatile("" : "+v"((v).raw))
+#else
+#  define INLAY_PIN(v) ((void)0)
+#endif
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// ---- quantized activations ("A32")
+// ----------------------------------------------------------------------------------
+inline constexpr size_t kGroup = 32;   // consecutive k with one activation scale
+inline constexpr size_t kChunk = 256;  // k of a superblock, or of 8 blocks
+inline constexpr size_t kColumns = 4;  // columns of a column group
+static_assert(kQuantizeStep == kColumns);
+
+// Fewer columns than a group: each on its own, for the row kernels. k is padded to chunks with
+// zeros.
+//   int8_t q[kp]; float scale[kp / 32]; float sum16[kp / 16]; float sum32[kp / 32];
+// sum16 and sum32: scale times the sum of 16 or 32 consecutive q.
+struct ColumnLayout {
+  size_t kp;  // k rounded up to kChunk
+  explicit constexpr ColumnLayout(size_t k) : kp(round_up(k, kChunk)) {}
+  constexpr size_t scale() const { return kp; }
+  constexpr size_t sum16() const { return scale() + kp / 32 * 4; }
+  constexpr size_t sum32() const { return sum16() + kp / 16 * 4; }
+  constexpr size_t bytes() const { return sum32() + kp / 32 * 4; }
+};
+static_assert(ColumnLayout(1).bytes() % 64 == 0);
+
+// Four columns interleaved, for the tile kernels; missing columns and the padding of k are zeros.
+//   int8_t q[kp / 4][4 columns][4 k]; float scale[kp / 32][4]; int16_t sum[kp / 16][4][2];
+// sum: of the 8 q of 16 consecutive k with k % 4 in {0, 1}, and in {2, 3}: what a lane of pmaddubsw
+// adds up.
+struct GroupLayout {
+  size_t kp;  // k rounded up to kGroup
+  explicit constexpr GroupLayout(size_t k) : kp(round_up(k, kGroup)) {}
+  constexpr size_t scale() const { return kp * 4; }
+  constexpr size_t sum() const { return scale() + kp / 32 * 16; }
+  constexpr size_t bytes() const { return round_up(sum() + kp / 16 * 16, 64); }
+};
+
+// ---- tiles
+// ----------------------------------------------------------------------------------------------------------
+inline constexpr size_t kTileRows = 32;  // two panels: shares what is prepared per column group
+inline constexpr size_t kTileK =
+    512;  // k of a tile of bytes; half of it for int16 and a quarter for float
+inline constexpr size_t kTileColumns = 128;  // columns between two decodings of the same weights
+
+// Scratch memory of one matmul call. A panel is 16 rows; "step" is 4 bytes of a row: 4 k, 2 k, or 1
+// k.
+struct MatmulScratch {
+  alignas(64) uint32_t w[2][kTileK / 4][kPanelRows];    // [panel][step][row]
+  alignas(64) float scale[2][kTileK / 16][kPanelRows];  // [panel][sub-block][row]
+  alignas(64) float min[2][kTileK / 16][kPanelRows];    // [panel][sub-block][row]
+  alignas(64) uint32_t start[kTileK / 16][kColumns];    // [sub-block][column]: see matmul-inl.hpp
+  alignas(64) float min_sum[kTileK / 16][kColumns];     // [sub-block][column]: sum of x
+  alignas(64) uint32_t wide[kTileK / 4][kColumns];  // [step][column]: activations as int16 pairs
+  alignas(
+      64) float c[kTileColumns / kColumns][2][kColumns][kPanelRows];  // [group][panel][column][row]
+};
+
+inline uint16_t load_u16(const uint8_t* p) noexcept {
+  uint16_t v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline uint32_t load_u32(const void* p) noexcept {
+  uint32_t v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_KERNELS_SHARED_HPP_

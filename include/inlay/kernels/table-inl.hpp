@@ -1,0 +1,20 @@
+// What a SIMD target leaves behind for the rest of the library. Compiled once per target; no
+// include guard. Nothing here is code, so no instruction set is pushed: Clang would warn that it
+// applies to nothing.
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+
+static constexpr Kernels kKernels = {
+    HWY_TARGET, &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+    quantize,   matmul,
+    attention,  store_kv,
+    rms_norm,   rope,
+    add,        scale,
+    silu_mul,   gelu_mul,
+    softcap};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE

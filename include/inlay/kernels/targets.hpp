@@ -1,0 +1,26 @@
+// Which SIMD targets are compiled, decided before Highway's first header: part of the spine, once.
+#ifndef INLAY_KERNELS_TARGETS_HPP_
+#define INLAY_KERNELS_TARGETS_HPP_
+
+#include "inlay/config.hpp"
+
+// Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
+// (pmaddubsw), AVX2, and AVX-512 with VNNI. On Arm the baseline alone. INLAY_TARGETS leaves out
+// more, but never SSE2 and NEON: Highway would fall back to scalar code without them.
+#ifndef HWY_DISABLED_TARGETS
+#  if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
+#    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
+#    ifdef INLAY_TARGETS
+#      define HWY_DISABLED_TARGETS \
+        (INLAY_UNUSED_TARGETS | ((HWY_SSE4 | HWY_AVX2 | HWY_AVX3_DL) & ~(INLAY_TARGETS)))
+#    else
+#      define HWY_DISABLED_TARGETS INLAY_UNUSED_TARGETS
+#    endif
+#  elif !defined(HWY_COMPILE_ONLY_STATIC)
+#    define HWY_COMPILE_ONLY_STATIC
+#    define HWY_DISABLED_TARGETS \
+      (HWY_ALL_SVE)  // vectors without a constant size: no arrays of them
+#  endif
+#endif
+
+#endif  // INLAY_KERNELS_TARGETS_HPP_
