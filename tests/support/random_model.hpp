@@ -21,8 +21,7 @@
 
 namespace random_model {
 
-// ---- tensor types
-// ---------------------------------------------------------------------------------------------------
+// ---- tensor types ------------------------------------------------------------------------------
 enum class Type : uint32_t {  // the numbers of the file format
   f32 = 0,
   f16 = 1,
@@ -64,8 +63,7 @@ inline const TypeInfo& type_info(Type type) {
   return kTypes[0];
 }
 
-// ---- floating point formats
-// -----------------------------------------------------------------------------------------
+// ---- floating point formats --------------------------------------------------------------------
 inline uint32_t float_bits(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, 4);
@@ -107,8 +105,7 @@ inline float from_half(uint16_t half) {
   return bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
 }
 
-// ---- quantizers
-// -----------------------------------------------------------------------------------------------------
+// ---- quantizers --------------------------------------------------------------------------------
 // Round to nearest with the obvious scale: valid blocks of sane quality, worse than what
 // llama-quantize searches for. Block layouts: ggml-common.h of ggml.
 using Bytes = std::vector<uint8_t>;
@@ -398,8 +395,7 @@ inline void quantize_row(Type type, const float* x, size_t n, Bytes* out) {
   }
 }
 
-// ---- random numbers
-// -------------------------------------------------------------------------------------------------
+// ---- random numbers ----------------------------------------------------------------------------
 // SplitMix64 (Steele, Lea, Flood 2014).
 struct Random {
   uint64_t state;
@@ -420,9 +416,8 @@ struct Random {
   }
 };
 
-// ---- the contents of a file
-// ----------------------------------------------------------------------------------------- A
-// metadata value, already as bytes: type number and value.
+// ---- the contents of a file --------------------------------------------------------------------
+// A metadata value, already as bytes: type number and value.
 struct KeyValue {
   std::string key;
   Bytes value;
@@ -602,8 +597,7 @@ class Memory {
   size_t size_ = 0, shift_ = 0;
 };
 
-// ---- models
-// ---------------------------------------------------------------------------------------------------------
+// ---- models ------------------------------------------------------------------------------------
 enum class Rope : uint8_t { plain, linear, llama3, yarn };
 
 struct Spec {
@@ -649,6 +643,12 @@ inline constexpr Spec kGoldenModels[] = {
     {"gemma2-gqa3-odd", "gemma2", 4, 256, 3, 1, 40, 256, 281, true, false, Rope::linear, 11, 3, 15},
 };
 
+// Small models for everything else: with enough vocabulary for words, and one that runs in no time.
+inline constexpr Spec kSmallModels[] = {
+    {"llama-gqa", "llama", 2, 256, 4, 2, 64, 256, 600},
+    {"llama-tiny", "llama", 1, 32, 2, 1, 16, 32, 600},
+};
+
 // The sizes of real models, for timing.
 inline constexpr Spec kRealModels[] = {
     {"tinyllama-1.1b", "llama", 22, 2048, 32, 4, 64, 5632, 32000, false, false, Rope::plain, 0, 0,
@@ -663,6 +663,8 @@ inline constexpr Spec kRealModels[] = {
 
 inline const Spec* find_spec(std::string_view name) {
   for (const Spec& spec : kGoldenModels)
+    if (name == spec.name) return &spec;
+  for (const Spec& spec : kSmallModels)
     if (name == spec.name) return &spec;
   for (const Spec& spec : kRealModels)
     if (name == spec.name) return &spec;
