@@ -20,13 +20,25 @@
 #include "inlay/kernels/targets.hpp"
 #include "inlay/kernels/shared.hpp"
 #include "inlay/kernels/attention.hpp"
+// Highway's per-target headers are compiled with hidden visibility: what they include comes before.
+#include <hwy/base.h>
+#include <hwy/targets.h>
+#if HWY_ARCH_X86
+#include <immintrin.h>
+#endif
 #endif
 
 // ---- for each target ------------------------------------------------------------------------------
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "inlay/implementation.hpp"
 #include <hwy/foreach_target.h>
+#if defined(__GNUC__)
+#pragma GCC visibility push(hidden)  // what the compiler does not inline of Highway is not exported
+#endif
 #include <hwy/highway.h>
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #include "inlay/kernels/elementwise-inl.hpp"
 #include "inlay/kernels/decode-inl.hpp"

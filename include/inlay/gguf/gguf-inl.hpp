@@ -109,7 +109,8 @@ inline Error tensor_error(ErrorCode code, std::string_view name, uint64_t offset
 // The file that an error is in, for models in several files.
 inline Error in_file(std::string_view path, const Error& error) noexcept {
   const size_t slash = path.find_last_of("/\\");
-  std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
+  std::string_view name = path;
+  if (slash != std::string_view::npos) name.remove_prefix(slash + 1);  // substr can throw
   if (name.size() > 100) name = name.substr(name.size() - 100);
   return Error(error.code(), name) << ": " << error.message();
 }
