@@ -30,7 +30,7 @@ HWY_INLINE V exp_parts(D d, V x, V* power) {
   const V n = round_and_power(d, hn::Mul(x, hn::Set(d, 1.44269504f)), power);
   // ln 2 in two parts; the first has few enough bits that n times it is exact.
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693145752f), x);
-  r = hn::NegMulAdd(n, hn::Set(d, 1.42860677e-6f), r);
+  r = hn::NegMulAdd(n, hn::Set(d, 1.42860682e-6f), r);
   V p = hn::Set(d, 0.00138888726f);
   p = hn::MulAdd(p, r, hn::Set(d, 0.00836907571f));
   p = hn::MulAdd(p, r, hn::Set(d, 0.0416671364f));

@@ -1,0 +1,308 @@
+// Attention and the KV cache on every target that this CPU runs, against a naive softmax in double
+// precision.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "inlay/kernels/kernels.hpp"
+#include "inlay/tensor/dequantize.hpp"
+
+namespace {
+
+using namespace inlay::detail;
+
+template <class F>
+void for_each_target(const F& check) {
+  const Kernels* kernels[8];
+  const size_t n = runnable_kernels(kernels);
+  REQUIRE(n >= 1);
+  for (size_t i = 0; i < n; ++i) {
+    CAPTURE(kernels[i]->name);
+    check(*kernels[i]);
+  }
+}
+
+std::vector<float> random_floats(size_t n, float size, uint32_t seed) {
+  std::vector<float> x(n);
+  for (float& v : x) {
+    seed = seed * 1664525u + 1013904223u;  // Numerical Recipes' LCG, top bits
+    v = (static_cast<float>(seed >> 8) * 0x1p-23f - 1.0f) * size;
+  }
+  return x;
+}
+
+// Memory aligned as the library's, every byte 0xFF: NaN in each format's values or scales, -1 in
+// int8.
+class Memory {
+ public:
+  explicit Memory(size_t bytes) : memory_(new uint8_t[bytes + 64]) {
+    const size_t past = reinterpret_cast<uintptr_t>(memory_.get()) % 64;
+    data_ = memory_.get() + (past == 0 ? 0 : 64 - past);
+    std::memset(data_, 0xFF, bytes);
+  }
+  uint8_t* data() { return data_; }
+
+ private:
+  std::unique_ptr<uint8_t[]> memory_;
+  uint8_t* data_;
+};
+
+// What the cache keeps of one head of one position.
+void round_to(KvFormat format, float* x, size_t head) {
+  if (format == KvFormat::f16) {
+    for (size_t i = 0; i < head; ++i) x[i] = half_to_float(float_to_half(x[i]));
+  }
+  if (format == KvFormat::q8_0) {
+    for (size_t i = 0; i < head; i += 32) {
+      const size_t n = std::min<size_t>(32, head - i);
+      float most = 0.0f;
+      for (size_t j = 0; j < n; ++j) most = std::max(most, std::fabs(x[i + j]));
+      const float scale = half_to_float(float_to_half(most / 127.0f));
+      const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+      for (size_t j = 0; j < n; ++j) {
+        x[i + j] = scale * std::min(std::max(std::rint(x[i + j] * inverse), -127.0f), 127.0f);
+      }
+    }
+  }
+}
+
+struct Shape {
+  KvFormat format;
+  uint32_t n_kv_heads, group, head_k, head_v, first, n, window;
+  float softcap;
+};
+
+// A cache with first + n random positions, n random queries, and room for what comes out.
+struct Problem {
+  Problem(const Kernels& kernels, const Shape& s)
+      : shape(s),
+        positions(s.first + s.n),
+        capacity((positions + 15) / 16 * 16),
+        k(random_floats(positions * s.n_kv_heads * s.head_k, 1.5f, 1)),
+        v(random_floats(positions * s.n_kv_heads * s.head_v, 2.0f, 2)),
+        q(random_floats(s.n * s.n_kv_heads * s.group * s.head_k, 3.0f, 3)),
+        out(s.n * s.n_kv_heads * s.group * s.head_v, -7.0f),
+        memory_k(s.n_kv_heads * kv_bytes(s.format, s.head_k, capacity)),
+        memory_v(s.n_kv_heads * kv_bytes(s.format, s.head_v, capacity)) {
+    attention.kv = {s.format, memory_k.data(), memory_v.data(), s.n_kv_heads,
+                    s.head_k, s.head_v,        capacity};
+    attention.q = q.data();
+    attention.q_stride = s.n_kv_heads * s.group * s.head_k;
+    attention.out = out.data();
+    attention.out_stride = s.n_kv_heads * s.group * s.head_v;
+    attention.n_heads = s.n_kv_heads * s.group;
+    attention.n = s.n;
+    attention.first = s.first;
+    attention.window = s.window;
+    attention.scale = 1.0f / std::sqrt(static_cast<float>(s.head_k));
+    attention.softcap = s.softcap;
+    for (uint32_t p = 0; p < positions; ++p) {
+      kernels.store_kv(attention.kv, p, &k[p * s.n_kv_heads * s.head_k],
+                       &v[p * s.n_kv_heads * s.head_v]);
+    }
+    for (size_t i = 0; i < k.size(); i += s.head_k) round_to(s.format, &k[i], s.head_k);
+    for (size_t i = 0; i < v.size(); i += s.head_v) round_to(s.format, &v[i], s.head_v);
+  }
+
+  // All queries, in calls of at most `step` of them.
+  void run(const Kernels& kernels, uint32_t step) {
+    for (uint32_t head = 0; head < shape.n_kv_heads; ++head) {
+      for (uint32_t begin = 0; begin < shape.n; begin += step) {
+        const uint32_t end = std::min(begin + step, shape.n);
+        Memory scratch(
+            attention_scratch_bytes(shape.group, shape.head_k, shape.head_v, end - begin));
+        kernels.attention(attention, head, begin, end, scratch.data());
+      }
+    }
+  }
+
+  // Compare query `i`, head `h` with the definition.
+  void check(uint32_t i, uint32_t h) const {
+    const Shape& s = shape;
+    const uint32_t own = s.first + i, kv_head = h / s.group;
+    const uint32_t from = s.window != 0 && own + 1 > s.window ? own + 1 - s.window : 0;
+    const float* query = &q[i * attention.q_stride + h * s.head_k];
+    std::vector<double> score;
+    double most = -1e300, dot_size = 0, score_size = 0;
+    for (uint32_t p = from; p <= own; ++p) {
+      const float* key = &k[(p * s.n_kv_heads + kv_head) * s.head_k];
+      double dot = 0, size = 0;
+      for (uint32_t d = 0; d < s.head_k; ++d) {
+        dot += static_cast<double>(query[d]) * key[d];
+        size += std::fabs(static_cast<double>(query[d]) * key[d]);
+      }
+      double x = dot * attention.scale;
+      if (s.softcap != 0) x = s.softcap * std::tanh(x / s.softcap);
+      score.push_back(x);
+      most = std::max(most, x);
+      score_size = std::max(score_size, std::fabs(x));
+      dot_size = std::max(dot_size, size * attention.scale);
+    }
+    double weight = 0;
+    std::vector<double> sum(s.head_v);
+    for (uint32_t p = from; p <= own; ++p) {
+      const double w = std::exp(score[p - from] - most);
+      const float* value = &v[(p * s.n_kv_heads + kv_head) * s.head_v];
+      weight += w;
+      for (uint32_t d = 0; d < s.head_v; ++d) sum[d] += w * value[d];
+    }
+    // With u half an ulp: a score has head_k roundings of at most dot_size and ten of its own size
+    // (scaling, tanh); a weight has that error, and 6 u of its own; sums of n weights and of n
+    // products have n u. All of it at most doubled by the quotient, and relative to the largest
+    // |v|, 2.
+    const double u = 0x1p-24, n = own + 1 - from;
+    const double score_error = (s.head_k + 3) * u * dot_size + 10 * u * score_size;
+    const double tolerance = 2 * 2.0 * (score_error + (n + 10) * u);
+    const float* result = &out[i * attention.out_stride + h * s.head_v];
+    for (uint32_t d = 0; d < s.head_v; ++d) {
+      CAPTURE(i);
+      CAPTURE(h);
+      CAPTURE(d);
+      CHECK(std::fabs(result[d] - sum[d] / weight) <= tolerance);
+    }
+  }
+
+  Shape shape;
+  uint32_t positions, capacity;
+  std::vector<float> k, v, q, out;
+  Memory memory_k, memory_v;
+  Attention attention{};
+};
+
+constexpr KvFormat kFormats[] = {KvFormat::f32, KvFormat::f16, KvFormat::q8_0};
+
+// {n_kv_heads, query heads per KV head, head_k, head_v, first, n, window, softcap}
+std::vector<Shape> shapes() {
+  std::vector<Shape> all;
+  for (const KvFormat format : kFormats) {
+    for (uint32_t group = 1; group <= 8; ++group) {
+      all.push_back({format, 2, group, 64, 64, 40 * group, 5, 0, 0});
+      all.push_back({format, 1, group, 16, 16, 0, 70, 0, 0});
+    }
+    for (const uint32_t head : {1u, 7u, 32u, 33u, 40u, 80u, 96u, 100u, 128u, 256u}) {
+      all.push_back({format, 2, 3, head, head, 61, 4, 0, 0});
+    }
+    all.push_back({format, 1, 4, 48, 80, 130, 3, 0, 0});    // K and V of different sizes
+    all.push_back({format, 1, 12, 64, 64, 100, 17, 0, 0});  // more heads than any group of rows
+    all.push_back({format, 1, 1, 64, 64, 700, 16, 0, 0});   // several tiles, one head
+    for (const uint32_t window : {1u, 5u, 16u, 63u, 64u, 65u, 200u}) {
+      all.push_back(
+          {format, 1, 2, 32, 32, 0, 150, window, 0});  // grows into the window, then slides
+      all.push_back({format, 1, 1, 32, 32, 301, 9, window, 0});
+    }
+    all.push_back({format, 2, 2, 64, 64, 90, 20, 0, 3.0f});
+    all.push_back({format, 2, 2, 64, 64, 90, 20, 70, 50.0f});
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("attention equals the definition") {
+  for_each_target([](const Kernels& kernels) {
+    for (const Shape& shape : shapes()) {
+      CAPTURE(static_cast<int>(shape.format));
+      CAPTURE(shape.group);
+      CAPTURE(shape.head_k);
+      CAPTURE(shape.first);
+      CAPTURE(shape.window);
+      CAPTURE(shape.softcap);
+      Problem problem(kernels, shape);
+      problem.run(kernels, kAttentionQueries);
+      for (uint32_t i = 0; i < shape.n; ++i) {
+        for (uint32_t h = 0; h < problem.attention.n_heads; ++h) problem.check(i, h);
+      }
+    }
+  });
+}
+
+TEST_CASE("attention of a query does not depend on the queries of the same call") {
+  for_each_target([](const Kernels& kernels) {
+    for (const Shape& shape : shapes()) {
+      CAPTURE(static_cast<int>(shape.format));
+      CAPTURE(shape.group);
+      CAPTURE(shape.head_k);
+      CAPTURE(shape.window);
+      Problem problem(kernels, shape);
+      problem.run(kernels, 1);
+      const std::vector<float> one_by_one = problem.out;
+      for (const uint32_t step : {2u, 3u, 7u, kAttentionQueries, shape.n}) {
+        CAPTURE(step);
+        std::fill(problem.out.begin(), problem.out.end(), -7.0f);
+        problem.run(kernels, step);
+        CHECK(std::memcmp(problem.out.data(), one_by_one.data(),
+                          one_by_one.size() * sizeof(float)) == 0);
+      }
+    }
+  });
+}
+
+TEST_CASE("the first position gives back V as it was stored") {
+  for_each_target([](const Kernels& kernels) {
+    for (const KvFormat format : kFormats) {
+      for (const uint32_t head : {1u, 31u, 32u, 64u, 72u, 100u}) {
+        CAPTURE(static_cast<int>(format));
+        CAPTURE(head);
+        Problem problem(kernels, {format, 3, 2, head, head, 0, 1, 0, 0});
+        problem.run(kernels, 1);
+        for (size_t h = 0; h < 6; ++h) {
+          for (size_t d = 0; d < head; ++d) {
+            CHECK(problem.out[h * head + d] == problem.v[h / 2 * head + d]);
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("a position that a query does not see cannot disturb it") {
+  for_each_target([](const Kernels& kernels) {
+    for (const KvFormat format : kFormats) {
+      CAPTURE(static_cast<int>(format));
+      const Shape shape{format, 1, 1, 32, 32, 0, 30, 10, 0};
+      Problem problem(kernels, shape);
+      problem.run(kernels, shape.n);
+      const std::vector<float> before = problem.out;
+      const std::vector<float> bad(32, INFINITY);
+      kernels.store_kv(problem.attention.kv, 12, bad.data(), bad.data());
+      problem.run(kernels, shape.n);
+      for (size_t i = 0; i < shape.n; ++i) {
+        CAPTURE(i);
+        if (i >= 12 && i < 22) continue;
+        CHECK(std::memcmp(&problem.out[i * 32], &before[i * 32], 32 * sizeof(float)) == 0);
+      }
+    }
+  });
+}
+
+TEST_CASE("zeros, tiny and huge values survive the cache") {
+  for_each_target([](const Kernels& kernels) {
+    for (const KvFormat format : kFormats) {
+      CAPTURE(static_cast<int>(format));
+      Problem problem(kernels, {format, 1, 1, 32, 32, 0, 1, 0, 0});
+      for (const float size : {0.0f, 1e-30f, 1e-6f, 60000.0f}) {
+        CAPTURE(size);
+        std::vector<float> x = random_floats(32, size, 4);
+        kernels.store_kv(problem.attention.kv, 0, x.data(), x.data());
+        problem.run(kernels, 1);
+        round_to(format, x.data(), 32);
+        for (size_t d = 0; d < 32; ++d) CHECK(problem.out[d] == x[d]);
+      }
+    }
+  });
+}
+
+TEST_CASE("kv_bytes") {
+  // 16 positions of 64 dims: floats; halves; bytes and two half scales for each position.
+  CHECK(kv_bytes(KvFormat::f32, 64, 16) == 16 * 64 * 4);
+  CHECK(kv_bytes(KvFormat::f16, 64, 16) == 16 * 64 * 2);
+  CHECK(kv_bytes(KvFormat::q8_0, 64, 16) == 16 * (64 + 4));
+  for (const KvFormat format : kFormats) {
+    for (uint32_t head = 1; head < 200; ++head) CHECK(kv_bytes(format, head, 48) % 64 == 0);
+  }
+}
