@@ -30,7 +30,7 @@ struct Lanes {
 static HWY_INLINE Lanes load_lanes(const uint8_t* p) {
   const LaneTag d;
   Lanes r;
-  for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::LoadU(d, p + i * kLaneBytes);
+  HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::LoadU(d, p + i * kLaneBytes);
   return r;
 }
 
@@ -64,7 +64,7 @@ static HWY_INLINE Lanes nibbles(const uint8_t* p) {
 static HWY_INLINE Lanes spread_bits(const uint8_t* p, uint8_t value) {
   const LaneTag d;
   Lanes r;
-  for (size_t i = 0; i < kParts; ++i) {
+  HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
     r.v[i] = hn::IfThenElseZero(hn::LoadMaskBits(d, p + i * kLaneBytes / 8), hn::Set(d, value));
   }
   return r;
@@ -97,7 +97,7 @@ static HWY_INLINE void halves_at(const uint8_t* p, size_t stride, size_t groups,
   } else {
     for (size_t i = 0; i < groups; ++i) h[i] = load_u16(p + i * stride);
   }
-  for (size_t i = 0; i < 8; i += kScaleLanes) {
+  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::Load(du, h + i))), df, out + i);
   }
 }
@@ -107,7 +107,7 @@ static HWY_INLINE void scale_bytes(const uint8_t* bytes, float d, float* out) {
   const ScaleTag df;
   const hn::Rebind<int32_t, ScaleTag> di;
   const hn::Rebind<uint8_t, ScaleTag> du8;
-  for (size_t i = 0; i < 8; i += kScaleLanes) {
+  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     const auto v = hn::ConvertTo(df, hn::PromoteTo(di, hn::LoadU(du8, bytes + i)));
     hn::StoreU(hn::Mul(v, hn::Set(df, d)), df, out + i);
   }
@@ -117,7 +117,7 @@ static HWY_INLINE void scale_signed_bytes(const uint8_t* bytes, float d, float* 
   const hn::Rebind<int32_t, ScaleTag> di;
   const hn::Rebind<uint8_t, ScaleTag> du8;
   const hn::Rebind<int8_t, ScaleTag> di8;
-  for (size_t i = 0; i < 8; i += kScaleLanes) {
+  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     const auto v =
         hn::ConvertTo(df, hn::PromoteTo(di, hn::BitCast(di8, hn::LoadU(du8, bytes + i))));
     hn::StoreU(hn::Mul(v, hn::Set(df, d)), df, out + i);
@@ -159,7 +159,7 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = nibbles(chunk + g * 22 + 6);
     const Lanes high = spread_bits(chunk + g * 22 + 2, 16);
-    for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
@@ -174,7 +174,7 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = nibbles(chunk + g * 24 + 8);
     const Lanes high = spread_bits(chunk + g * 24 + 4, 16);
-    for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
@@ -202,6 +202,7 @@ static HWY_INLINE Lanes iq4_values(Lanes index) {
                                                      1,    13,   25,  38,  53,  69,  89,  113};
   const hn::Repartition<int8_t, LaneTag> d;
   const auto table = hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues));
+  HWY_UNROLL(2)
   for (size_t i = 0; i < kParts; ++i) index.v[i] = hn::TableLookupBytes(table, index.v[i]);
   return index;
 }
@@ -234,7 +235,7 @@ struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
     const auto d = hn::Set(df, half_at(chunk));
     const auto high = hn::Set(di, static_cast<int32_t>(load_u16(chunk + 2)));
     const auto low = hn::Set(di, static_cast<int32_t>(load_u32(chunk + 4)));
-    for (size_t i = 0; i < 8; i += kScaleLanes) {
+    HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
       const auto index = hn::Iota(di, static_cast<int32_t>(i));
       const auto twice = hn::Add(index, index);
       const auto l = hn::And(hn::Shr(low, hn::Add(twice, twice)), hn::Set(di, 15));
@@ -251,6 +252,7 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 4 * 32);
+    HWY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2));
     return r;
   }
@@ -261,7 +263,7 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
     hn::Store(hn::And(v, hn::Set(d, uint8_t{15})), d, low);
     hn::Store(hn::ShiftRight<4>(v), d, high);
     const float delta = half_at(chunk + 80), delta_min = half_at(chunk + 82);
-    for (size_t i = 0; i < 16; i += 8) {
+    HWY_UNROLL(2) for (size_t i = 0; i < 16; i += 8) {
       scale_bytes(low + i, delta, scale + i);
       scale_bytes(high + i, delta_min, min + i);
     }
@@ -276,7 +278,7 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 32 + g / 4 * 32);
     const Lanes high = load_lanes(chunk);
-    for (size_t i = 0; i < kParts; ++i) {
+    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       const LaneVec bit = bit_field<1>(high.v[i], static_cast<int>(g));
       r.v[i] = hn::Or(bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2)),
                       hn::Add(hn::Add(bit, bit), hn::Add(bit, bit)));
@@ -295,6 +297,7 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
     std::memcpy(bytes, six, 16);
     hn::Store(hn::Sub(hn::Load(d, bytes), hn::Set(d, uint8_t{32})), d, bytes);
     const float delta = half_at(chunk + 108);
+    HWY_UNROLL(2)
     for (size_t i = 0; i < 16; i += 8) scale_signed_bytes(bytes + i, delta, scale + i);
   }
 };
@@ -318,6 +321,7 @@ struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32,
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
+    HWY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
     return r;
   }
@@ -334,7 +338,7 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
     Lanes r = load_lanes(chunk + 48 + g / 2 * 32);
     const Lanes high = load_lanes(chunk + 16);
     const hn::Repartition<uint16_t, LaneTag> d16;
-    for (size_t i = 0; i < kParts; ++i) {
+    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       const auto bit =
           hn::ShiftLeft<4>(hn::BitCast(d16, bit_field<1>(high.v[i], static_cast<int>(g))));
       r.v[i] =
@@ -356,7 +360,7 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
     Lanes r = load_lanes(chunk + half * 64 + quarter % 2 * 32);
     const Lanes high = load_lanes(chunk + 128 + half * 32);
     const hn::Repartition<uint16_t, LaneTag> d16;
-    for (size_t i = 0; i < kParts; ++i) {
+    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       const auto bits = hn::ShiftLeft<4>(
           hn::BitCast(d16, bit_field<2>(high.v[i], static_cast<int>(quarter * 2))));
       r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(quarter / 2 * 4)),
@@ -366,6 +370,7 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
     const float delta = half_at(chunk + 208);
+    HWY_UNROLL(2)
     for (size_t i = 0; i < 16; i += 8) scale_signed_bytes(chunk + 192 + i, delta, scale + i);
   }
 };

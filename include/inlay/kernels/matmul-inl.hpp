@@ -228,17 +228,18 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   const Streams streams(begin, end);
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    for (size_t s = 0; s < kStreams; ++s)
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+    HWY_UNROLL(4)
+    for (size_t s = 0; s < kStreams; ++s) rows[s] =
+        m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
     ScaleVec sum[kStreams], low[kStreams];
-    for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
+    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
     for (size_t chunk = 0; chunk < chunks; ++chunk) {
       const size_t here = HWY_MIN(size_t{8}, groups - chunk * 8);
       HWY_ALIGN float scale[kStreams][kSubs];  // of weights times of activations
-      for (size_t s = 0; s < kStreams; ++s) {
+      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         HWY_ALIGN float min[kSubs];
         T::scales(rows[s], here, scale[s], min);
-        for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+        HWY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
           const auto w = hn::Load(df, scale[s] + j);
           const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
           if constexpr (T::kMins) {
@@ -252,9 +253,9 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       }
       const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
       for (size_t g = 0; g < here; ++g) {
-        for (size_t part = 0; part < kParts; ++part) {
+        HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
           const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
-          for (size_t s = 0; s < kStreams; ++s) {
+          HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
             const auto dot = hn::ConvertTo(df, dot_lanes<T>(T::lanes(rows[s], g).v[part], av));
             ScaleVec w;
             if constexpr (T::kSub == 32) {
@@ -271,9 +272,9 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
           }
         }
       }
-      for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
+      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
     }
-    for (size_t s = 0; s < kStreams; ++s) {
+    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       if constexpr (T::kMins) sum[s] = hn::Sub(sum[s], low[s]);
       if constexpr (!T::kMins && dot_offset<T>() != 0) {
         sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(dot_offset<T>())), sum[s]);
@@ -297,19 +298,20 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
   const Streams streams(begin, end);
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    for (size_t s = 0; s < kStreams; ++s)
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+    HWY_UNROLL(4)
+    for (size_t s = 0; s < kStreams; ++s) rows[s] =
+        m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
     ScaleVec sum[kStreams][2];
-    for (size_t s = 0; s < kStreams; ++s) sum[s][0] = sum[s][1] = hn::Zero(df);
+    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s][0] = sum[s][1] = hn::Zero(df);
     size_t j = 0;
     for (; j + 2 * kScaleLanes <= whole; j += 2 * kScaleLanes) {
       const auto x0 = hn::LoadU(df, x + j), x1 = hn::LoadU(df, x + j + kScaleLanes);
-      for (size_t s = 0; s < kStreams; ++s) {
+      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         sum[s][0] = hn::MulAdd(T::load(rows[s] + j * T::kBytes), x0, sum[s][0]);
         sum[s][1] = hn::MulAdd(T::load(rows[s] + (j + kScaleLanes) * T::kBytes), x1, sum[s][1]);
       }
     }
-    for (size_t s = 0; s < kStreams; ++s) {
+    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       if (j < whole)
         sum[s][0] = hn::MulAdd(T::load(rows[s] + j * T::kBytes), hn::LoadU(df, x + j), sum[s][0]);
       HWY_ALIGN uint8_t w_tail[kScaleLanes * T::kBytes] = {};
@@ -530,8 +532,8 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* H
         HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
           HWY_UNROLL(2)
-          for (size_t r = 0; r < kVectors; ++r) sum[r][j] =
-              hn::MulAdd(part[r][j], scale, sum[r][j]);
+          for (size_t r = 0; r < kVectors; ++r)
+            sum[r][j] = hn::MulAdd(part[r][j], scale, sum[r][j]);
         }
       }
       HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
