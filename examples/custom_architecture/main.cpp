@@ -1,24 +1,24 @@
 // The list of architectures is yours: one definition trims it, or extends it by one that inlay does
 // not know.
 //
-// "falcata" here is a made-up name for Llama's block with RoPE over halves and norms of Q and K. It
+// "larch" here is a made-up name for Llama's block with RoPE over halves and norms of Q and K. It
 // compiles in beside Llama, and qwen2, qwen3 and gemma2 are left out: opening such a file says that
 // they are not compiled in.
+#include <cstdio>
 #include <inlay.hpp>
 
 namespace {
 
-struct Falcata : inlay::arch::Decoder {                 // what is not stated here is as in Llama
-  static constexpr std::string_view kName = "falcata";  // general.architecture in the file
+struct Larch : inlay::arch::Decoder {                 // what is not stated here is as in Llama
+  static constexpr std::string_view kName = "larch";  // general.architecture in the file
   static constexpr inlay::arch::Rope kRope = inlay::arch::Rope::halves;
   static constexpr bool kQkNorm = true;
 };
 
 }  // namespace
 
-#define INLAY_ARCHITECTURES inlay::arch::Llama, Falcata
+#define INLAY_ARCHITECTURES inlay::arch::Llama, Larch
 #define INLAY_IMPLEMENTATION
-#include <cstdio>
 #include <inlay.hpp>
 
 int main(int argc, char** argv) {

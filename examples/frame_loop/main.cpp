@@ -1,9 +1,10 @@
 // A game's loop: the model gets a slice of every frame and no thread of its own.
-#define INLAY_IMPLEMENTATION
 #include <chrono>
 #include <cstdio>
-#include <inlay.hpp>
 #include <thread>
+
+#define INLAY_IMPLEMENTATION
+#include <inlay.hpp>
 
 int main(int argc, char** argv) {
   if (argc < 2) return std::fputs("usage: frame_loop MODEL [PROMPT]\n", stderr), 2;

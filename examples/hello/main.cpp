@@ -1,5 +1,6 @@
-#define INLAY_IMPLEMENTATION
 #include <cstdio>
+
+#define INLAY_IMPLEMENTATION
 #include <inlay.hpp>
 
 int main(int argc, char** argv) {

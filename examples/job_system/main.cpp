@@ -1,11 +1,12 @@
 // A program with its own job system: inlay runs on it and starts no thread.
-#define INLAY_IMPLEMENTATION
 #include <condition_variable>
 #include <cstdio>
-#include <inlay.hpp>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#define INLAY_IMPLEMENTATION
+#include <inlay.hpp>
 
 namespace {
 

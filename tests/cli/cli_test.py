@@ -422,6 +422,32 @@ class Bench(Case):
         self.assertRegex(text, r"(?m)^tg2 +1 +[\d.]+")
 
 
+class Examples(Case):
+    """The other examples, where they were built beside the program."""
+
+    def example(self, name):
+        file = os.path.join(os.path.dirname(INLAY), name)
+        if not os.path.exists(file):
+            self.skipTest(f"{name} was not built")
+        return file
+
+    def test_all_write_the_same(self):
+        prompt = "void update(float dt) {\n"
+        expected = self.good("complete", MODEL, "-p", prompt, "-n", 100)
+        for name in ("frame_loop", "job_system"):
+            with self.subTest(name=name):
+                status, out, err = run(MODEL, prompt, binary=self.example(name))
+                self.assertEqual((status, out), (0, expected), err)
+        status, out, err = run(MODEL, prompt, binary=self.example("hello"))
+        self.assertEqual((status, out, err), (0, self.good("complete", MODEL, "-p", prompt, "-n", 200), b""))
+
+    def test_custom_architecture(self):
+        program = self.example("custom_architecture")
+        for file, expected in (("model", (0, b"llama, 2 layers\n", b"")), ("larch", (0, b"larch, 2 layers\n", b"")),
+                               ("qwen3", (1, b"", b"architecture qwen3 is not in this build, which has llama larch\n"))):
+            self.assertEqual(run(path(file + ".gguf"), binary=program), expected)
+
+
 def make_models(make_model):
     global MODEL
     if make_model is None:
@@ -432,6 +458,9 @@ def make_models(make_model):
     common = ["--shape", "llama-mha", "--vocab", str(VOCAB), "--context", str(CONTEXT), "--type", "q8_0"]
     subprocess.run([make_model, MODEL, *common, "--fim"], check=True)
     subprocess.run([make_model, path("plain.gguf"), *common], check=True)
+    subprocess.run([make_model, path("qwen3.gguf"), "--shape", "qwen3-gqa2"], check=True)
+    with open(path("qwen3.gguf"), "rb") as f:  # the names are of one length: no offset changes
+        write("larch.gguf", f.read().replace(b"qwen3", b"larch"))
     # Large enough that 4096 tokens take much longer than any test waits, small enough to be made in a second.
     subprocess.run([make_model, path("slow.gguf"), *common, "--layers", "12", "--embd", "512", "--heads", "8",
                     "--kv-heads", "8", "--head-dim", "64", "--ff", "1024"], check=True)
