@@ -52,8 +52,10 @@ class Tokenizer {
   // says so).
   bool pre_tokenizer_known() const noexcept;
 
-  // Upper bound of the tokens that a text of this many bytes becomes, special ones included.
-  static size_t max_tokens(size_t text_bytes) noexcept { return text_bytes + 4; }
+  // Upper bound of the tokens that a text of this many bytes becomes, special ones included, with
+  // any vocabulary that has a token for each byte: an invalid byte can become three tokens (those
+  // of U+FFFD), and so can a space and the space prefix after each special token.
+  static size_t max_tokens(size_t text_bytes) noexcept { return 4 * text_bytes + 8; }
 
   // Writes ids to `out` and returns their number. Any bytes are valid text. Same ids as llama.cpp's
   // llama_tokenize. Errors: bad_argument (out is too small: needs at most max_tokens),

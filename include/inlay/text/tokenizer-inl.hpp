@@ -1,0 +1,224 @@
+#ifndef INLAY_TEXT_TOKENIZER_INL_HPP_
+#define INLAY_TEXT_TOKENIZER_INL_HPP_
+
+#include <cstring>
+
+#include "inlay/text/byte_pair_encoder.hpp"
+#include "inlay/text/sentence_piece_encoder.hpp"
+#include "inlay/text/special_splitter.hpp"
+#include "inlay/text/tokenizer.hpp"
+#include "inlay/text/unicode.hpp"
+#include "inlay/text/vocabulary.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// Writes pieces of a token's text as far as they fit, and counts them.
+struct PieceSink {
+  Span<char> out;
+  size_t count = 0;
+  void push(std::string_view bytes) noexcept {
+    if (!bytes.empty() && count <= out.size() && bytes.size() <= out.size() - count) {
+      std::memcpy(out.data() + count, bytes.data(), bytes.size());
+    }
+    count += bytes.size();
+  }
+  void push(char byte) noexcept { push(std::string_view(&byte, 1)); }
+};
+
+// Byte-level BPE's printable characters back to bytes. llama.cpp gives "[UNK_BYTE_0x...]" with the
+// character's UTF-8 in hexadecimal and the token's whole text for a character that stands for no
+// byte, so this does.
+inline void unspell(std::string_view text, PieceSink* sink) noexcept {
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data(); at < end;) {
+    const DecodedCharacter c = decode_utf8(at, end);
+    at += c.bytes;
+    const int byte = character_to_byte(c.code);
+    if (byte >= 0) {
+      sink->push(static_cast<char>(byte));
+      continue;
+    }
+    sink->push("[UNK_BYTE_0x");
+    char encoded[4];
+    const uint32_t size = encode_utf8(c.code, encoded);
+    for (uint32_t i = 0; i < size; ++i) {
+      static constexpr char kHex[] = "0123456789abcdef";
+      sink->push(kHex[static_cast<uint8_t>(encoded[i]) >> 4]);
+      sink->push(kHex[static_cast<uint8_t>(encoded[i]) & 15]);
+    }
+    sink->push(text);
+    sink->push(']');
+  }
+}
+
+// The byte that a token such as <0x0A> stands for; 0 for what is not spelled so.
+inline char byte_of_name(std::string_view text) noexcept {
+  uint32_t value = 0;
+  for (char c : text.substr(text.size() < 3 ? text.size() : 3, 2)) {
+    const size_t digit = std::string_view("0123456789abcdef")
+                             .find(static_cast<char>(c >= 'A' && c <= 'F' ? c + 32 : c));
+    if (digit == std::string_view::npos) break;
+    value = value << 4 | static_cast<uint32_t>(digit);
+  }
+  return static_cast<char>(value);
+}
+
+}  // namespace detail
+
+struct Tokenizer::Impl {
+  explicit Impl(const Host& host) noexcept
+      : allocator(host.allocator),
+        vocabulary(host),
+        specials(host.allocator),
+        byte_pairs(host.allocator) {}
+
+  Allocator allocator;
+  detail::Vocabulary vocabulary;
+  detail::SpecialSplitter specials;
+  detail::BytePairEncoder byte_pairs;  // one of the two is in use
+  detail::SentencePieceEncoder sentence_pieces;
+  size_t max_piece_bytes = 0;
+
+  bool is_sentence_piece() const noexcept {
+    return vocabulary.kind() == detail::VocabularyKind::sentence_piece;
+  }
+
+  void piece(uint32_t token, detail::PieceSink* sink) const noexcept {
+    const std::string_view text = vocabulary.text(token);
+    const uint16_t traits = vocabulary.traits(token);
+    if ((traits & (detail::kTokenUnknown | detail::kTokenControl | detail::kTokenUserDefined)) !=
+        0) {
+      sink->push(text);
+    } else if ((traits & detail::kTokenNormal) != 0 && !is_sentence_piece()) {
+      detail::unspell(text, sink);
+    } else if ((traits & detail::kTokenNormal) != 0) {
+      for (size_t begin = 0;;) {
+        const size_t mark = text.find(detail::kSpaceMark, begin);
+        sink->push(text.substr(begin, mark - begin));
+        if (mark == std::string_view::npos) break;
+        sink->push(' ');
+        begin = mark + detail::kSpaceMark.size();
+      }
+    } else if ((traits & detail::kTokenByte) != 0) {
+      sink->push(detail::byte_of_name(text));
+    }
+  }
+};
+
+Result<Tokenizer> Tokenizer::create(const Gguf& file, const Host& host) noexcept {
+  Tokenizer tokenizer(detail::create<Impl>(host.allocator, host));
+  Impl* const impl = tokenizer.impl_;
+  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  INLAY_TRY(impl->vocabulary.load(file));
+  INLAY_TRY(impl->specials.create(impl->vocabulary));
+  Token newline = kNoToken;
+  if (impl->is_sentence_piece()) {
+    impl->sentence_pieces.create(impl->vocabulary);
+    newline = impl->sentence_pieces.byte_token('\n');
+  } else {
+    INLAY_TRY(impl->byte_pairs.create(file, impl->vocabulary, host.allocator));
+    detail::BytePairEncoder::Scratch scratch(host.allocator);
+    detail::TokenSink sink{Span<Token>(&newline, 1)};
+    if (!impl->byte_pairs.encode("\n", &scratch, &sink)) return Error(ErrorCode::out_of_memory);
+    if (sink.count == 0) newline = impl->vocabulary.special().padding;
+  }
+  impl->vocabulary.set_newline(newline);
+  for (uint32_t token = 0; token < impl->vocabulary.size(); ++token) {
+    detail::PieceSink sink;
+    impl->piece(token, &sink);
+    if (sink.count > impl->max_piece_bytes) impl->max_piece_bytes = sink.count;
+  }
+  return Result<Tokenizer>(std::move(tokenizer));
+}
+
+Tokenizer::Tokenizer(Tokenizer&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
+
+Tokenizer& Tokenizer::operator=(Tokenizer&& other) noexcept {
+  std::swap(impl_, other.impl_);
+  return *this;
+}
+
+Tokenizer::~Tokenizer() {
+  if (impl_ != nullptr) detail::destroy(impl_->allocator, impl_);
+}
+
+uint32_t Tokenizer::size() const noexcept { return impl_->vocabulary.size(); }
+const SpecialTokens& Tokenizer::special() const noexcept { return impl_->vocabulary.special(); }
+bool Tokenizer::adds_bos() const noexcept { return impl_->vocabulary.add_bos(); }
+bool Tokenizer::pre_tokenizer_known() const noexcept {
+  return impl_->vocabulary.pre_tokenizer_known();
+}
+size_t Tokenizer::max_piece_bytes() const noexcept { return impl_->max_piece_bytes; }
+
+bool Tokenizer::is_end(Token token) const noexcept {
+  return impl_->vocabulary.has(token) &&
+         (impl_->vocabulary.traits(static_cast<uint32_t>(token)) & detail::kTokenEnd) != 0;
+}
+
+bool Tokenizer::is_control(Token token) const noexcept {
+  return impl_->vocabulary.has(token) &&
+         (impl_->vocabulary.traits(static_cast<uint32_t>(token)) & detail::kTokenControl) != 0;
+}
+
+Result<size_t> Tokenizer::encode(std::string_view text, Span<Token> out,
+                                 const TokenizeOptions& options) const noexcept {
+  const detail::Vocabulary& vocabulary = impl_->vocabulary;
+  constexpr size_t kMaxBytes = size_t{1}
+                               << 30;  // positions have 32 bits, and a space may become three bytes
+  if (text.size() > kMaxBytes)
+    return Error(ErrorCode::bad_argument, "text to tokenize: expected at most 1 GiB");
+
+  detail::Array<detail::Fragment> fragments(impl_->allocator);
+  if (!impl_->specials.split(text, options.parse_special, &fragments))
+    return Error(ErrorCode::out_of_memory);
+
+  detail::TokenSink sink{out};
+  if (options.add_special && vocabulary.add_bos() && vocabulary.special().bos != kNoToken) {
+    sink.push(vocabulary.special().bos);
+  }
+  detail::BytePairEncoder::Scratch byte_pairs(impl_->allocator);
+  detail::SentencePieceEncoder::Scratch sentence_pieces(impl_->allocator);
+  bool after_special = true;
+  for (const detail::Fragment& fragment : fragments) {
+    if (fragment.token != kNoToken) {
+      sink.push(fragment.token);
+      after_special = true;
+      continue;
+    }
+    const bool ok = impl_->is_sentence_piece()
+                        ? impl_->sentence_pieces.encode(
+                              fragment.text, vocabulary.add_space_prefix() && after_special,
+                              &sentence_pieces, &sink)
+                        : impl_->byte_pairs.encode(fragment.text, &byte_pairs, &sink);
+    if (!ok) return Error(ErrorCode::out_of_memory);
+    after_special = false;
+  }
+  if (options.add_special && vocabulary.add_eos() && vocabulary.special().eos != kNoToken) {
+    sink.push(vocabulary.special().eos);
+  }
+  if (sink.count > out.size()) {
+    return Error(ErrorCode::bad_argument, "room for ")
+           << static_cast<uint64_t>(out.size()) << " tokens: the text has "
+           << static_cast<uint64_t>(sink.count);
+  }
+  return sink.count;
+}
+
+size_t Tokenizer::piece(Token token, Span<char> out, bool special) const noexcept {
+  if (!impl_->vocabulary.has(token)) return 0;
+  const auto index = static_cast<uint32_t>(token);
+  if (!special &&
+      (impl_->vocabulary.traits(index) & (detail::kTokenUnknown | detail::kTokenControl)) != 0)
+    return 0;
+  detail::PieceSink sink;
+  impl_->piece(index, &sink);
+  if (sink.count > out.size()) return sink.count;
+  sink = detail::PieceSink{out};
+  impl_->piece(index, &sink);
+  return sink.count;
+}
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_TEXT_TOKENIZER_INL_HPP_

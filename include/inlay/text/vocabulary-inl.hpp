@@ -1,0 +1,382 @@
+#ifndef INLAY_TEXT_VOCABULARY_INL_HPP_
+#define INLAY_TEXT_VOCABULARY_INL_HPP_
+
+#include <cstring>
+
+#include "inlay/text/vocabulary.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+inline constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
+
+Token Vocabulary::find(std::string_view first, std::string_view second) const noexcept {
+  const size_t size = first.size() + second.size();
+  if (size > longest_) return kNoToken;
+  const uint32_t hash = mix_hash(hash_bytes(hash_bytes(kHashStart, first), second));
+  const size_t mask = slots_.size() - 1;
+  for (size_t i = hash & mask;; i = (i + 1) & mask) {
+    const Slot& slot = slots_[i];
+    if (slot.token == kNoToken) return kNoToken;
+    if (slot.hash != hash) continue;
+    const TokenData& token = tokens_[static_cast<uint32_t>(slot.token)];
+    if (token.size == size && std::memcmp(token.text, first.data(), first.size()) == 0 &&
+        (second.empty() ||
+         std::memcmp(token.text + first.size(), second.data(), second.size()) == 0)) {
+      return slot.token;
+    }
+  }
+}
+
+void Vocabulary::warn(const Error& text) const noexcept {
+  if (host_.log.write != nullptr)
+    host_.log.write(host_.log.user, LogLevel::warning, text.message());
+}
+
+Status Vocabulary::load(const Gguf& file) noexcept {
+  const auto string_at = [&file](std::string_view key, std::string_view* out) {
+    const MetadataValue* value = file.find(key);
+    return value == nullptr || value->as_string(out);
+  };
+  std::string_view model, pre;
+  if (file.find("tokenizer.ggml.model") == nullptr) {
+    return Error(ErrorCode::missing,
+                 "metadata key tokenizer.ggml.model: the file has no vocabulary");
+  }
+  if (!string_at("tokenizer.ggml.model", &model)) {
+    return Error(ErrorCode::corrupt, "tokenizer.ggml.model: expected a string");
+  }
+  if (!string_at("tokenizer.ggml.pre", &pre)) {
+    return Error(ErrorCode::corrupt, "tokenizer.ggml.pre: expected a string");
+  }
+  pre_tokenizer_ = pre_tokenizers().data();
+  if (model == "llama") {
+    kind_ = VocabularyKind::sentence_piece;
+    special_.bos = 1;
+    special_.eos = 2;
+    special_.unknown = 0;
+    add_bos_ = add_space_prefix_ = true;
+  } else if (model == "gpt2") {
+    kind_ = VocabularyKind::byte_pairs;
+    special_.bos = special_.eos = 11;
+    const PreTokenizer* row = find_pre_tokenizer(pre);
+    pre_tokenizer_known_ = row != nullptr;
+    if (row != nullptr) {
+      pre_tokenizer_ = row;
+    } else {
+      warn(Error(ErrorCode::unsupported, "tokenizer.ggml.pre is ")
+           << (pre.empty() ? "missing" : "unknown: '") << pre << (pre.empty() ? "" : "'")
+           << "; words are cut by the default rule and tokens may differ from the model's");
+    }
+    add_bos_ = pre_tokenizer_->add_bos;
+    if (pre_tokenizer_->no_bos) special_.bos = kNoToken;
+  } else {
+    return Error(ErrorCode::unsupported, "tokenizer.ggml.model '")
+           << model << "': expected 'llama' or 'gpt2'";
+  }
+  INLAY_TRY(load_tokens(file));
+  INLAY_TRY(load_ids(file));
+  detect_special();
+  detect_stripping(file);
+  return Status();
+}
+
+Status Vocabulary::load_tokens(const Gguf& file) noexcept {
+  const MetadataValue* texts = file.find(kTokensKey);
+  if (texts == nullptr) return Error(ErrorCode::missing, "metadata key ") << kTokensKey;
+  const uint64_t count = texts->size();
+  if (!texts->is_array() || texts->element_type() != MetadataType::string || count == 0 ||
+      count > INT32_MAX) {
+    return Error(ErrorCode::corrupt) << ": " << kTokensKey << ": expected 1 to 2147483647 strings";
+  }
+  const auto array_of = [&](std::string_view key, const MetadataValue** out) {
+    *out = file.find(key);
+    return *out == nullptr || ((*out)->is_array() && (*out)->size() >= count);
+  };
+  const MetadataValue *scores, *types;
+  for (const auto& [key, out] : {std::pair("tokenizer.ggml.scores", &scores),
+                                 std::pair("tokenizer.ggml.token_type", &types)}) {
+    if (!array_of(key, out)) {
+      return Error(ErrorCode::corrupt, key)
+             << ": expected an array of " << count << " elements, one for each token";
+    }
+  }
+  const auto n = static_cast<size_t>(count);
+  if (!tokens_.resize(n) || !traits_.resize(n) || !slots_.resize(hash_slots(n)))
+    return Error(ErrorCode::out_of_memory);
+
+  size_t i = 0, empty = 0;
+  bool too_long = false;
+  texts->for_each_string([&](uint64_t, std::string_view text) {
+    too_long = too_long || text.size() > UINT32_MAX / 8;
+    tokens_[i++] = {text.data(), static_cast<uint32_t>(text.size()), 0.0f};
+    if (text.empty()) ++empty;
+  });
+  if (too_long) return Error(ErrorCode::corrupt, kTokensKey) << ": expected texts below 512 MiB";
+  // llama.cpp calls token i without text "[EMPTY_i]".
+  constexpr size_t kNameBytes = 24;
+  if (!names_.reserve(empty * kNameBytes)) return Error(ErrorCode::out_of_memory);
+  for (i = 0; i < n; ++i) {
+    TokenData& token = tokens_[i];
+    if (token.size == 0) {
+      Error name(ErrorCode::corrupt, "[EMPTY_");
+      name << static_cast<uint64_t>(i) << "]";
+      token.size = static_cast<uint32_t>(std::strlen(name.message()));
+      token.text = names_.end();
+      if (!names_.append(name.message(), token.size)) return Error(ErrorCode::out_of_memory);
+    }
+    if (token.size > longest_) longest_ = token.size;
+    double score = 0;
+    if (scores != nullptr && !scores->as_f64(&score, i)) {
+      return Error(ErrorCode::corrupt, "tokenizer.ggml.scores[")
+             << static_cast<uint64_t>(i) << "]: expected a number";
+    }
+    token.score = static_cast<float>(score);
+    int64_t type = 1;
+    if (types != nullptr && !types->as_i64(&type, i)) {
+      return Error(ErrorCode::corrupt, "tokenizer.ggml.token_type[")
+             << static_cast<uint64_t>(i) << "]: expected an integer";
+    }
+    // In the order of the file's numbers: undefined, normal, unknown, control, user-defined,
+    // unused, byte.
+    static constexpr uint16_t kTraits[] = {
+        0, kTokenNormal, kTokenUnknown, kTokenControl, kTokenUserDefined, kTokenUnused, kTokenByte};
+    traits_[i] = type >= 0 && type <= 6 ? kTraits[type] : uint16_t{0};
+  }
+  const size_t mask = slots_.size() - 1;
+  for (i = 0; i < n; ++i) {
+    const std::string_view own = text(static_cast<uint32_t>(i));
+    const uint32_t hash = mix_hash(hash_bytes(kHashStart, own));
+    size_t slot = hash & mask;
+    for (; slots_[slot].token != kNoToken; slot = (slot + 1) & mask) {
+      if (slots_[slot].hash == hash && text(static_cast<uint32_t>(slots_[slot].token)) == own) {
+        return Error(ErrorCode::corrupt, kTokensKey)
+               << "[" << static_cast<uint64_t>(i) << "]: the same text as token "
+               << slots_[slot].token;
+      }
+    }
+    slots_[slot] = {hash, static_cast<Token>(i)};
+  }
+  return Status();
+}
+
+Status Vocabulary::load_ids(const Gguf& file) noexcept {
+  const struct {
+    const char* key;
+    Token* id;
+  } ids[] = {
+      {"tokenizer.ggml.bos_token_id", &special_.bos},
+      {"tokenizer.ggml.eos_token_id", &special_.eos},
+      {"tokenizer.ggml.eot_token_id", &special_.eot},
+      {"tokenizer.ggml.eom_token_id", &end_of_message_},
+      {"tokenizer.ggml.unknown_token_id", &special_.unknown},
+      {"tokenizer.ggml.padding_token_id", &special_.padding},
+      {"tokenizer.ggml.fim_pre_token_id", &special_.fim_prefix},
+      {"tokenizer.ggml.fim_suf_token_id", &special_.fim_suffix},
+      {"tokenizer.ggml.fim_mid_token_id", &special_.fim_middle},
+      {"tokenizer.ggml.fim_pad_token_id", &special_.fim_pad},
+      {"tokenizer.ggml.fim_rep_token_id", &special_.fim_repo},
+      {"tokenizer.ggml.fim_sep_token_id", &special_.fim_separator},
+      // Older names.
+      {"tokenizer.ggml.prefix_token_id", &special_.fim_prefix},
+      {"tokenizer.ggml.suffix_token_id", &special_.fim_suffix},
+      {"tokenizer.ggml.middle_token_id", &special_.fim_middle},
+  };
+  for (const auto& entry : ids) {
+    const MetadataValue* value = file.find(entry.key);
+    uint64_t id = 0;
+    if (value != nullptr && !value->as_u64(&id)) {
+      return Error(ErrorCode::corrupt, entry.key) << ": expected an unsigned integer";
+    }
+    if (value != nullptr && id < size()) {
+      *entry.id = static_cast<Token>(id);
+    } else if (value != nullptr) {
+      warn(Error(ErrorCode::corrupt, entry.key)
+           << " is " << id << ", but there are only " << size() << " tokens: ignored");
+    }
+    if (!has(*entry.id)) *entry.id = kNoToken;  // a default beyond the vocabulary
+  }
+  const struct {
+    const char* key;
+    bool* flag;
+  } flags[] = {{"tokenizer.ggml.add_bos_token", &add_bos_},
+               {"tokenizer.ggml.add_eos_token", &add_eos_},
+               {"tokenizer.ggml.add_space_prefix", &add_space_prefix_}};
+  for (const auto& entry : flags) {
+    const MetadataValue* value = file.find(entry.key);
+    if (value != nullptr && !value->as_bool(entry.flag)) {
+      return Error(ErrorCode::corrupt, entry.key) << ": expected a boolean";
+    }
+  }
+  return Status();
+}
+
+// `known`, or else the first of the texts that is a token, which then counts as a control token.
+Token Vocabulary::detect(Token known, Span<const std::string_view> texts) noexcept {
+  for (size_t i = 0; known == kNoToken && i < texts.size(); ++i) {
+    known = find(texts[i]);
+    if (known != kNoToken) traits_[static_cast<uint32_t>(known)] |= kTokenControl;
+  }
+  return known;
+}
+
+void Vocabulary::detect_special() noexcept {
+  static constexpr std::string_view kEndOfTurn[] = {
+      "<|eot_id|>",
+      "<|im_end|>",
+      "<|end|>",
+      "<end_of_turn>",
+      "<|endoftext|>",
+      "<|end_of_text|>",
+      "<EOT>",
+      "_<EOT>",
+      "[EOT]",
+      "<\xEF\xBD\x9C"
+      "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+      "<end_of_utterance>"};
+  static constexpr std::string_view kEndOfMessage[] = {"<|eom_id|>"};
+  static constexpr std::string_view kFimPrefix[] = {"<|fim_prefix|>",
+                                                    "<fim-prefix>",
+                                                    "<fim_prefix>",
+                                                    "<\xEF\xBD\x9C"
+                                                    "fim\xE2\x96\x81"
+                                                    "begin\xEF\xBD\x9C>",
+                                                    "<PRE>",
+                                                    "\xE2\x96\x81<PRE>",
+                                                    "<|code_prefix|>",
+                                                    "<|prefix|>",
+                                                    "<|plamo:fim_prefix|>"};
+  static constexpr std::string_view kFimSuffix[] = {"<|fim_suffix|>",
+                                                    "<fim-suffix>",
+                                                    "<fim_suffix>",
+                                                    "<\xEF\xBD\x9C"
+                                                    "fim\xE2\x96\x81hole\xEF\xBD\x9C>",
+                                                    "<SUF>",
+                                                    "\xE2\x96\x81<SUF>",
+                                                    "<|code_suffix|>",
+                                                    "<|suffix|>",
+                                                    "<|plamo:fim_suffix|>"};
+  static constexpr std::string_view kFimMiddle[] = {"<|fim_middle|>",
+                                                    "<fim-middle>",
+                                                    "<fim_middle>",
+                                                    "<\xEF\xBD\x9C"
+                                                    "fim\xE2\x96\x81"
+                                                    "end\xEF\xBD\x9C>",
+                                                    "<MID>",
+                                                    "\xE2\x96\x81<MID>",
+                                                    "<|code_middle|>",
+                                                    "<|middle|>",
+                                                    "<|plamo:fim_middle|>"};
+  static constexpr std::string_view kFimPad[] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>",
+                                                 "[PAD]"};
+  static constexpr std::string_view kFimRepo[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>",
+                                                  "<REPO>", "<reponame>"};
+  static constexpr std::string_view kFimSeparator[] = {"<|file_sep|>", "<|plamo:file_separator|>"};
+  special_.eot = detect(special_.eot, kEndOfTurn);
+  end_of_message_ = detect(end_of_message_, kEndOfMessage);
+  special_.fim_prefix = detect(special_.fim_prefix, kFimPrefix);
+  special_.fim_suffix = detect(special_.fim_suffix, kFimSuffix);
+  special_.fim_middle = detect(special_.fim_middle, kFimMiddle);
+  special_.fim_pad = detect(special_.fim_pad, kFimPad);
+  special_.fim_repo = detect(special_.fim_repo, kFimRepo);
+  special_.fim_separator = detect(special_.fim_separator, kFimSeparator);
+
+  static constexpr std::string_view kEnds[] = {"<|eot_id|>",
+                                               "<|im_end|>",
+                                               "<|end|>",
+                                               "<|return|>",
+                                               "<|call|>",
+                                               "<|flush|>",
+                                               "<|calls|>",
+                                               "<end_of_turn>",
+                                               "<|endoftext|>",
+                                               "</s>",
+                                               "<|eom_id|>",
+                                               "<EOT>",
+                                               "_<EOT>",
+                                               "[EOT]",
+                                               "[EOS]",
+                                               "<|end_of_text|>",
+                                               "<end_of_utterance>",
+                                               "<eos>",
+                                               "<turn|>",
+                                               "<|tool_response>",
+                                               "<\xEF\xBD\x9C"
+                                               "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+                                               "[e~[",
+                                               "<|ifm|im_end|>"};
+  for (std::string_view text : kEnds) {
+    const Token token = find(text);
+    if (token != kNoToken) traits_[static_cast<uint32_t>(token)] |= kTokenControl | kTokenEnd;
+  }
+  // Those of gpt-oss that a reader should see.
+  for (std::string_view text : {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"}) {
+    const Token token = find(text);
+    if (token != kNoToken) traits_[static_cast<uint32_t>(token)] = kTokenUserDefined;
+  }
+  for (Token token : {special_.fim_pad, special_.fim_repo, special_.fim_separator, special_.eos,
+                      special_.eot, end_of_message_}) {
+    if (token != kNoToken) traits_[static_cast<uint32_t>(token)] |= kTokenEnd;
+  }
+
+  const auto ends = [this](std::string_view text) {
+    const Token token = find(text);
+    return token != kNoToken && (traits_[static_cast<uint32_t>(token)] & kTokenEnd) != 0;
+  };
+  const auto set_traits = [this](std::string_view text, TokenTraits traits) {
+    traits_[static_cast<uint32_t>(find(text))] = traits;
+  };
+  // In the vocabularies of gpt-oss and Solar, <|end|> ends a part of an answer and not the answer.
+  const bool has_call = ends("<|call|>") || ends("<|calls|>");
+  if (has_call && (ends("<|return|>") || ends("<|flush|>")) && ends("<|end|>"))
+    set_traits("<|end|>", kTokenUserDefined);
+  // In Gemma 4's, </s> is an ordinary token.
+  if (ends("<|tool_response>") && ends("</s>")) set_traits("</s>", kTokenNormal);
+}
+
+// Which tokens swallow whitespace is not in the file: llama.cpp knows it by name, and so does this.
+void Vocabulary::detect_stripping(const Gguf& file) noexcept {
+  const auto contains = [&file](std::string_view key, std::string_view part) {
+    std::string_view text;
+    const MetadataValue* value = file.find(key);
+    if (value == nullptr || !value->as_string(&text)) return false;
+    for (; text.size() >= part.size(); text.remove_prefix(1)) {
+      bool same = true;
+      for (size_t i = 0; i < part.size(); ++i) {
+        const char c = text[i];
+        same = same && (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) == part[i];
+      }
+      if (same) return true;
+    }
+    return false;
+  };
+  const auto set = [this](std::string_view text, uint16_t trait, bool on) {
+    const Token token = find(text);
+    if (token == kNoToken) return;
+    uint16_t& traits = traits_[static_cast<uint32_t>(token)];
+    traits = static_cast<uint16_t>(on ? traits | trait : traits & ~trait);
+  };
+  const bool jina = contains("tokenizer.ggml.pre", "jina-v2-de") ||
+                    contains("tokenizer.ggml.pre", "jina-v2-es") ||
+                    contains("tokenizer.ggml.pre", "jina-v2-code") ||
+                    contains("general.architecture", "nomic-bert-moe") ||
+                    contains("general.architecture", "jina-bert-v3");
+  if (jina) {
+    set("<mask>", kTokenStripLeft, true);
+  } else if (contains("general.name", "phi-3") || contains("general.name", "phi3")) {
+    for (uint16_t& traits : traits_) {
+      if ((traits & (kTokenControl | kTokenUserDefined | kTokenUnknown)) != 0)
+        traits |= kTokenStripRight;
+    }
+    set("</s>", kTokenStripRight, true);
+    for (std::string_view text : {"<unk>", "<s>", "<|endoftext|>"})
+      set(text, kTokenStripRight, false);
+  } else if (contains("general.name", "modern-bert")) {
+    set("[MASK]", kTokenStripLeft, true);
+  }
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_TEXT_VOCABULARY_INL_HPP_

@@ -1,0 +1,126 @@
+// The tokens of a vocabulary: their texts, kinds and scores, and which of them have a special
+// meaning.
+#ifndef INLAY_TEXT_VOCABULARY_HPP_
+#define INLAY_TEXT_VOCABULARY_HPP_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "inlay/core/memory.hpp"
+#include "inlay/gguf/gguf.hpp"
+#include "inlay/text/pre_tokenizer.hpp"
+#include "inlay/text/tokenizer.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// What a token is: bits. A token of the file has one of the first six; looking like a control token
+// can add another.
+enum TokenTraits : uint16_t {
+  kTokenNormal = 1 << 0,
+  kTokenUnknown = 1 << 1,
+  kTokenControl = 1 << 2,
+  kTokenUserDefined = 1 << 3,
+  kTokenUnused = 1 << 4,
+  kTokenByte = 1 << 5,
+  kTokenStripLeft = 1 << 6,   // swallows whitespace before it
+  kTokenStripRight = 1 << 7,  // and behind it
+  kTokenEnd = 1 << 8,         // of generation
+};
+
+// A hash of bytes that can go on where it stopped: hash_bytes(hash_bytes(kHashStart, a), b) is that
+// of a followed by b.
+inline constexpr uint32_t kHashStart = 2166136261u;
+inline uint32_t hash_bytes(uint32_t hash, std::string_view bytes) noexcept {
+  for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
+  return hash;
+}
+// Spreads a hash over all its bits, for use as an index.
+constexpr uint32_t mix_hash(uint32_t hash) noexcept {
+  hash ^= hash >> 15;
+  hash *= 0x2C1B3C6Du;
+  return hash ^ hash >> 12;
+}
+// Slots for an open hash table of that many entries: a power of two, at most two thirds full.
+constexpr size_t hash_slots(size_t entries) noexcept {
+  size_t slots = 16;
+  while (slots < entries + entries / 2) slots *= 2;
+  return slots;
+}
+
+enum class VocabularyKind : uint8_t { sentence_piece, byte_pairs };
+
+class Vocabulary {
+ public:
+  explicit Vocabulary(const Host& host) noexcept
+      : host_(host),
+        tokens_(host.allocator),
+        traits_(host.allocator),
+        slots_(host.allocator),
+        names_(host.allocator) {}
+
+  // Reads all keys of tokenizer.ggml but the merges.
+  Status load(const Gguf& file) noexcept;
+
+  VocabularyKind kind() const noexcept { return kind_; }
+  const PreTokenizer& pre_tokenizer() const noexcept { return *pre_tokenizer_; }
+  bool pre_tokenizer_known() const noexcept { return pre_tokenizer_known_; }
+  bool add_bos() const noexcept { return add_bos_; }
+  bool add_eos() const noexcept { return add_eos_; }
+  bool add_space_prefix() const noexcept { return add_space_prefix_; }
+  const SpecialTokens& special() const noexcept { return special_; }
+  void set_newline(Token token) noexcept { special_.newline = token; }
+
+  uint32_t size() const noexcept { return static_cast<uint32_t>(tokens_.size()); }
+  bool has(Token token) const noexcept {
+    return token >= 0 && static_cast<uint32_t>(token) < size();
+  }
+  std::string_view text(uint32_t token) const noexcept {
+    return {tokens_[token].text, tokens_[token].size};
+  }
+  float score(uint32_t token) const noexcept { return tokens_[token].score; }
+  uint16_t traits(uint32_t token) const noexcept { return traits_[token]; }
+  size_t longest() const noexcept { return longest_; }  // bytes of a token's text
+
+  // The token with that text, or kNoToken.
+  Token find(std::string_view text) const noexcept { return find(text, {}); }
+  // The same for the text `first` followed by `second`.
+  Token find(std::string_view first, std::string_view second) const noexcept;
+
+ private:
+  struct TokenData {
+    const char* text;
+    uint32_t size;
+    float score;
+  };
+  struct Slot {
+    uint32_t hash;
+    Token token = kNoToken;
+  };
+
+  Status load_tokens(const Gguf& file) noexcept;
+  Status load_ids(const Gguf& file) noexcept;
+  void detect_special() noexcept;
+  void detect_stripping(const Gguf& file) noexcept;
+  Token detect(Token known, Span<const std::string_view> texts) noexcept;
+  void warn(const Error& text) const noexcept;
+
+  Host host_;
+  VocabularyKind kind_ = VocabularyKind::byte_pairs;
+  const PreTokenizer* pre_tokenizer_ = nullptr;
+  bool pre_tokenizer_known_ = true;
+  bool add_bos_ = false, add_eos_ = false, add_space_prefix_ = false;
+  SpecialTokens special_;
+  Token end_of_message_ = kNoToken;
+  size_t longest_ = 0;
+  Array<TokenData> tokens_;  // [size]
+  Array<uint16_t> traits_;   // [size] TokenTraits
+  Array<Slot> slots_;        // open hash table of texts
+  String names_;             // made-up texts of tokens whose own is empty
+};
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_TEXT_VOCABULARY_HPP_
