@@ -810,8 +810,8 @@ Status Gguf::Impl::read(const ReadFunction& file, bool header_only) noexcept {
     if (more > SIZE_MAX || !header.resize(static_cast<size_t>(more))) {
       return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
     }
-    INLAY_TRY(
-        read_at(bytes.here, header.data() + bytes.here, static_cast<size_t>(more - bytes.here)));
+    const size_t missing = static_cast<size_t>(more - bytes.here);
+    if (missing > 0) INLAY_TRY(read_at(bytes.here, header.data() + bytes.here, missing));
     bytes.data = header.data();
     bytes.here = more;
     bytes.wanted = 0;
@@ -854,7 +854,7 @@ Result<Gguf> Gguf::open(const char* path, const GgufOptions& options) noexcept {
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   Gguf file(impl);
   INLAY_TRY(impl->open(path, options.header_only));
-  INLAY_TRY(impl->sort_tensors());
+  if (Status status = impl->sort_tensors(); !status) return detail::in_file(path, status.error());
   return file;
 #else
   (void)options;

@@ -1,0 +1,22 @@
+// Writes the fuzzer's corpus, one named file for each malformation and one valid file. Run after
+// changing gguf/malformed.hpp:
+//   c++ -std=c++17 -I include -I tests tests/fuzz/make_corpus.cpp -o make_corpus && ./make_corpus
+//   tests/fuzz/corpus
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "gguf/malformed.hpp"
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: make_corpus FOLDER\n");
+    return 2;
+  }
+  const std::string folder = argv[1];
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(folder + "/" + name + ".gguf", std::ios::binary) << bytes;
+  };
+  write("VALID", inlay_test::valid_file());
+  for (const auto& bad : inlay_test::malformed_files()) write(bad.name, bad.bytes);
+}
