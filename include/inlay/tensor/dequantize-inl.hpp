@@ -1,7 +1,8 @@
 // The block layouts of every usable tensor type, as plain code: what the SIMD kernels are tested
-// against, and what reads embedding rows. Formulas as in ggml-quants.c; ggml rounds each product
-// before it adds or subtracts, so here a product is pinned (`product` below) wherever a compiler
-// could fuse it with what follows into one FMA.
+// against, and what reads embedding rows. Formulas as in ggml-quants.c. Every product below is
+// exact in float (11 bits of a half, at most 7 of a scale and 6 of a value, and never more than 24
+// together), so there is one rounding, in the addition, and it does not matter whether a compiler
+// fuses the two: the values are ggml's on every machine and with every option.
 #ifndef INLAY_TENSOR_DEQUANTIZE_INL_HPP_
 #define INLAY_TENSOR_DEQUANTIZE_INL_HPP_
 
@@ -67,19 +68,7 @@ namespace {
 uint16_t u16_at(const uint8_t* p) noexcept { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 float load_half(const uint8_t* p) noexcept { return half_to_float(u16_at(p)); }
 
-// a * b, rounded to float here and now, whatever -ffp-contract and -ffast-math allow.
-float product(float a, int b) noexcept {
-  float p = a * static_cast<float>(b);
-#if defined(__GNUC__) && defined(__SSE2__)
-  __asm__("" : "+x"(p));
-#elif defined(__GNUC__) && defined(__aarch64__)
-  __asm__("" : "+w"(p));
-#else
-  volatile float pinned = p;
-  p = pinned;
-#endif
-  return p;
-}
+float product(float a, int b) noexcept { return a * static_cast<float>(b); }
 
 // The 4-bit code book of IQ4_NL and IQ4_XS (ggml-common.h, kvalues_iq4nl).
 constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
