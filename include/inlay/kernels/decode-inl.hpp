@@ -34,13 +34,16 @@ static HWY_INLINE Lanes load_lanes(const uint8_t* p) {
   return r;
 }
 
-// Bits [shift, shift + bits) of every byte.
-template <int bits>
-static HWY_INLINE LaneVec bit_field(LaneVec v, int shift) {
+// Bits [from, from + bits) of every byte, moved to [to, to + bits).
+template <int bits, int to = 0>
+static HWY_INLINE LaneVec bit_field(LaneVec v, int from) {
   const LaneTag d;
   const hn::Repartition<uint16_t, LaneTag> d16;
-  const LaneVec low = hn::BitCast(d, hn::ShiftRightSame(hn::BitCast(d16, v), shift));
-  return hn::And(low, hn::Set(d, static_cast<uint8_t>((1 << bits) - 1)));
+  const auto mask = hn::Set(d, static_cast<uint8_t>(((1 << bits) - 1) << to));
+  const auto wide = hn::BitCast(d16, v);
+  if (from == to) return hn::And(v, mask);
+  if (from < to) return hn::And(hn::BitCast(d, hn::ShiftLeftSame(wide, to - from)), mask);
+  return hn::And(hn::BitCast(d, hn::ShiftRightSame(wide, from - to)), mask);
 }
 
 // 32 values from 16 bytes: first the low nibbles, then the high ones.
@@ -102,32 +105,33 @@ static HWY_INLINE void halves_at(const uint8_t* p, size_t stride, size_t groups,
   }
 }
 
-// out[i] = d * bytes[i] (i < 8), the bytes unsigned.
-static HWY_INLINE void scale_bytes(const uint8_t* bytes, float d, float* out) {
+// out[i] = d * (lane i of bytes), i < 8, the bytes unsigned or signed.
+using Bytes16 = hn::Vec<hn::Full128<uint8_t>>;
+static HWY_INLINE void scale_bytes(Bytes16 bytes, float d, float* out) {
   const ScaleTag df;
   const hn::Rebind<int32_t, ScaleTag> di;
-  const hn::Rebind<uint8_t, ScaleTag> du8;
+  const hn::Rebind<uint8_t, ScaleTag> d8;
   HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
-    const auto v = hn::ConvertTo(df, hn::PromoteTo(di, hn::LoadU(du8, bytes + i)));
-    hn::StoreU(hn::Mul(v, hn::Set(df, d)), df, out + i);
+    const auto part = hn::ResizeBitCast(
+        d8, i == 0 ? bytes : hn::ShiftRightBytes<4>(hn::Full128<uint8_t>(), bytes));
+    hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::PromoteTo(di, part)), hn::Set(df, d)), df, out + i);
   }
 }
-static HWY_INLINE void scale_signed_bytes(const uint8_t* bytes, float d, float* out) {
+static HWY_INLINE void scale_signed_bytes(Bytes16 bytes, float d, float* out) {
   const ScaleTag df;
   const hn::Rebind<int32_t, ScaleTag> di;
-  const hn::Rebind<uint8_t, ScaleTag> du8;
-  const hn::Rebind<int8_t, ScaleTag> di8;
+  const hn::Rebind<int8_t, ScaleTag> d8;
   HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
-    const auto v =
-        hn::ConvertTo(df, hn::PromoteTo(di, hn::BitCast(di8, hn::LoadU(du8, bytes + i))));
-    hn::StoreU(hn::Mul(v, hn::Set(df, d)), df, out + i);
+    const auto part = hn::ResizeBitCast(
+        d8, i == 0 ? bytes : hn::ShiftRightBytes<4>(hn::Full128<uint8_t>(), bytes));
+    hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::PromoteTo(di, part)), hn::Set(df, d)), df, out + i);
   }
 }
 
 // ---- blocks of 32
 // -----------------------------------------------------------------------------------------------------
 struct Q4_0 {  // half d; 16 bytes of nibbles
-  static constexpr size_t kChunkBytes = 8 * 18, kSub = 32;
+  static constexpr size_t kBlock = 32, kChunkBytes = 8 * 18, kSub = 32;
   static constexpr int kMax = 15, kOffset = 8;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -139,7 +143,7 @@ struct Q4_0 {  // half d; 16 bytes of nibbles
 };
 
 struct Q4_1 {  // half d, m; 16 bytes of nibbles: d * u + m
-  static constexpr size_t kChunkBytes = 8 * 20, kSub = 32;
+  static constexpr size_t kBlock = 32, kChunkBytes = 8 * 20, kSub = 32;
   static constexpr int kMax = 15, kOffset = 0;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -153,7 +157,7 @@ struct Q4_1 {  // half d, m; 16 bytes of nibbles: d * u + m
 };
 
 struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
-  static constexpr size_t kChunkBytes = 8 * 22, kSub = 32;
+  static constexpr size_t kBlock = 32, kChunkBytes = 8 * 22, kSub = 32;
   static constexpr int kMax = 31, kOffset = 16;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -168,7 +172,7 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
 };
 
 struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
-  static constexpr size_t kChunkBytes = 8 * 24, kSub = 32;
+  static constexpr size_t kBlock = 32, kChunkBytes = 8 * 24, kSub = 32;
   static constexpr int kMax = 31, kOffset = 0;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -185,7 +189,7 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
 };
 
 struct Q8_0 {  // half d; 32 signed bytes
-  static constexpr size_t kChunkBytes = 8 * 34, kSub = 32;
+  static constexpr size_t kBlock = 32, kChunkBytes = 8 * 34, kSub = 32;
   static constexpr int kMax = 255, kOffset = 128;
   static constexpr bool kSigned = true, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -208,7 +212,7 @@ static HWY_INLINE Lanes iq4_values(Lanes index) {
 }
 
 struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
-  static constexpr size_t kChunkBytes = 8 * 18, kSub = 32;
+  static constexpr size_t kBlock = 32, kChunkBytes = 8 * 18, kSub = 32;
   static constexpr int kMax = 255, kOffset = 128;
   static constexpr bool kSigned = true, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -223,7 +227,7 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
 // -----------------------------------------------------------------------------------------------
 struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
                 // bytes of indices
-  static constexpr size_t kChunkBytes = 136, kSub = 32;
+  static constexpr size_t kBlock = 256, kChunkBytes = 136, kSub = 32;
   static constexpr int kMax = 255, kOffset = 128;
   static constexpr bool kSigned = true, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -247,7 +251,7 @@ struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
 };
 
 struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d, dmin
-  static constexpr size_t kChunkBytes = 84, kSub = 16;
+  static constexpr size_t kBlock = 256, kChunkBytes = 84, kSub = 16;
   static constexpr int kMax = 3, kOffset = 0;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -258,30 +262,27 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
     const hn::Full128<uint8_t> d;
-    HWY_ALIGN uint8_t low[16], high[16];
     const auto v = hn::LoadU(d, chunk);
-    hn::Store(hn::And(v, hn::Set(d, uint8_t{15})), d, low);
-    hn::Store(hn::ShiftRight<4>(v), d, high);
+    const auto low = hn::And(v, hn::Set(d, uint8_t{15})), high = hn::ShiftRight<4>(v);
     const float delta = half_at(chunk + 80), delta_min = half_at(chunk + 82);
-    HWY_UNROLL(2) for (size_t i = 0; i < 16; i += 8) {
-      scale_bytes(low + i, delta, scale + i);
-      scale_bytes(high + i, delta_min, min + i);
-    }
+    scale_bytes(low, delta, scale);
+    scale_bytes(hn::ShiftRightBytes<8>(d, low), delta, scale + 8);
+    scale_bytes(high, delta_min, min);
+    scale_bytes(hn::ShiftRightBytes<8>(d, high), delta_min, min + 8);
   }
 };
 
 struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-bit scales + 32;
               // half d
-  static constexpr size_t kChunkBytes = 110, kSub = 16;
+  static constexpr size_t kBlock = 256, kChunkBytes = 110, kSub = 16;
   static constexpr int kMax = 7, kOffset = 4;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 32 + g / 4 * 32);
     const Lanes high = load_lanes(chunk);
     HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
-      const LaneVec bit = bit_field<1>(high.v[i], static_cast<int>(g));
       r.v[i] = hn::Or(bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2)),
-                      hn::Add(hn::Add(bit, bit), hn::Add(bit, bit)));
+                      bit_field<1, 2>(high.v[i], static_cast<int>(g)));
     }
     return r;
   }
@@ -293,30 +294,42 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
         (a & nibble) | (high & two) << 4, (b & nibble) | (high >> 2 & two) << 4,
         (a >> 4 & nibble) | (high >> 4 & two) << 4, (b >> 4 & nibble) | (high >> 6 & two) << 4};
     const hn::Full128<uint8_t> d;
-    HWY_ALIGN uint8_t bytes[16];
-    std::memcpy(bytes, six, 16);
-    hn::Store(hn::Sub(hn::Load(d, bytes), hn::Set(d, uint8_t{32})), d, bytes);
+    const hn::Full128<uint32_t> d32;
+    const auto bytes =
+        hn::Sub(hn::BitCast(d, hn::Dup128VecFromValues(d32, six[0], six[1], six[2], six[3])),
+                hn::Set(d, uint8_t{32}));
     const float delta = half_at(chunk + 108);
-    HWY_UNROLL(2)
-    for (size_t i = 0; i < 16; i += 8) scale_signed_bytes(bytes + i, delta, scale + i);
+    scale_signed_bytes(bytes, delta, scale);
+    scale_signed_bytes(hn::ShiftRightBytes<8>(d, bytes), delta, scale + 8);
   }
 };
 
-// Scales and mins of q4_K and q5_K: half d, dmin; 12 bytes with 8 scales and 8 mins of 6 bits.
+// Scales and mins of q4_K and q5_K: half d, dmin; 12 bytes a, b, c of 4 with 8 scales and 8 mins of
+// 6 bits.
 static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
-  const uint32_t a = load_u32(chunk + 4), b = load_u32(chunk + 8), c = load_u32(chunk + 12);
-  const uint32_t s[2] = {a & 0x3f3f3f3f, (c & 0x0f0f0f0f) | (a >> 2 & 0x30303030)};
-  const uint32_t m[2] = {b & 0x3f3f3f3f, (c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030)};
-  uint8_t bytes[16];
-  std::memcpy(bytes, s, 8);
-  std::memcpy(bytes + 8, m, 8);
-  scale_bytes(bytes, half_at(chunk), scale);
-  scale_bytes(bytes + 8, half_at(chunk + 2), min);
+  const hn::Full128<uint8_t> d8;
+  const hn::Full128<uint32_t> d32;
+  // Low bits of a, c, b, c >> 4, and two more bits of the second and last from a and b.
+  alignas(16) static constexpr uint8_t kLow[16] = {4, 5, 6,  7,  12, 13, 14, 15,
+                                                   8, 9, 10, 11, 12, 13, 14, 15};
+  alignas(16) static constexpr uint8_t kHigh[16] = {4, 5, 6,  7,  4, 5, 6,  7,
+                                                    8, 9, 10, 11, 8, 9, 10, 11};
+  alignas(16) static constexpr uint32_t kLowMask[4] = {0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0};
+  alignas(16) static constexpr uint32_t kShiftedMask[4] = {0, 0, 0, 0x0f0f0f0f};
+  alignas(16) static constexpr uint32_t kHighMask[4] = {0, 0x30303030, 0, 0x30303030};
+  const auto v = hn::LoadU(d8, chunk);
+  const auto low = hn::BitCast(d32, hn::TableLookupBytes(v, hn::Load(d8, kLow)));
+  const auto high = hn::BitCast(d32, hn::TableLookupBytes(v, hn::Load(d8, kHigh)));
+  auto bytes = hn::And(low, hn::Load(d32, kLowMask));
+  bytes = hn::OrAnd(bytes, hn::ShiftRight<4>(low), hn::Load(d32, kShiftedMask));
+  bytes = hn::OrAnd(bytes, hn::ShiftRight<2>(high), hn::Load(d32, kHighMask));
+  scale_bytes(hn::BitCast(d8, bytes), half_at(chunk), scale);
+  scale_bytes(hn::ShiftRightBytes<8>(d8, hn::BitCast(d8, bytes)), half_at(chunk + 2), min);
 }
 
 struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32, high nibbles the
               // next
-  static constexpr size_t kChunkBytes = 144, kSub = 32;
+  static constexpr size_t kBlock = 256, kChunkBytes = 144, kSub = 32;
   static constexpr int kMax = 15, kOffset = 0;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -331,18 +344,15 @@ struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32,
 };
 
 struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles as in q4_K
-  static constexpr size_t kChunkBytes = 176, kSub = 32;
+  static constexpr size_t kBlock = 256, kChunkBytes = 176, kSub = 32;
   static constexpr int kMax = 31, kOffset = 0;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 48 + g / 2 * 32);
     const Lanes high = load_lanes(chunk + 16);
-    const hn::Repartition<uint16_t, LaneTag> d16;
     HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
-      const auto bit =
-          hn::ShiftLeft<4>(hn::BitCast(d16, bit_field<1>(high.v[i], static_cast<int>(g))));
-      r.v[i] =
-          hn::Or(bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4)), hn::BitCast(LaneTag(), bit));
+      r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4)),
+                      bit_field<1, 4>(high.v[i], static_cast<int>(g)));
     }
     return r;
   }
@@ -352,26 +362,25 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
 };
 
 struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed scales; half d
-  static constexpr size_t kChunkBytes = 210, kSub = 16;
+  static constexpr size_t kBlock = 256, kChunkBytes = 210, kSub = 16;
   static constexpr int kMax = 63, kOffset = 32;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     const size_t half = g / 4, quarter = g % 4;
     Lanes r = load_lanes(chunk + half * 64 + quarter % 2 * 32);
     const Lanes high = load_lanes(chunk + 128 + half * 32);
-    const hn::Repartition<uint16_t, LaneTag> d16;
     HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
-      const auto bits = hn::ShiftLeft<4>(
-          hn::BitCast(d16, bit_field<2>(high.v[i], static_cast<int>(quarter * 2))));
       r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(quarter / 2 * 4)),
-                      hn::BitCast(LaneTag(), bits));
+                      bit_field<2, 4>(high.v[i], static_cast<int>(quarter * 2)));
     }
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    const hn::Full128<uint8_t> d;
     const float delta = half_at(chunk + 208);
-    HWY_UNROLL(2)
-    for (size_t i = 0; i < 16; i += 8) scale_signed_bytes(chunk + 192 + i, delta, scale + i);
+    const auto bytes = hn::LoadU(d, chunk + 192);
+    scale_signed_bytes(bytes, delta, scale);
+    scale_signed_bytes(hn::ShiftRightBytes<8>(d, bytes), delta, scale + 8);
   }
 };
 

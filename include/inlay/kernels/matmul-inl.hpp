@@ -79,22 +79,24 @@ static HWY_INLINE int32_t sum_of_lanes(uint32_t sums) {
 static void quantize_column(const float* HWY_RESTRICT x, size_t k, uint8_t* HWY_RESTRICT out) {
   const ColumnLayout layout(k);
   int8_t* q = reinterpret_cast<int8_t*>(out);
-  float* scale = reinterpret_cast<float*>(out + layout.scale());
-  float* sum16 = reinterpret_cast<float*>(out + layout.sum16());
-  float* sum32 = reinterpret_cast<float*>(out + layout.sum32());
+  float* scale16 = reinterpret_cast<float*>(out + layout.scale(16));
+  float* scale32 = reinterpret_cast<float*>(out + layout.scale(32));
+  float* sum16 = reinterpret_cast<float*>(out + layout.sum(16));
+  float* sum32 = reinterpret_cast<float*>(out + layout.sum(32));
   for (size_t b = 0; b < layout.kp / kGroup; ++b) {
     const size_t at = b * kGroup;
-    if (at >= k) {
+    float scale = 0.0f;
+    if (at < k) {
+      scale = quantize_group(x + at, HWY_MIN(kGroup, k - at), q + at);
+    } else {
       std::memset(q + at, 0, kGroup);
-      scale[b] = sum16[2 * b] = sum16[2 * b + 1] = sum32[b] = 0.0f;
-      continue;
     }
-    scale[b] = quantize_group(x + at, HWY_MIN(kGroup, k - at), q + at);
     const int32_t low = sum_of_lanes(lane_sums(q + at)),
                   high = sum_of_lanes(lane_sums(q + at + 16));
-    sum16[2 * b] = scale[b] * static_cast<float>(low);
-    sum16[2 * b + 1] = scale[b] * static_cast<float>(high);
-    sum32[b] = scale[b] * static_cast<float>(low + high);
+    scale32[b] = scale16[2 * b] = scale16[2 * b + 1] = scale;
+    sum16[2 * b] = scale * static_cast<float>(low);
+    sum16[2 * b + 1] = scale * static_cast<float>(high);
+    sum32[b] = scale * static_cast<float>(low + high);
   }
 }
 
@@ -155,8 +157,7 @@ static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t
 // --------------------------------------------------------------------------------------------------------
 static constexpr size_t kStreams = 4;
 
-// Rows [begin, end) as kStreams ranges walked in lockstep: calls rows(pointers, out_index[]) with
-// the row index of each stream; a stream that has ended repeats its last row with index SIZE_MAX.
+// Rows [begin, end) as kStreams ranges that are walked in lockstep. The last may be shorter.
 struct Streams {
   size_t begin, end, length;
   HWY_INLINE Streams(size_t b, size_t e)
@@ -213,29 +214,57 @@ static constexpr int dot_offset() {
   return T::kSigned && kDot != DotKind::vnni ? 0 : T::kOffset;
 }
 
+// Adds group g of a chunk of each row; scale[stream][sub-block] includes the activations' scales.
+template <class T, size_t subs>
+static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int8_t* a,
+                                 const float (*scale)[subs], ScaleVec* sum) {
+  const ScaleTag df;
+  const hn::Repartition<int8_t, LaneTag> d8;
+  HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
+    const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
+    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      const auto dot = hn::ConvertTo(df, dot_lanes<T>(T::lanes(rows[s], g).v[part], av));
+      if constexpr (T::kSub == 32) {
+        sum[s] = hn::MulAdd(dot, hn::Set(df, scale[s][g]), sum[s]);
+      } else if constexpr (kParts == 2) {
+        sum[s] = hn::MulAdd(dot, hn::Set(df, scale[s][g * 2 + part]), sum[s]);
+      } else {
+        // Two scales, for the lower and the upper half.
+        alignas(32) static constexpr uint8_t kSpread[32] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
+                                                            3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5,
+                                                            6, 7, 4, 5, 6, 7, 4, 5, 6, 7};
+        const hn::Repartition<uint64_t, ScaleTag> d64;
+        uint64_t two;
+        std::memcpy(&two, &scale[s][g * 2], sizeof two);
+        const auto both = hn::BitCast(LaneTag(), hn::Set(d64, two));
+        sum[s] = hn::MulAdd(
+            dot, hn::BitCast(df, hn::TableLookupBytes(both, hn::Load(LaneTag(), kSpread))), sum[s]);
+      }
+    }
+  }
+}
+
 template <class T>
 static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end) {
   const ScaleTag df;
-  const hn::Repartition<int8_t, LaneTag> d8;
   constexpr size_t kSubs = kChunk / T::kSub;
   const ColumnLayout layout(m.k);
   const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column * layout.bytes();
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale());
-  const float* x_sum =
-      reinterpret_cast<const float*>(xq + (T::kSub == 16 ? layout.sum16() : layout.sum32()));
+  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(T::kSub));
+  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(T::kSub));
   const size_t groups = m.k / kGroup, chunks = layout.kp / kChunk;
   const size_t row_bytes = groups * T::kChunkBytes / 8;
   const Streams streams(begin, end);
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    HWY_UNROLL(4)
-    for (size_t s = 0; s < kStreams; ++s) rows[s] =
-        m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+    }
     ScaleVec sum[kStreams], low[kStreams];
     HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
     for (size_t chunk = 0; chunk < chunks; ++chunk) {
-      const size_t here = HWY_MIN(size_t{8}, groups - chunk * 8);
-      HWY_ALIGN float scale[kStreams][kSubs];  // of weights times of activations
+      const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
+      HWY_ALIGN float scale[kStreams][kSubs];
       HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         HWY_ALIGN float min[kSubs];
         T::scales(rows[s], here, scale[s], min);
@@ -247,30 +276,14 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
           } else if constexpr (dot_offset<T>() != 0) {
             low[s] = hn::MulAdd(w, total, low[s]);
           }
-          if constexpr (T::kSub == 32)
-            hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * 8 + j)), df, scale[s] + j);
+          hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * kSubs + j)), df, scale[s] + j);
         }
       }
       const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
-      for (size_t g = 0; g < here; ++g) {
-        HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
-          const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
-          HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-            const auto dot = hn::ConvertTo(df, dot_lanes<T>(T::lanes(rows[s], g).v[part], av));
-            ScaleVec w;
-            if constexpr (T::kSub == 32) {
-              w = hn::Set(df, scale[s][g]);
-            } else if constexpr (kParts == 2) {
-              w = hn::Set(df, scale[s][g * 2 + part] * x_scale[chunk * 8 + g]);
-            } else {
-              const hn::Half<ScaleTag> dh;
-              w = hn::Mul(
-                  hn::Combine(df, hn::Set(dh, scale[s][g * 2 + 1]), hn::Set(dh, scale[s][g * 2])),
-                  hn::Set(df, x_scale[chunk * 8 + g]));
-            }
-            sum[s] = hn::MulAdd(dot, w, sum[s]);
-          }
-        }
+      if constexpr (T::kBlock == kChunk) {
+        HWY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
+      } else {
+        for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
       }
       HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
     }
@@ -279,9 +292,8 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       if constexpr (!T::kMins && dot_offset<T>() != 0) {
         sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(dot_offset<T>())), sum[s]);
       }
-      const size_t row = streams.row(s, i);
-      if (i < streams.length && row < HWY_MIN(end, streams.row(s + 1, 0))) {
-        store_result(m, row, column, hn::ReduceSum(df, sum[s]));
+      if (streams.row(s, i) < end) {
+        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum[s]));
       }
     }
   }
@@ -299,8 +311,8 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
     HWY_UNROLL(4)
-    for (size_t s = 0; s < kStreams; ++s) rows[s] =
-        m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+    for (size_t s = 0; s < kStreams; ++s)
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
     ScaleVec sum[kStreams][2];
     HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s][0] = sum[s][1] = hn::Zero(df);
     size_t j = 0;
@@ -318,7 +330,7 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
       std::memcpy(w_tail, rows[s] + whole * T::kBytes, (m.k - whole) * T::kBytes);
       sum[s][1] = hn::MulAdd(T::load(w_tail), hn::Load(df, x_tail), sum[s][1]);
       const size_t row = streams.row(s, i);
-      if (row < HWY_MIN(end, streams.row(s + 1, 0))) {
+      if (row < end) {
         store_result(m, row, column, hn::ReduceSum(df, hn::Add(sum[s][0], sum[s][1])));
       }
     }

@@ -37,15 +37,16 @@ static_assert(kQuantizeStep == kColumns);
 
 // Fewer columns than a group: each on its own, for the row kernels. k is padded to chunks with
 // zeros.
-//   int8_t q[kp]; float scale[kp / 32]; float sum16[kp / 16]; float sum32[kp / 32];
-// sum16 and sum32: scale times the sum of 16 or 32 consecutive q.
+//   int8_t q[kp]; float scale16[kp / 16]; float sum16[kp / 16]; float scale32[kp / 32];
+//   float sum32[kp / 32];
+// sum16 and sum32: scale times the sum of 16 or 32 consecutive q. scale16: every scale twice.
 struct ColumnLayout {
   size_t kp;  // k rounded up to kChunk
   explicit constexpr ColumnLayout(size_t k) : kp(round_up(k, kChunk)) {}
-  constexpr size_t scale() const { return kp; }
-  constexpr size_t sum16() const { return scale() + kp / 32 * 4; }
-  constexpr size_t sum32() const { return sum16() + kp / 16 * 4; }
-  constexpr size_t bytes() const { return sum32() + kp / 32 * 4; }
+  // Offset of the scales or sums of sub-blocks of `sub` values.
+  constexpr size_t scale(size_t sub) const { return sub == 16 ? kp : kp + kp / 2; }
+  constexpr size_t sum(size_t sub) const { return scale(sub) + kp / sub * 4; }
+  constexpr size_t bytes() const { return kp + kp / 2 + kp / 4; }
 };
 static_assert(ColumnLayout(1).bytes() % 64 == 0);
 
