@@ -9,6 +9,7 @@
 #include <fstream>
 #include <inlay.hpp>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -164,34 +165,6 @@ std::vector<float> logits_of(const inlay::Model& model, const std::vector<inlay:
   return sink.logits;
 }
 
-// One file in memory and the model on it.
-class Opened {
- public:
-  Opened(const Spec& spec, Type type, int64_t targets = -1, const inlay::Host& host = {})
-      : file_(random_model::make(spec, type)), model_(open(file_, targets, host)) {
-    REQUIRE_MESSAGE(bool(model_), std::string(spec.name) + ": " + model_.error().message());
-  }
-  const inlay::Model& operator*() const { return *model_; }
-  const inlay::Model* operator->() const { return &*model_; }
-
- private:
-  static inlay::Result<inlay::Model> open(const random_model::Memory& file, int64_t targets,
-                                          const inlay::Host& host) {
-    inlay::ModelOptions options;
-    options.targets = targets;
-    options.host = host;
-    return inlay::Model::from_memory({file.data(), file.size()}, options);
-  }
-  random_model::Memory file_;
-  inlay::Result<inlay::Model> model_;
-};
-
-std::vector<const inlay::detail::Kernels*> targets() {
-  const inlay::detail::Kernels* all[8];
-  const size_t n = inlay::detail::runnable_kernels(all);
-  return {all, all + n};
-}
-
 // A bare CRC-32 (IEEE 802.3, as zlib's).
 uint32_t crc32(const uint8_t* data, size_t n) {
   uint32_t table[256], crc = ~0u;
@@ -201,6 +174,43 @@ uint32_t crc32(const uint8_t* data, size_t n) {
   }
   for (size_t i = 0; i < n; ++i) crc = crc >> 8 ^ table[(crc ^ data[i]) & 255u];
   return ~crc;
+}
+
+// The file of a model, which must be the one that llama.cpp was given. The last one is kept.
+const random_model::Memory& file_of(const Spec& spec, Type type) {
+  struct Last {
+    const Spec* spec = nullptr;
+    Type type = Type::f32;
+    std::unique_ptr<random_model::Memory> file;
+  };
+  static Last last;
+  if (last.spec != &spec || last.type != type) {
+    last.file = std::make_unique<random_model::Memory>(random_model::make(spec, type));
+    last.spec = &spec;
+    last.type = type;
+    CAPTURE(std::string(spec.name));
+    const auto& expected = recorded(spec).files.at(random_model::type_info(type).name);
+    CHECK(last.file->size() == expected[0]);
+    CHECK(crc32(last.file->data(), last.file->size()) == expected[1]);
+  }
+  return *last.file;
+}
+
+inlay::Model open(const Spec& spec, Type type, int64_t targets = -1, const inlay::Host& host = {}) {
+  const random_model::Memory& file = file_of(spec, type);
+  inlay::ModelOptions options;
+  options.targets = targets;
+  options.host = host;
+  auto model = inlay::Model::from_memory({file.data(), file.size()}, options);
+  CAPTURE(std::string(spec.name));
+  REQUIRE_MESSAGE(bool(model), model.error().message());
+  return *model;
+}
+
+std::vector<const inlay::detail::Kernels*> targets() {
+  const inlay::detail::Kernels* all[8];
+  const size_t n = inlay::detail::runnable_kernels(all);
+  return {all, all + n};
 }
 
 // The types that the engine is held to on every target; the others once.
@@ -213,33 +223,23 @@ bool is_quantized(Type type) {
 
 }  // namespace
 
-TEST_CASE("the generated files are those that llama.cpp was given") {
-  for (const Spec& spec : random_model::kGoldenModels) {
-    for (const random_model::TypeInfo& type : random_model::kTypes) {
-      CAPTURE(spec.name);
-      CAPTURE(type.name);
-      const random_model::Memory file(random_model::make(spec, type.type));
-      const auto& expected = recorded(spec).files.at(type.name);
-      CHECK(file.size() == expected[0]);
-      CHECK(crc32(file.data(), file.size()) == expected[1]);
-    }
-  }
-}
-
 TEST_CASE("f32 logits are llama.cpp's") {
   // Both sum in float, each in its own order: a relative error of some 1e-7 per sum, amplified by
-  // the layers. The record itself is rounded to within 1e-9.
-  constexpr double kMost = 1e-8;
+  // the layers. The record itself is rounded to within 1e-9. But llama.cpp looks GELU up in a table
+  // of halves, a relative error of up to 2^-11 in every activation of gemma2, whose square is 2e-7.
+  const auto most = [](const Spec& spec) {
+    return std::string(spec.arch) == "gemma2" ? 1e-6 : 1e-8;
+  };
   for (const Spec& spec : random_model::kGoldenModels) {
     for (const auto* kernels : targets()) {
-      const Opened model(spec, Type::f32, kernels->target);
-      CHECK(model->target() == kernels->name);
+      const inlay::Model model = open(spec, Type::f32, kernels->target);
+      CHECK(model.target() == kernels->name);
       for (const Way way : kWays) {
-        CAPTURE(spec.name);
-        CAPTURE(kernels->name);
+        CAPTURE(std::string(spec.name));
+        CAPTURE(std::string(kernels->name));
         CAPTURE(int(way));
         const Recorded& r = recorded(spec);
-        CHECK(nmse(r.f32, logits_of(*model, r.tokens, way), r.vocabulary) < kMost);
+        CHECK(nmse(r.f32, logits_of(model, r.tokens, way), r.vocabulary) < most(spec));
       }
     }
   }
@@ -251,55 +251,68 @@ TEST_CASE("f16 logits are llama.cpp's") {
   constexpr double kMost = 1e-5;
   for (const Spec& spec : random_model::kGoldenModels) {
     for (const auto* kernels : targets()) {
-      const Opened model(spec, Type::f16, kernels->target);
+      const inlay::Model model = open(spec, Type::f16, kernels->target);
       for (const Way way : kWays) {
-        CAPTURE(spec.name);
-        CAPTURE(kernels->name);
+        CAPTURE(std::string(spec.name));
+        CAPTURE(std::string(kernels->name));
         CAPTURE(int(way));
         const Recorded& r = recorded(spec);
-        CHECK(nmse(r.f16, logits_of(*model, r.tokens, way), r.vocabulary) < kMost);
+        CHECK(nmse(r.f16, logits_of(model, r.tokens, way), r.vocabulary) < kMost);
       }
     }
   }
 }
 
 TEST_CASE("quantized models lose no more than llama.cpp's") {
-  constexpr double kMost = 1.1;
+  // The mean over all positions of an architecture's models. Of a single model it scatters: where
+  // the weights' rounding, common to both, does not prevail (Q8_0), a few of 64 positions make
+  // most of the mean.
+  constexpr double kMost = 1.1, kMostOfOne = 1.25, kLeastOfOne = 0.5;
+  struct Sum {
+    double ours = 0, theirs = 0;
+  };
+  std::map<std::string, Sum> sums;  // by architecture, type, target, way
   for (const Spec& spec : random_model::kGoldenModels) {
+    const Recorded& r = recorded(spec);
     for (const random_model::TypeInfo& type : random_model::kTypes) {
       if (type.type == Type::f32 || type.type == Type::f16) continue;
-      bool first = true;
+      const double theirs = r.kl.at(type.name);
       for (const auto* kernels : targets()) {
-        if (!first && !is_main_type(type.type)) break;
-        first = false;
-        const Opened model(spec, type.type, kernels->target);
+        const inlay::Model model = open(spec, type.type, kernels->target);
         for (const Way way : {Way::at_once, Way::one_by_one}) {
-          CAPTURE(spec.name);
-          CAPTURE(type.name);
-          CAPTURE(kernels->name);
+          CAPTURE(std::string(spec.name));
+          CAPTURE(std::string(type.name));
+          CAPTURE(std::string(kernels->name));
           CAPTURE(int(way));
-          const Recorded& r = recorded(spec);
-          const double kl = mean_kl(r.f32, logits_of(*model, r.tokens, way), r.vocabulary);
-          CHECK(kl <= kMost * r.kl.at(type.name));
-          // It must also be a loss of the same kind: the weights' rounding is common to both.
-          if (is_quantized(type.type)) CHECK(kl >= r.kl.at(type.name) / 2);
+          const double ours = mean_kl(r.f32, logits_of(model, r.tokens, way), r.vocabulary);
+          CHECK(ours <= kMostOfOne * theirs);
+          if (is_quantized(type.type)) CHECK(ours >= kLeastOfOne * theirs);
+          Sum& sum = sums[std::string(spec.arch) + " " + type.name + " " + kernels->name +
+                          (way == Way::at_once ? " at once" : " one by one")];
+          sum.ours += ours;
+          sum.theirs += theirs;
         }
+        if (!is_main_type(type.type)) break;
       }
     }
+  }
+  for (const auto& [what, sum] : sums) {
+    CAPTURE(what);
+    CHECK(sum.ours <= kMost * sum.theirs);
   }
 }
 
 TEST_CASE("greedy continuations are llama.cpp's") {
   for (const Spec& spec : random_model::kGoldenModels) {
-    const Opened model(spec, Type::f16);
+    const inlay::Model model = open(spec, Type::f16);
     const Recorded& r = recorded(spec);
-    CAPTURE(spec.name);
+    CAPTURE(std::string(spec.name));
     REQUIRE(r.greedy.size() > r.prompt);
     inlay::SessionOptions options;
     options.context = static_cast<uint32_t>(r.greedy.size() + 1);
     options.sampling.temperature = 0;
     options.max_tokens = static_cast<uint32_t>(r.greedy.size() - r.prompt);
-    auto session = inlay::Session::create(*model, options);
+    auto session = inlay::Session::create(model, options);
     REQUIRE(session);
     REQUIRE(session->prompt(inlay::Span<const inlay::Token>(r.greedy.data(), r.prompt)));
     while (session->next() != nullptr) {
@@ -320,21 +333,21 @@ TEST_CASE("logits are bit-equal for any number of threads, on own workers and on
     const Spec& spec = *random_model::find_spec(name);
     const std::vector<inlay::Token>& tokens = recorded(spec).tokens;
     for (const Type type : {Type::f16, Type::q4_k, Type::q8_0}) {
-      const Opened own(spec, type), on_backward(spec, type, -1, backward_host),
-          on_threads(spec, type, -1, threaded_host);
+      const inlay::Model own = open(spec, type), on_backward = open(spec, type, -1, backward_host),
+                         on_threads = open(spec, type, -1, threaded_host);
       for (const Way way : kWays) {
-        CAPTURE(name);
+        CAPTURE(std::string(name));
         CAPTURE(int(type));
         CAPTURE(int(way));
-        const std::vector<float> alone = logits_of(*own, tokens, way, 1);
+        const std::vector<float> alone = logits_of(own, tokens, way, 1);
         const auto same = [&](const std::vector<float>& other) {
           return other.size() == alone.size() &&
                  std::memcmp(other.data(), alone.data(), alone.size() * sizeof(float)) == 0;
         };
-        CHECK(same(logits_of(*own, tokens, way, 2)));
-        CHECK(same(logits_of(*own, tokens, way, 3)));
-        CHECK(same(logits_of(*on_backward, tokens, way, 4)));
-        if (way != Way::one_by_one) CHECK(same(logits_of(*on_threads, tokens, way, 3)));
+        CHECK(same(logits_of(own, tokens, way, 2)));
+        CHECK(same(logits_of(own, tokens, way, 3)));
+        CHECK(same(logits_of(on_backward, tokens, way, 4)));
+        if (way != Way::one_by_one) CHECK(same(logits_of(on_threads, tokens, way, 3)));
       }
     }
   }
@@ -348,17 +361,17 @@ TEST_CASE("a KV cache of halves or bytes changes little") {
   // as much as llama.cpp's own rounding of activations to half is (2^-12 gives up to 2e-6 there),
   // with a factor of 2 to spare.
   for (const Spec& spec : random_model::kGoldenModels) {
-    const Opened model(spec, Type::f32);
+    const inlay::Model model = open(spec, Type::f32);
     const Recorded& r = recorded(spec);
     const double unit = 0x1p-12 * 0x1p-12, byte = 2.5 / (127 * std::sqrt(12.0));
     for (const auto& [type, rounding] : {std::pair(inlay::KvCacheType::f16, unit),
                                          std::pair(inlay::KvCacheType::q8_0, byte * byte)}) {
-      CAPTURE(spec.name);
+      CAPTURE(std::string(spec.name));
       CAPTURE(int(type));
       inlay::SessionOptions options;
       options.context = r.positions;
       options.kv_cache = type;
-      auto session = inlay::Session::create(*model, options);
+      auto session = inlay::Session::create(model, options);
       REQUIRE(session);
       std::vector<float> logits;
       REQUIRE(session->evaluate(

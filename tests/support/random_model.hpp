@@ -530,7 +530,9 @@ inline void for_each_row(const File& file, const Tensor& t,
   for (uint64_t r = 0; r < rows; ++r) {
     for (size_t i = 0; i < n; ++i) {
       const float noise = from_half(to_half(static_cast<float>(random.bell()) * unit));
-      row[i] = t.values.empty() ? from_half(to_half(t.mean + noise)) : t.values[r * n + i];
+      row[i] = !t.values.empty() ? t.values[r * n + i]
+               : t.mean == 0     ? noise
+                                 : from_half(to_half(t.mean + noise));
     }
     f(row.data(), n);
   }
