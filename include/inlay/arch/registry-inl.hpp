@@ -67,7 +67,7 @@ inline const Architecture* find_architecture(std::string_view name) noexcept {
 }  // namespace detail
 
 namespace arch {
-inline Span<const std::string_view> names() noexcept {
+Span<const std::string_view> names() noexcept {
   return {detail::BuiltIn::kNames,
           sizeof detail::BuiltIn::kNames / sizeof detail::BuiltIn::kNames[0]};
 }

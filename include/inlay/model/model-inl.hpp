@@ -184,47 +184,45 @@ Result<ModelImpl*> open_with(const ModelOptions& options, F&& open_file) noexcep
 
 }  // namespace detail
 
-inline Result<Model> Model::open(const char* path, const ModelOptions& options) noexcept {
+Result<Model> Model::open(const char* path, const ModelOptions& options) noexcept {
   auto impl = detail::open_with(options, [&](const GgufOptions& o) { return Gguf::open(path, o); });
   if (!impl) return impl.error();
   return Model(*impl);
 }
 
-inline Result<Model> Model::from_memory(Span<const uint8_t> bytes,
-                                        const ModelOptions& options) noexcept {
+Result<Model> Model::from_memory(Span<const uint8_t> bytes, const ModelOptions& options) noexcept {
   auto impl =
       detail::open_with(options, [&](const GgufOptions& o) { return Gguf::from_memory(bytes, o); });
   if (!impl) return impl.error();
   return Model(*impl);
 }
 
-inline Result<Model> Model::from_function(const ReadFunction& file,
-                                          const ModelOptions& options) noexcept {
+Result<Model> Model::from_function(const ReadFunction& file, const ModelOptions& options) noexcept {
   auto impl = detail::open_with(options,
                                 [&](const GgufOptions& o) { return Gguf::from_function(file, o); });
   if (!impl) return impl.error();
   return Model(*impl);
 }
 
-inline Model::Model(const Model& other) noexcept : impl_(other.impl_) {
+Model::Model(const Model& other) noexcept : impl_(other.impl_) {
   if (impl_ != nullptr) impl_->references.fetch_add(1, std::memory_order_relaxed);
 }
-inline Model::Model(Model&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
-inline Model& Model::operator=(Model other) noexcept {
+Model::Model(Model&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
+Model& Model::operator=(Model other) noexcept {
   std::swap(impl_, other.impl_);
   return *this;
 }
-inline Model::~Model() {
+Model::~Model() {
   if (impl_ != nullptr && impl_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     detail::destroy(impl_->host.allocator, impl_);
   }
 }
 
-inline std::string_view Model::architecture() const noexcept { return impl_->architecture->name; }
-inline std::string_view Model::target() const noexcept { return impl_->kernels->name; }
-inline const ModelShape& Model::shape() const noexcept { return impl_->shape; }
-inline const Tokenizer& Model::tokenizer() const noexcept { return impl_->tokenizer; }
-inline const Gguf& Model::file() const noexcept { return impl_->file; }
+std::string_view Model::architecture() const noexcept { return impl_->architecture->name; }
+std::string_view Model::target() const noexcept { return impl_->kernels->name; }
+const ModelShape& Model::shape() const noexcept { return impl_->shape; }
+const Tokenizer& Model::tokenizer() const noexcept { return impl_->tokenizer; }
+const Gguf& Model::file() const noexcept { return impl_->file; }
 
 INLAY_END_NAMESPACE
 

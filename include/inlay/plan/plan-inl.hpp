@@ -11,8 +11,8 @@ namespace detail {
 // thread about 50.
 inline constexpr uint32_t kSpins = 2000;
 
-inline Status Executor::start(uint32_t workers, const Jobs& jobs, const Clock& clock,
-                              uint8_t* scratch, size_t scratch_bytes) noexcept {
+Status Executor::start(uint32_t workers, const Jobs& jobs, const Clock& clock, uint8_t* scratch,
+                       size_t scratch_bytes) noexcept {
   n_workers_ = workers < kMaxWorkers ? workers : kMaxWorkers;
   jobs_ = jobs;
   clock_ = clock;
@@ -31,7 +31,7 @@ inline Status Executor::start(uint32_t workers, const Jobs& jobs, const Clock& c
   return {};
 }
 
-inline Executor::~Executor() {
+Executor::~Executor() {
   if (n_threads_ == 0) return;
   quit_.store(true);
   {
@@ -41,7 +41,7 @@ inline Executor::~Executor() {
   for (uint32_t i = 0; i < n_threads_; ++i) threads_[i].thread.join();
 }
 
-inline void Executor::open(Span<const Phase> plan, void* state) noexcept {
+void Executor::open(Span<const Phase> plan, void* state) noexcept {
   plan_ = plan;
   state_ = state;
   enter_phase(0);
@@ -49,7 +49,7 @@ inline void Executor::open(Span<const Phase> plan, void* state) noexcept {
 
 // Opens the first phase from `phase` on that has tasks. Only the worker that finished the last task
 // of the phase before, or the owner before any worker runs, comes here.
-inline void Executor::enter_phase(uint32_t phase) noexcept {
+void Executor::enter_phase(uint32_t phase) noexcept {
   uint64_t count = 0;
   while (phase < plan_.size() && count == 0) {
     count = plan_[phase].count(plan_[phase].work, state_);
@@ -60,14 +60,14 @@ inline void Executor::enter_phase(uint32_t phase) noexcept {
   ticket_.store(uint64_t{phase} << (2 * kTaskBits) | count << kTaskBits, std::memory_order_release);
 }
 
-inline bool Executor::stop_wanted() noexcept {
+bool Executor::stop_wanted() noexcept {
   if (cancel_requested() || (deadline_us_ != 0 && now_us(clock_) >= deadline_us_)) {
     open_.store(false);
   }
   return !open_.load(std::memory_order_relaxed);
 }
 
-inline void Executor::draw_tickets(uint32_t worker) noexcept {
+void Executor::draw_tickets(uint32_t worker) noexcept {
   void* scratch = scratch_ + worker * scratch_bytes_;
   uint32_t idle = 0;
   while (!stop_wanted()) {
@@ -92,7 +92,7 @@ inline void Executor::draw_tickets(uint32_t worker) noexcept {
   }
 }
 
-inline Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
+Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
   deadline_us_ = deadline_us;
   open_.store(true);
   if (jobs_.parallel_for != nullptr && n_workers_ > 1) {
@@ -119,7 +119,7 @@ inline Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
   return cancel_requested() ? Outcome::cancelled : Outcome::budget_spent;
 }
 
-inline void Executor::worker_main(void* worker) noexcept {
+void Executor::worker_main(void* worker) noexcept {
   Executor& executor = *static_cast<Worker*>(worker)->executor;
   const uint32_t index = static_cast<Worker*>(worker)->index;
   uint32_t seen = 0;

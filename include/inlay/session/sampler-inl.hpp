@@ -33,8 +33,8 @@ inline Token argmax(Span<const float> logits) noexcept {
   return static_cast<Token>(best);
 }
 
-inline Token sample(const Sampling& s, Span<float> logits, Span<Candidate> candidates,
-                    Span<const Token> recent, Random* random) noexcept {
+Token sample(const Sampling& s, Span<float> logits, Span<Candidate> candidates,
+             Span<const Token> recent, Random* random) noexcept {
   penalize_repetition(s, logits, recent);
   if (s.temperature <= 0) return argmax({logits.data(), logits.size()});
 

@@ -321,7 +321,7 @@ inline Status set_tokens(SessionImpl* s, Span<const Token> tokens) noexcept {
 
 }  // namespace detail
 
-inline Result<Session> Session::create(const Model& model, const SessionOptions& options) noexcept {
+Result<Session> Session::create(const Model& model, const SessionOptions& options) noexcept {
   const detail::ModelImpl& m = *model.impl_;
   detail::SessionImpl* s = detail::create<detail::SessionImpl>(m.host.allocator, model);
   if (s == nullptr) return Error(ErrorCode::out_of_memory);
@@ -334,33 +334,32 @@ inline Result<Session> Session::create(const Model& model, const SessionOptions&
   return Session(s);
 }
 
-inline Result<MemoryPlan> Session::plan(const Model& model,
-                                        const SessionOptions& options) noexcept {
+Result<MemoryPlan> Session::plan(const Model& model, const SessionOptions& options) noexcept {
   detail::SessionImpl s(model);
   INLAY_TRY(detail::check_options(*model.impl_, options, &s));
   uint8_t* scratch = nullptr;
   return detail::lay_out(*model.impl_, options, nullptr, &s, &scratch);
 }
 
-inline Session::Session(Session&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
-inline Session& Session::operator=(Session&& other) noexcept {
+Session::Session(Session&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
+Session& Session::operator=(Session&& other) noexcept {
   std::swap(impl_, other.impl_);
   return *this;
 }
-inline Session::~Session() { detail::close_session(impl_); }
+Session::~Session() { detail::close_session(impl_); }
 
-inline Status Session::prompt(std::string_view text, const TokenizeOptions& options) noexcept {
+Status Session::prompt(std::string_view text, const TokenizeOptions& options) noexcept {
   detail::SessionImpl& s = *impl_;
   auto n = s.impl->tokenizer.encode(text, {s.prompt_tokens, s.context + 1}, options);
   if (!n) return detail::end_prompt(&s, detail::encode_error(s, n.error(), text.size()));
   return detail::set_tokens(&s, {s.prompt_tokens, *n});
 }
 
-inline Status Session::prompt(Span<const Token> tokens) noexcept {
+Status Session::prompt(Span<const Token> tokens) noexcept {
   return detail::set_tokens(impl_, tokens);
 }
 
-inline Status Session::prompt_fim(std::string_view prefix, std::string_view suffix) noexcept {
+Status Session::prompt_fim(std::string_view prefix, std::string_view suffix) noexcept {
   detail::SessionImpl& s = *impl_;
   const Tokenizer& tokenizer = s.impl->tokenizer;
   const SpecialTokens& special = tokenizer.special();
@@ -390,35 +389,31 @@ inline Status Session::prompt_fim(std::string_view prefix, std::string_view suff
   return detail::set_tokens(impl_, {s.prompt_tokens, n});
 }
 
-inline const Piece* Session::next() noexcept {
+const Piece* Session::next() noexcept {
   return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
 }
 
-inline Step Session::step(uint32_t budget_us) noexcept {
+Step Session::step(uint32_t budget_us) noexcept {
   const uint64_t deadline = detail::now_us(impl_->impl->host.clock) + budget_us;
   return detail::step_session(impl_, deadline == 0 ? 1 : deadline);
 }
 
-inline const Piece& Session::piece() const noexcept { return impl_->piece; }
-inline StopReason Session::stop_reason() const noexcept { return impl_->stop_reason; }
-inline const Status& Session::status() const noexcept { return impl_->status; }
-inline void Session::cancel() noexcept { impl_->executor.cancel(); }
-inline Span<const Token> Session::tokens() const noexcept {
-  return {impl_->tokens, impl_->n_tokens};
-}
-inline uint32_t Session::cached() const noexcept { return impl_->n_cached; }
-inline uint32_t Session::reused() const noexcept { return impl_->n_reused; }
-inline void Session::set_sampling(const Sampling& sampling) noexcept {
+const Piece& Session::piece() const noexcept { return impl_->piece; }
+StopReason Session::stop_reason() const noexcept { return impl_->stop_reason; }
+const Status& Session::status() const noexcept { return impl_->status; }
+void Session::cancel() noexcept { impl_->executor.cancel(); }
+Span<const Token> Session::tokens() const noexcept { return {impl_->tokens, impl_->n_tokens}; }
+uint32_t Session::cached() const noexcept { return impl_->n_cached; }
+uint32_t Session::reused() const noexcept { return impl_->n_reused; }
+void Session::set_sampling(const Sampling& sampling) noexcept {
   impl_->sampling = sampling;
   impl_->random = detail::Random(sampling.seed);
 }
-inline void Session::set_max_tokens(uint32_t max_tokens) noexcept {
-  impl_->max_tokens = max_tokens;
-}
+void Session::set_max_tokens(uint32_t max_tokens) noexcept { impl_->max_tokens = max_tokens; }
 
-inline Status Session::evaluate(Span<const Token> tokens, bool last_only,
-                                void (*row)(void* user, size_t position, Span<const float> logits),
-                                void* user) noexcept {
+Status Session::evaluate(Span<const Token> tokens, bool last_only,
+                         void (*row)(void* user, size_t position, Span<const float> logits),
+                         void* user) noexcept {
   detail::SessionImpl& s = *impl_;
   truncate(s.n_cached);
   if (tokens.size() > s.context - s.n_cached) {
@@ -461,7 +456,7 @@ inline Status Session::evaluate(Span<const Token> tokens, bool last_only,
   return {};
 }
 
-inline void Session::truncate(uint32_t keep) noexcept {
+void Session::truncate(uint32_t keep) noexcept {
   detail::SessionImpl& s = *impl_;
   s.stage = detail::SessionImpl::Stage::idle;
   s.ended = true;
