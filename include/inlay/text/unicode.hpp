@@ -22,9 +22,6 @@ enum class Category : uint8_t {
 };
 inline constexpr uint32_t kCategories = 30;
 
-// O(log n) in the number of runs of equal category. Code points from kCodePoints on are unassigned.
-Category category_of(uint32_t code) noexcept;
-
 // What \s means: White_Space of Unicode, as Python's and Rust's regexes have it.
 constexpr bool is_whitespace(uint32_t code) noexcept {
   return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 ||
@@ -43,9 +40,9 @@ struct DecodedCharacter {
   uint32_t bytes;  // consumed: 1 to 4
 };
 
-// Decodes the character at `at` < `end`. Overlong forms and surrogates are taken as they are:
-// llama.cpp does so, and token ids depend on it. What would lie beyond U+10FFFF counts as invalid
-// bytes.
+// Decodes the character at `at` < `end`. Surrogates are taken as they are: llama.cpp does so, and
+// token ids depend on it. Every byte of an overlong form, of one beyond U+10FFFF or of one cut
+// short is invalid.
 inline DecodedCharacter decode_utf8(const char* at, const char* end) noexcept {
   const auto byte = [at](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(at[i])); };
   const uint32_t first = byte(0);
@@ -59,7 +56,8 @@ inline DecodedCharacter decode_utf8(const char* at, const char* end) noexcept {
     if ((byte(i) & 0xC0) != 0x80) return kInvalid;
     code = code << 6 | (byte(i) & 0x3F);
   }
-  if (code >= kCodePoints) return kInvalid;
+  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};  // that needs so many bytes
+  if (code < kLeast[length] || code >= kCodePoints) return kInvalid;
   return {code, length};
 }
 
@@ -78,9 +76,9 @@ inline uint32_t encode_utf8(uint32_t code, char out[4]) noexcept {
   return length;
 }
 
-// `text` as it reads after decoding and encoding again: replacement characters for invalid bytes,
-// the short form for overlong ones. That is `text` itself where nothing changes, else it is written
-// to `*storage`. False: out of memory.
+// `text` with U+FFFD for each invalid byte. That is `text` itself if it has none, else it is
+// written to
+// `*storage`. False: out of memory.
 [[nodiscard]] bool normalize_utf8(std::string_view text, String* storage,
                                   std::string_view* out) noexcept;
 
