@@ -375,12 +375,19 @@ static constexpr bool wide_tile() {
   return kDot == DotKind::wide || (kDot == DotKind::maddubs && T::kSigned);
 }
 
+// 32 rows are more streams than the hardware follows, so decoding a tile prefetches the next one,
+// as far on as `ahead`.
+static HWY_INLINE void prefetch(const uint8_t* now, size_t ahead, size_t bytes) {
+  const uintptr_t from = reinterpret_cast<uintptr_t>(now) + ahead;
+  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(from + i);
+}
+
 // Groups [first, first + groups) of 16 rows, first a multiple of 8: w[step][row], scale and
 // min[sub-block][row].
 template <class T>
 static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, size_t groups,
-                                      uint32_t* HWY_RESTRICT w, float* HWY_RESTRICT scale,
-                                      float* HWY_RESTRICT min) {
+                                      size_t ahead, uint32_t* HWY_RESTRICT w,
+                                      float* HWY_RESTRICT scale, float* HWY_RESTRICT min) {
   const LaneTag d8;
   constexpr size_t kSubs = kChunk / T::kSub;
   constexpr size_t kSteps = wide_tile<T>() ? 16 : 8;  // of a group
@@ -406,6 +413,7 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
         if constexpr (T::kMins) store(row_min, min);
       }
       for (size_t g = 0; g < here; ++g) {
+        prefetch(chunk[r + g % kBatch], ahead, T::kChunkBytes);
         uint32_t* to = w + (g0 + g) * kSteps * kPanelRows + r;
         for (size_t part = 0; part < kParts; ++part) {
           if constexpr (!wide_tile<T>()) {
@@ -441,7 +449,8 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
 // Elements [first, first + count) of 16 rows of plain floats: w[k][row].
 template <class T>
 static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
-                                            uint32_t* HWY_RESTRICT w, float*, float*) {
+                                            size_t ahead, uint32_t* HWY_RESTRICT w, float*,
+                                            float*) {
   const LaneTag d8;
   for (size_t j = 0; j < count; j += kScaleLanes) {
     const size_t here = HWY_MIN(kScaleLanes, count - j);
@@ -449,6 +458,7 @@ static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t f
       LaneVec v[kBatch];
       for (size_t i = 0; i < kBatch; ++i) {
         const uint8_t* from = rows[r + i] + (first + j) * T::kBytes;
+        if (j % 16 == 0) prefetch(from, ahead, 16 * T::kBytes);
         HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
         if (HWY_UNLIKELY(here < kScaleLanes)) {
           std::memcpy(tail, from, here * T::kBytes);
@@ -717,8 +727,8 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
 // What matmul has to know of a type.
 struct Recipe {
   void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
-  void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uint32_t* w, float* scale,
-                 float* min);
+  void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, size_t ahead, uint32_t* w,
+                 float* scale, float* min);
   TileKernel tile;     // null: plain floats
   size_t unit;         // k of what `decode` counts
   size_t unit_bytes8;  // bytes of 8 units
@@ -863,8 +873,11 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
       std::memset(t.c, 0, column_groups * sizeof t.c[0]);
       for (size_t u = 0; u < units; u += tile_units) {
         const size_t here = HWY_MIN(tile_units, units - u);
+        // The next tile: more of these rows, or the start of the next ones.
+        const size_t ahead = u + here < units ? tile_units * r.unit_bytes8 / 8
+                                              : kTileRows * row_bytes - u * r.unit_bytes8 / 8;
         for (size_t p = 0; p < 2; ++p)
-          r.decode(rows + p * kPanelRows, u, here, t.w[p][0], t.scale[p][0], t.min[p][0]);
+          r.decode(rows + p * kPanelRows, u, here, ahead, t.w[p][0], t.scale[p][0], t.min[p][0]);
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
           if (r.tile == nullptr) {

@@ -25,6 +25,13 @@
 #  define INLAY_PIN(v) ((void)0)
 #endif
 
+// Asks for the cache line at an address, which may be any: prefetching never faults.
+#if defined(__GNUC__) || defined(__clang__)
+#  define INLAY_PREFETCH(address) __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3)
+#else
+#  define INLAY_PREFETCH(address) ((void)(address))
+#endif
+
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
