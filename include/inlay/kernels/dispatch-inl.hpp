@@ -64,10 +64,11 @@ size_t runnable_kernels(const Kernels* out[8]) noexcept {
   // The compiler already assumes the baseline, and nothing is better than it but what Highway
   // compiled besides.
   const Kernels* const baseline = &HWY_NAMESPACE::kKernels;
-  const int64_t usable = cpu_targets() | baseline->target;
+  int64_t unseen = cpu_targets() | baseline->target;  // Highway visits the baseline twice
   size_t count = 0;
 #define INLAY_VISIT(target_bit, target_namespace)              \
-  if ((usable & (target_bit)) != 0 && count < 8) {             \
+  if ((unseen & (target_bit)) != 0 && count < 8) {             \
+    unseen &= ~int64_t{target_bit};                            \
     size_t at = count++;                                       \
     for (; at > 0 && out[at - 1]->target > (target_bit); --at) \
       out[at] = out[at - 1]; /* lower: better */               \
