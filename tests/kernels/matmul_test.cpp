@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
@@ -22,19 +24,19 @@ namespace detail = inlay::detail;
 // What the test has to know of a type to make blocks of it.
 struct Type {
   TensorType id;
-  std::vector<size_t> halves;      // offsets of scales and mins in a block
-  std::vector<size_t> sub_scales;  // offset and count of the bytes that hold sub-block scales
-  double largest;                  // of |u| or |u - offset|, for error bounds
+  std::vector<size_t> halves;  // offsets of scales and mins in a block
+  int offset;                  // of the unsigned integers that kernels may use for it
+  int largest_sub_scale;
 };
 
 const std::vector<Type>& quantized_types() {
   static const std::vector<Type> types = {
-      {TensorType::q4_0, {0}, {}, 15},         {TensorType::q4_1, {0, 2}, {}, 15},
-      {TensorType::q5_0, {0}, {}, 31},         {TensorType::q5_1, {0, 2}, {}, 31},
-      {TensorType::q8_0, {0}, {}, 255},        {TensorType::q2_k, {80, 82}, {0, 16}, 3},
-      {TensorType::q3_k, {108}, {96, 12}, 7},  {TensorType::q4_k, {0, 2}, {4, 12}, 15},
-      {TensorType::q5_k, {0, 2}, {4, 12}, 31}, {TensorType::q6_k, {208}, {192, 16}, 63},
-      {TensorType::iq4_nl, {0}, {}, 255},      {TensorType::iq4_xs, {0}, {2, 6}, 255},
+      {TensorType::q4_0, {0}, 8, 1},     {TensorType::q4_1, {0, 2}, 0, 1},
+      {TensorType::q5_0, {0}, 16, 1},    {TensorType::q5_1, {0, 2}, 0, 1},
+      {TensorType::q8_0, {0}, 128, 1},   {TensorType::q2_k, {80, 82}, 0, 15},
+      {TensorType::q3_k, {108}, 4, 32},  {TensorType::q4_k, {0, 2}, 0, 63},
+      {TensorType::q5_k, {0, 2}, 0, 63}, {TensorType::q6_k, {208}, 32, 128},
+      {TensorType::iq4_nl, {0}, 128, 1}, {TensorType::iq4_xs, {0}, 128, 32},
   };
   return types;
 }
@@ -85,7 +87,7 @@ void quantize_naively(const float* x, size_t k, std::vector<int>* q, std::vector
 }
 
 struct Reference {
-  double value, magnitude;  // magnitude: the same with all terms positive
+  double value, bound;
 };
 
 struct Problem {
@@ -105,17 +107,42 @@ bool plain(TensorType type) {
   return type == TensorType::f32 || type == TensorType::f16 || type == TensorType::bf16;
 }
 
+const Type* quantized_type(TensorType id) {
+  for (const Type& type : quantized_types()) {
+    if (type.id == id) return &type;
+  }
+  return nullptr;
+}
+
+// The product in double. `bound`: how far a float sum may be from it. A kernel adds up exact
+// integer products of 32 values, or of plain floats 8 in parallel at least, so an output passes
+// through at most k / 8 + 16 roundings of 2^-24, each of at most the sum of the absolute values of
+// all terms; terms are scale * (u + offset) * x where the kernel works with unsigned u, and |w| + 2
+// * offset * |scale| is more than that.
 std::vector<Reference> multiply_naively(const Problem& p) {
+  const Type* type = quantized_type(p.type);
+  const auto info = inlay::tensor_type_info(p.type);
   std::vector<Reference> out(p.n * p.rows);
   std::vector<std::vector<float>> w(p.rows, std::vector<float>(p.k));
+  std::vector<std::vector<double>> extra(p.rows, std::vector<double>(p.k, 0.0));
   for (size_t row = 0; row < p.rows; ++row) {
-    REQUIRE(detail::dequantize_row(p.type, p.w.data() + row * p.row_bytes(), p.k, w[row].data()));
+    const uint8_t* bytes = p.w.data() + row * p.row_bytes();
+    REQUIRE(detail::dequantize_row(p.type, bytes, p.k, w[row].data()));
+    for (size_t i = 0; type != nullptr && i < p.k; ++i) {
+      const uint8_t* block = bytes + i / info.block_elements * info.block_bytes;
+      for (size_t at : type->halves) {  // with mins: half dmin * 63 may be more than the result
+        uint16_t half;
+        std::memcpy(&half, block + at, 2);
+        extra[row][i] += std::fabs(static_cast<double>(detail::half_to_float(half))) *
+                         type->largest_sub_scale * (type->offset > 0 ? 2 * type->offset : 1);
+      }
+    }
   }
   for (size_t column = 0; column < p.n; ++column) {
     const float* x = p.x.data() + column * p.x_stride();
     std::vector<double> used(p.k);
     if (plain(p.type)) {
-      for (size_t i = 0; i < p.k; ++i) used[i] = x[i];
+      for (size_t i = 0; i < p.k; ++i) used[i] = static_cast<double>(x[i]);
     } else {
       std::vector<int> q;
       std::vector<float> scale;
@@ -125,12 +152,16 @@ std::vector<Reference> multiply_naively(const Problem& p) {
     }
     for (size_t row = 0; row < p.rows; ++row) {
       Reference& r = out[column * p.rows + row];
-      r.value = r.magnitude = 0;
+      r.value = r.bound = 0;
       for (size_t i = 0; i < p.k; ++i) {
         r.value += static_cast<double>(w[row][i]) * used[i];
-        r.magnitude += std::fabs(static_cast<double>(w[row][i]) * used[i]);
+        r.bound += (std::fabs(static_cast<double>(w[row][i])) + extra[row][i]) * std::fabs(used[i]);
       }
-      if (!p.bias.empty()) r.value += static_cast<double>(p.bias[row]);
+      if (!p.bias.empty()) {
+        r.value += static_cast<double>(p.bias[row]);
+        r.bound += std::fabs(static_cast<double>(p.bias[row]));
+      }
+      r.bound *= (static_cast<double>(p.k) / 8 + 16) * 0x1p-24;
     }
   }
   return out;
@@ -192,39 +223,275 @@ void random_columns(Random& random, Problem* p) {
   for (float& x : p->x) x = uniform(random, -1.0f, 1.0f) * uniform(random, 0.0f, 4.0f);
 }
 
+Problem make_problem(TensorType type, size_t rows, size_t k, size_t n) {
+  Problem p;
+  p.type = type;
+  p.rows = rows;
+  p.k = k;
+  p.n = n;
+  return p;
+}
+
+void check_near(const std::vector<float>& got, const std::vector<Reference>& expected,
+                double added = 0) {
+  REQUIRE(got.size() == expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double error = std::fabs(static_cast<double>(got[i]) - expected[i].value - added);
+    if (error <= expected[i].bound + added * 0x1p-23) continue;
+    FAIL_CHECK("output " << i << " is " << got[i] << ", expected " << expected[i].value + added
+                         << " within " << expected[i].bound);
+    return;
+  }
+}
+
+// Every target, with what is to be seen of the problem when something fails.
+template <class F>
+void for_targets(const Problem& p, F f) {
+  for (const detail::Kernels* kernels : targets()) {
+    CAPTURE(name_of(p.type));
+    CAPTURE(kernels->name);
+    CAPTURE(p.n);
+    CAPTURE(p.rows);
+    CAPTURE(p.k);
+    f(*kernels);
+  }
+}
+
+const size_t kColumnCounts[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 33};
+
 }  // namespace
 
 TEST_SUITE("matmul") {
-  TEST_CASE("random blocks of every quantized type, within the rounding of float sums") {
+  TEST_CASE("every quantized type, random blocks and columns") {
     Random random(1);
     for (const Type& type : quantized_types()) {
       const size_t block = inlay::tensor_type_info(type.id).block_elements;
-      for (size_t n : {1, 2, 3, 4, 5, 7, 8, 13, 16, 33}) {
-        const size_t rows = std::vector<size_t>{1, 16, 19, 37, 53}[n % 5];
-        const size_t blocks = std::vector<size_t>{1, 3, 17, 20}[n % 4];
-        Problem p = {type.id, rows, block == 32 ? blocks * 32 : (blocks % 5 + 1) * 256, n, {},
-                     {},      {}};
+      size_t turn = 0;
+      for (size_t n : kColumnCounts) {
+        const size_t rows = std::vector<size_t>{1, 16, 19, 37, 53}[turn % 5];
+        const size_t blocks = std::vector<size_t>{1, 3, 17, 20}[turn % 4];
+        ++turn;
+        Problem p =
+            make_problem(type.id, rows, block == 32 ? blocks * 32 : (blocks % 5 + 1) * 256, n);
         random_weights(type, random, &p);
         random_columns(random, &p);
         const std::vector<Reference> expected = multiply_naively(p);
-        for (const detail::Kernels* kernels : targets()) {
-          CAPTURE(name_of(type.id));
-          CAPTURE(kernels->name);
-          CAPTURE(n);
-          CAPTURE(rows);
-          CAPTURE(p.k);
-          const std::vector<float> got = multiply(*kernels, p, 16);
-          size_t bad = 0;
-          for (size_t i = 0; i < got.size(); ++i) {
-            const double bound = 64 * 0x1p-24 * expected[i].magnitude * 8;
-            if (!(std::fabs(static_cast<double>(got[i]) - expected[i].value) <= bound)) {
-              if (bad++ == 0)
-                MESSAGE("at " << i << ": " << got[i] << " " << expected[i].value << " bound "
-                              << bound);
+        for_targets(p, [&](const detail::Kernels& kernels) {
+          check_near(multiply(kernels, p, 16), expected);
+        });
+      }
+    }
+  }
+
+  TEST_CASE("more columns than one decoding of the weights serves") {
+    Random random(2);
+    for (const Type& type : quantized_types()) {
+      Problem p = make_problem(type.id, 33, 512, 131);
+      random_weights(type, random, &p);
+      random_columns(random, &p);
+      const std::vector<Reference> expected = multiply_naively(p);
+      for_targets(p, [&](const detail::Kernels& kernels) {
+        check_near(multiply(kernels, p, 64), expected);
+      });
+    }
+  }
+
+  TEST_CASE("integer sums are exact") {
+    // Scales are powers of two and each column holds a 127 per 32 values, so q is x and its
+    // scale 1. All sums are multiples of the weights' scale below 2^24 of it, hence exact in float:
+    // 8 groups of |x| <= 127 + 31 * 2, |u| <= 63 and sub-scales <= 128 for q6_k, 16 groups for the
+    // others, which are smaller.
+    Random random(3);
+    for (const Type& type : quantized_types()) {
+      const auto info = inlay::tensor_type_info(type.id);
+      for (size_t n : kColumnCounts) {
+        Problem p = make_problem(type.id, 35, type.id == TensorType::q6_k ? 256 : 512, n);
+        random_weights(type, random, &p);
+        for (size_t block = 0; block < p.w.size(); block += info.block_bytes) {
+          for (size_t at : type.halves) put_half(&p.w[block + at], 0x1p-6f);
+        }
+        p.x.resize(n * p.x_stride());
+        for (float& x : p.x) x = static_cast<float>(static_cast<int>(random() % 5) - 2);
+        for (size_t c = 0; c < n; ++c) {
+          for (size_t i = 0; i < p.k; i += 32) {
+            p.x[c * p.x_stride() + i + random() % 32] = random() % 2 == 0 ? 127.0f : -127.0f;
+          }
+        }
+        const std::vector<Reference> expected = multiply_naively(p);
+        for_targets(p, [&](const detail::Kernels& kernels) {
+          const std::vector<float> got = multiply(kernels, p, 32);
+          size_t wrong = 0;
+          for (size_t i = 0; i < got.size(); ++i)
+            wrong += static_cast<double>(got[i]) != expected[i].value;
+          CHECK(wrong == 0);
+        });
+      }
+    }
+  }
+
+  TEST_CASE("nothing saturates: extreme weights and activations") {
+    Random random(4);
+    for (const Type& type : quantized_types()) {
+      const auto info = inlay::tensor_type_info(type.id);
+      for (int fill : {0x00, 0x7f, 0x80, 0xff, 0x0f, 0xf0}) {
+        for (size_t n : {1, 5, 12}) {
+          Problem p = make_problem(type.id, 17, 512, n);
+          p.w.assign(p.rows * p.row_bytes(), static_cast<uint8_t>(fill));
+          for (size_t block = 0; block < p.w.size(); block += info.block_bytes) {
+            for (size_t at : type.halves) put_half(&p.w[block + at], 1.0f);
+          }
+          p.x.resize(n * p.x_stride());
+          for (size_t c = 0; c < n; ++c) {
+            for (size_t i = 0; i < p.k; ++i) {
+              const float sign = c % 3 == 0          ? 1.0f
+                                 : c % 3 == 1        ? -1.0f
+                                 : random() % 2 == 0 ? 1.0f
+                                                     : -1.0f;
+              p.x[c * p.x_stride() + i] = sign * 127.0f;
             }
           }
-          CHECK(bad == 0);
+          const std::vector<Reference> expected = multiply_naively(p);
+          for_targets(p, [&](const detail::Kernels& kernels) {
+            check_near(multiply(kernels, p, 16), expected);
+          });
         }
+      }
+    }
+  }
+
+  TEST_CASE("each weight by itself is what dequantize_row gives") {
+    Random random(5);
+    for (const Type& type : quantized_types()) {
+      for (size_t n : {1, 6, 256}) {
+        Problem p = make_problem(type.id, 18, 256, n);
+        random_weights(type, random, &p);
+        for (size_t first = 0; first < 256; first += n) {  // column c selects weight first + c
+          p.x.assign(n * p.x_stride(), 0.0f);
+          for (size_t c = 0; c < n && first + c < 256; ++c)
+            p.x[c * p.x_stride() + first + c] = 1.0f;
+          const std::vector<Reference> expected = multiply_naively(p);
+          for_targets(p, [&](const detail::Kernels& kernels) {
+            check_near(multiply(kernels, p, 32), expected);
+          });
+          if (n == 1) first += 36;  // a sample: groups and lanes of all kinds
+        }
+      }
+    }
+  }
+
+  TEST_CASE("plain floats, any k") {
+    Random random(6);
+    for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16}) {
+      for (size_t k : {1, 5, 31, 64, 100, 129, 777}) {
+        for (size_t n : {1, 2, 3, 4, 5, 9, 16, 33}) {
+          Problem p = make_problem(type, (k + n) % 40 + 1, k, n);
+          p.w.resize(p.rows * p.row_bytes());
+          for (size_t i = 0; i < p.rows * k; ++i) {
+            const float value = uniform(random, -1.0f, 1.0f);
+            uint32_t bits;
+            std::memcpy(&bits, &value, 4);
+            if (type == TensorType::f32) std::memcpy(&p.w[i * 4], &bits, 4);
+            if (type == TensorType::f16)
+              put_half(&p.w[i * 2], i % 7 == 0 ? value * 0x1p-20f : value);  // some subnormal
+            if (type == TensorType::bf16) {
+              const uint16_t high = static_cast<uint16_t>(bits >> 16);
+              std::memcpy(&p.w[i * 2], &high, 2);
+            }
+          }
+          random_columns(random, &p);
+          const std::vector<Reference> expected = multiply_naively(p);
+          for_targets(p, [&](const detail::Kernels& kernels) {
+            check_near(multiply(kernels, p, 16), expected);
+          });
+        }
+      }
+    }
+  }
+
+  TEST_CASE("a row's result does not depend on the task it is in") {
+    Random random(7);
+    for (TensorType id : {TensorType::q4_0, TensorType::q4_k, TensorType::q6_k, TensorType::q8_0,
+                          TensorType::f16}) {
+      for (size_t n : kColumnCounts) {
+        Problem p = make_problem(id, 147, 512, n);
+        if (const Type* type = quantized_type(id)) {
+          random_weights(*type, random, &p);
+        } else {
+          p.w.resize(p.rows * p.row_bytes());
+          for (size_t i = 0; i < p.w.size(); i += 2)
+            put_half(&p.w[i], uniform(random, -1.0f, 1.0f));
+        }
+        random_columns(random, &p);
+        for_targets(p, [&](const detail::Kernels& kernels) {
+          const std::vector<float> whole = multiply(kernels, p, 160);
+          for (size_t task : {16, 32, 48, 112}) {
+            const std::vector<float> parts = multiply(kernels, p, task);
+            CHECK(std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float)) == 0);
+          }
+        });
+      }
+    }
+  }
+
+  TEST_CASE("bias, and adding to what is there") {
+    Random random(8);
+    for (TensorType id : {TensorType::q4_0, TensorType::q4_k, TensorType::f32}) {
+      for (size_t n : {1, 3, 6, 17}) {
+        Problem p = make_problem(id, 21, 256, n);
+        if (const Type* type = quantized_type(id)) {
+          random_weights(*type, random, &p);
+        } else {
+          p.w.assign(p.rows * p.row_bytes(), 0x3c);
+        }
+        random_columns(random, &p);
+        for (bool bias : {false, true}) {
+          p.bias.assign(bias ? p.rows : 0, 0.0f);
+          for (float& b : p.bias) b = uniform(random, -9.0f, 9.0f);
+          const std::vector<Reference> expected = multiply_naively(p);
+          for_targets(p, [&](const detail::Kernels& kernels) {
+            check_near(multiply(kernels, p, 32), expected);
+            check_near(multiply(kernels, p, 32, true), expected, 3.0);
+          });
+        }
+      }
+    }
+  }
+
+  TEST_CASE("activations without a finite scale do no harm") {
+    // What comes out is not specified; the next column must not be touched by it.
+    Random random(9);
+    const Type& type = quantized_types()[0];
+    for (size_t n : {2, 6, 16}) {
+      Problem p = make_problem(type.id, 16, 64, n);
+      random_weights(type, random, &p);
+      random_columns(random, &p);
+      const float inf = std::numeric_limits<float>::infinity();
+      for (size_t i = 0; i < 32; ++i) p.x[i] = i % 3 == 0 ? inf : std::nanf("");
+      for (size_t i = 0; i < p.k; ++i) p.x[p.x_stride() + i] = 0.0f;
+      for_targets(p, [&](const detail::Kernels& kernels) {
+        const std::vector<float> got = multiply(kernels, p, 16);
+        for (size_t row = 0; row < p.rows; ++row) CHECK(got[p.rows + row] == 0.0f);
+      });
+    }
+  }
+
+  TEST_CASE("targets: the best first, the baseline always") {
+    const std::vector<const detail::Kernels*> all = targets();
+    REQUIRE(!all.empty());
+    for (size_t i = 1; i < all.size(); ++i) CHECK(all[i - 1]->target < all[i]->target);
+    CHECK(&detail::pick_kernels(-1) == all.front());
+    CHECK(&detail::pick_kernels(0) == all.back());
+    for (const detail::Kernels* kernels : all)
+      CHECK(&detail::pick_kernels(kernels->target) == kernels);
+  }
+
+  TEST_CASE("memory for a batch is enough for smaller ones") {
+    for (size_t k : {1, 32, 96, 256, 2048}) {
+      size_t before = 0;
+      for (size_t n = 1; n < 40; ++n) {
+        CHECK(detail::quantized_bytes(n, k) >= before);
+        CHECK(detail::quantized_bytes(n, k) % 64 == 0);
+        before = detail::quantized_bytes(n, k);
       }
     }
   }
