@@ -19,6 +19,9 @@ inline constexpr size_t kUnitVectors = kKvPanel / kFloatLanes;
 inline constexpr size_t kRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 32 : 16;
 inline constexpr size_t kRowGroup =
     kRegisters / 2 / kUnitVectors < 8 ? kRegisters / 2 / kUnitVectors : 8;
+// Up to this many rows, halves are converted in the inner loops, again for each group of rows;
+// beyond, and always without an instruction for it, once for all rows. (Measured on Zen 4.)
+inline constexpr size_t kConvertingRows = HWY_TARGET <= HWY_AVX2 || HWY_ARCH_ARM ? 24 : kRowGroup;
 static_assert(kRowGroup <= kMaxRowGroup);
 
 HWY_INLINE FloatVector load_floats(const float* p) { return hn::LoadU(FloatTag(), p); }
@@ -94,7 +97,8 @@ HWY_NOINLINE void multiply(size_t n, const float* HWY_RESTRICT a, const T* HWY_R
 template <bool kAdd, size_t kRows, size_t kStrideR, size_t kStrideI, class T>
 HWY_INLINE void multiply_units(size_t n, size_t units, const float* a, const T* b, size_t b_i,
                                size_t b_u, float* out, size_t out_r) {
-  constexpr size_t kFit = kRegisters * 3 / 4 / (kRows * kUnitVectors);
+  // Registers for the sums, for one load of each unit, and for the factor.
+  constexpr size_t kFit = (kRegisters - 1) / ((kRows + 1) * kUnitVectors);
   constexpr size_t kUnits = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
   size_t u = 0;
   for (; u + kUnits <= units; u += kUnits) {
@@ -127,27 +131,24 @@ struct Range {
   size_t from, to;
 };
 
-// One row's scores of a tile (base-2 logarithms of weights) become weights, 0 outside `seen`;
-// maximum, sum of weights and sum of V are brought up to date. `cap`: 0, or the scores are
-// tangents' arguments.
+// One row's scores of a tile (base-2 logarithms of weights) become weights, 0 outside `seen` in the
+// panels that it touches; maximum, sum of weights and sum of V are brought up to date. `cap`: 0, or
+// what hyperbolic tangents of the scores are multiplied by.
 HWY_INLINE void softmax(float* score, Range seen, float cap, float* maximum, float* weight,
                         float* sum, size_t padded) {
   const FloatTag d;
-  const hn::RebindToSigned<FloatTag> di;
   const size_t first = seen.from / kKvPanel * kKvPanel, last = round_up(seen.to, kKvPanel);
-  const auto below = hn::Set(di, static_cast<int32_t>(seen.from));
-  const auto above = hn::Set(di, static_cast<int32_t>(seen.to));
-  const auto nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
-  FloatVector most = nothing;
-  for (size_t i = first; i < last; i += kFloatLanes) {
-    FloatVector s = hn::LoadU(d, score + i);
-    if (cap != 0.0f) s = hn::Mul(tanh_of(d, s), hn::Set(d, cap));
-    const auto position = hn::Iota(di, static_cast<int32_t>(i));
-    const auto unseen = hn::Or(hn::Lt(position, below), hn::Ge(position, above));
-    s = hn::IfThenElse(hn::RebindMask(d, unseen), nothing, s);
-    hn::StoreU(s, d, score + i);
-    most = hn::Max(most, s);
+  if (cap != 0.0f) {
+    for (size_t i = first; i < last; i += kFloatLanes) {
+      const FloatVector t = tanh_of(d, hn::LoadU(d, score + i));
+      hn::StoreU(hn::Mul(t, hn::Set(d, cap)), d, score + i);
+    }
   }
+  constexpr float kNothing = -std::numeric_limits<float>::infinity();
+  for (size_t i = first; i < seen.from; ++i) score[i] = kNothing;
+  for (size_t i = seen.to; i < last; ++i) score[i] = kNothing;
+  FloatVector most = hn::Set(d, kNothing);
+  for (size_t i = first; i < last; i += kFloatLanes) most = hn::Max(most, hn::LoadU(d, score + i));
   FloatVector total = hn::LoadU(d, weight);
   const float tile_maximum = hn::ReduceMax(d, most);
   if (tile_maximum > *maximum) {
@@ -226,28 +227,33 @@ HWY_INLINE void expand(const hwy::float16_t* from, size_t n, float* out) {
     hn::StoreU(load_floats(from + i), FloatTag(), out + i);
 }
 
-HWY_INLINE FloatVector load_scale(const uint16_t* p) {  // one scale in all lanes
-  const hn::Rebind<uint16_t, FloatTag> du;
-  const hn::Rebind<hwy::float16_t, FloatTag> dh;
-  return hn::PromoteTo(FloatTag(), hn::BitCast(dh, hn::Set(du, *p)));
-}
-
-// Panels of int8 K: from[padded][16], scale[blocks][16].
+// A panel of int8 K: from[padded][16], scale[blocks][16].
 HWY_INLINE void expand_k(const int8_t* from, const uint16_t* scale, size_t head, float* out) {
-  for (size_t dim = 0; dim < head; ++dim) {
-    for (size_t i = 0; i < kKvPanel; i += kFloatLanes) {
-      const auto s =
-          load_floats(reinterpret_cast<const hwy::float16_t*>(scale + dim / 32 * kKvPanel + i));
-      hn::StoreU(hn::Mul(load_floats(from + dim * kKvPanel + i), s), FloatTag(),
-                 out + dim * kKvPanel + i);
+  for (size_t block = 0; block < head; block += 32, scale += kKvPanel) {
+    FloatVector s[kUnitVectors];
+    HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+      s[v] = load_floats(reinterpret_cast<const hwy::float16_t*>(scale) + v * kFloatLanes);
+    }
+    const size_t end = HWY_MIN(block + 32, head) * kKvPanel;
+    for (size_t i = block * kKvPanel; i < end; i += kKvPanel) {
+      HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+        const size_t at = i + v * kFloatLanes;
+        hn::StoreU(hn::Mul(load_floats(from + at), s[v]), FloatTag(), out + at);
+      }
     }
   }
 }
 
 // A position of int8 V: from[padded], scale[blocks].
 HWY_INLINE void expand_v(const int8_t* from, const uint16_t* scale, size_t padded, float* out) {
-  for (size_t i = 0; i < padded; i += kFloatLanes) {
-    hn::StoreU(hn::Mul(load_floats(from + i), load_scale(scale + i / 32)), FloatTag(), out + i);
+  const hn::Rebind<uint16_t, FloatTag> du;
+  const hn::Rebind<hwy::float16_t, FloatTag> dh;
+  for (size_t block = 0; block < padded; block += 32, ++scale) {
+    const FloatVector s = hn::PromoteTo(FloatTag(), hn::BitCast(dh, hn::Set(du, *scale)));
+    const size_t end = HWY_MIN(block + 32, padded);
+    for (size_t i = block; i < end; i += kFloatLanes) {
+      hn::StoreU(hn::Mul(load_floats(from + i), s), FloatTag(), out + i);
+    }
   }
 }
 
@@ -282,7 +288,7 @@ void attention(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t en
   };
   const Range all{seen_by(begin).from, seen_by(end - 1).to};
   const bool expanded =
-      kv.format == KvFormat::q8_0 || (kv.format == KvFormat::f16 && rows > kRowGroup);
+      kv.format == KvFormat::q8_0 || (kv.format == KvFormat::f16 && rows > kConvertingRows);
   for (size_t tile = all.from / kKvTile * kKvTile; tile < all.to; tile += kKvTile) {
     const size_t first = HWY_MAX(tile, all.from), last = HWY_MIN(tile + kKvTile, all.to);
     if (expanded) {

@@ -89,6 +89,14 @@ struct Scaled {
   }
 };
 
+struct ScaledProduct {
+  float factor;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V a, V b) const {
+    return hn::Mul(hn::Mul(a, hn::Set(d, factor)), b);
+  }
+};
+
 // x / (1 + e^-x) * up
 struct SiluMul {
   template <class D, class V>
@@ -150,11 +158,10 @@ void rms_norm(const float* x, const float* weight, size_t n, float epsilon, floa
   }
   const float sum = hn::ReduceSum(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)));
   const float factor = 1.0f / std::sqrt(sum / static_cast<float>(n) + epsilon);
-  const auto f = hn::Set(d, factor);
-  for (i = 0; i < n; i += lanes) {
-    auto y = hn::Mul(hn::LoadN(d, x + i, n - i), f);
-    if (weight != nullptr) y = hn::Mul(y, hn::LoadN(d, weight + i, n - i));
-    hn::StoreN(y, d, out + i, n - i);
+  if (weight != nullptr) {
+    map(x, weight, n, out, ScaledProduct{factor});
+  } else {
+    map(x, x, n, out, Scaled{factor});
   }
 }
 
