@@ -46,7 +46,7 @@ class CountingAllocator {
     if (calls_++ == fail_at_) return nullptr;
     void* memory = ::operator new(bytes, std::align_val_t(alignment), std::nothrow);
     if (memory == nullptr) return nullptr;
-    std::memset(memory, 0xa5, bytes);  // nobody may count on zeros
+    std::memset(memory, 0xff, bytes);  // nobody may count on zeros: NaN in every float format
     live_[memory] = {bytes, alignment};
     live_bytes_ += bytes;
     if (live_bytes_ > peak_bytes_) peak_bytes_ = live_bytes_;

@@ -37,7 +37,8 @@ enum class Type : uint32_t {  // the numbers of the file format
   q6_k = 14,
   iq4_nl = 20,
   iq4_xs = 23,
-  bf16 = 30
+  bf16 = 30,
+  iq2_xxs = 16  // blocks of zeros: for tests of what cannot be computed with
 };
 
 struct TypeInfo {
@@ -57,10 +58,12 @@ inline constexpr TypeInfo kTypes[] = {
     {Type::iq4_xs, "iq4_xs", 256, 136},
 };
 
+inline constexpr TypeInfo kNoKernelType = {Type::iq2_xxs, "iq2_xxs", 256, 66};
+
 inline const TypeInfo& type_info(Type type) {
   for (const TypeInfo& info : kTypes)
     if (info.type == type) return info;
-  return kTypes[0];
+  return kNoKernelType;
 }
 
 // ---- floating point formats --------------------------------------------------------------------
@@ -390,6 +393,8 @@ inline void quantize_row(Type type, const float* x, size_t n, Bytes* out) {
         break;
       case Type::iq4_xs:
         quantize_iq4_xs(x + i, at);
+        break;
+      case Type::iq2_xxs:
         break;
     }
   }
