@@ -17,6 +17,6 @@ int main(int argc, char** argv) {
   const auto write = [&](const std::string& name, const std::string& bytes) {
     std::ofstream(folder + "/" + name + ".gguf", std::ios::binary) << bytes;
   };
-  write("VALID", inlay_test::valid_file());
+  for (const auto& [name, bytes] : inlay_test::valid_files()) write(name, bytes);
   for (const auto& bad : inlay_test::malformed_files()) write(bad.name, bad.bytes);
 }

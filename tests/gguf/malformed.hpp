@@ -82,6 +82,64 @@ inline std::string valid_file(uint32_t version = 3) {
   return f.bytes;
 }
 
+// Files with a vocabulary of a dozen tokens: seeds from which a fuzzer reaches the tokenizers.
+inline std::string sentence_piece_file() {
+  const std::vector<std::string> tokens = {
+      "<unk>", "<s>", "</s>", "<0x0A>", "\xe2\x96\x81",  "a", "b", "h",
+      "e",     "l",   "he",   "ll",     "\xe2\x96\x81he"};
+  const std::vector<uint32_t> types = {2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  FileBytes f;
+  f.header(0, 6).key("tokenizer.ggml.model", 8).string("llama");
+  f.array("tokenizer.ggml.tokens", 8, tokens.size());
+  for (const auto& token : tokens) f.string(token);
+  f.array("tokenizer.ggml.scores", 6, tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) f.f32(-static_cast<float>(i));
+  f.array("tokenizer.ggml.token_type", 5, tokens.size());
+  for (uint32_t type : types) f.u32(type);
+  f.key("tokenizer.ggml.bos_token_id", 4).u32(1).key("tokenizer.ggml.add_space_prefix", 7).u8(1);
+  return f.bytes;
+}
+inline std::string byte_pair_file() {
+  const std::vector<std::string> tokens = {"a",
+                                           "b",
+                                           "h",
+                                           "e",
+                                           "l",
+                                           "o",
+                                           "\xc4\xa0",
+                                           "\xc4\x8a",
+                                           "he",
+                                           "ll",
+                                           "hell",
+                                           "\xc4\xa0"
+                                           "hell",
+                                           "<s>",
+                                           "</s>"};
+  const std::vector<std::string> merges = {"h e", "l l", "he ll", "\xc4\xa0 hell"};
+  FileBytes f;
+  f.header(0, 6)
+      .key("tokenizer.ggml.model", 8)
+      .string("gpt2")
+      .key("tokenizer.ggml.pre", 8)
+      .string("llama-bpe");
+  f.array("tokenizer.ggml.tokens", 8, tokens.size());
+  for (const auto& token : tokens) f.string(token);
+  f.array("tokenizer.ggml.merges", 8, merges.size());
+  for (const auto& merge : merges) f.string(merge);
+  f.array("tokenizer.ggml.token_type", 5, tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) f.u32(i < 12 ? 1 : 3);
+  f.key("tokenizer.ggml.eos_token_id", 4).u32(13);
+  return f.bytes;
+}
+
+// The fuzzer's corpus of files that have nothing wrong, by name.
+inline std::vector<std::pair<std::string, std::string>> valid_files() {
+  return {{"VALID", valid_file()},
+          {"VALID_VERSION_2", valid_file(2)},
+          {"VALID_SENTENCE_PIECE", sentence_piece_file()},
+          {"VALID_BYTE_PAIRS", byte_pair_file()}};
+}
+
 struct Malformed {
   const char* name;
   std::string bytes;
