@@ -8,8 +8,8 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // x rounded to an integer n, for |x| < 2^22: returns float(n), and sets *power to 2^n; n = -127
-// gives 0 and n = 128 infinity, below and above them is not allowed. Adding 1.5 * 2^23 leaves n in
-// the low bits of the mantissa; the pin keeps -ffast-math from cancelling the addition.
+// gives 0, and below that or above 127 is not allowed. Adding 1.5 * 2^23 leaves n in
+// the low bits of the mantissa; the pins keep -ffast-math from cancelling that addition.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V round_and_power(D d, V x, V* power) {
   const hn::RebindToSigned<D> di;
@@ -17,16 +17,16 @@ HWY_INLINE V round_and_power(D d, V x, V* power) {
   V shifted = hn::Add(x, magic);
   INLAY_PIN(shifted);
   *power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
-  return hn::Sub(shifted, magic);
+  V n = hn::Sub(shifted, magic);
+  INLAY_PIN(n);
+  return n;
 }
 
-// e^x = power * (1 + m) with |m| < 0.42: m to 1.1e-8 of itself before rounding (minimax polynomial
-// of (e^r - 1) / r on
-// [-ln 2 / 2, ln 2 / 2]). x is clamped so that power runs from 0 (x < -87.7) to infinity (x
-// > 88.3).
+// e^x = power * (1 + m) for x <= 88, with |m| < 0.42: m to 1.1e-8 of itself before rounding
+// (minimax polynomial of (e^r - 1) / r on [-ln 2 / 2, ln 2 / 2]). Below -87.7, power is 0.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp_parts(D d, V x, V* power) {
-  x = hn::Min(hn::Max(x, hn::Set(d, -88.02f)), hn::Set(d, 88.72f));
+  x = hn::Max(x, hn::Set(d, -88.02f));
   const V n = round_and_power(d, hn::Mul(x, hn::Set(d, 1.44269504f)), power);
   // ln 2 in two parts; the first has few enough bits that n times it is exact.
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693145752f), x);
@@ -40,12 +40,15 @@ HWY_INLINE V exp_parts(D d, V x, V* power) {
   return hn::Mul(p, r);
 }
 
-// e^x to 2 ulp between -87.3 and 88.3; 0 below, infinity above; no NaN unless x is one.
+// x / (1 + e^-t), where t has the sign of x: 4 ulp and what t is off. Nothing overflows on the way,
+// however large they are, for only e^-|t| is computed; it is 0 for |t| above 87.7.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp_of(D d, V x) {
+HWY_INLINE V times_sigmoid(D d, V x, V t) {
+  const V one = hn::Set(d, 1.0f);
   V power;
-  const V m = exp_parts(d, x, &power);
-  return hn::Mul(power, hn::Add(m, hn::Set(d, 1.0f)));
+  const V m = exp_parts(d, hn::Neg(hn::Abs(t)), &power);
+  const V e = hn::Mul(power, hn::Add(m, one));
+  return hn::Div(hn::IfNegativeThenElse(x, hn::Mul(x, e), x), hn::Add(one, e));
 }
 
 // tanh(x) to 3 ulp: (e^2|x| - 1) / (e^2|x| + 1), with the numerator formed without cancellation.
@@ -101,7 +104,7 @@ struct ScaledProduct {
 struct SiluMul {
   template <class D, class V>
   HWY_INLINE V operator()(D d, V x, V up) const {
-    return hn::Mul(hn::Div(x, hn::Add(hn::Set(d, 1.0f), exp_of(d, hn::Neg(x)))), up);
+    return hn::Mul(times_sigmoid(d, x, x), up);
   }
 };
 
@@ -109,8 +112,8 @@ struct SiluMul {
 struct GeluMul {
   template <class D, class V>
   HWY_INLINE V operator()(D d, V x, V up) const {
-    const V cubic = hn::MulAdd(hn::Mul(x, x), hn::Set(d, -0.0713548163f), hn::Set(d, -1.59576912f));
-    return hn::Mul(hn::Div(x, hn::Add(hn::Set(d, 1.0f), exp_of(d, hn::Mul(cubic, x)))), up);
+    const V slope = hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.0713548163f), hn::Set(d, 1.59576912f));
+    return hn::Mul(times_sigmoid(d, x, hn::Mul(slope, x)), up);
   }
 };
 
