@@ -70,7 +70,9 @@ bool Executor::stop_wanted() noexcept {
 void Executor::draw_tickets(uint32_t worker) noexcept {
   void* scratch = scratch_ + worker * scratch_bytes_;
   uint32_t idle = 0;
-  while (!stop_wanted()) {
+  // The deadline is looked at after a ticket, not before the first: however small the budget, each
+  // run() gets on.
+  while (open_.load(std::memory_order_relaxed) && !cancel_requested()) {
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     if ((ticket >> (2 * kTaskBits)) >= plan_.size()) return;          // the plan is finished
     if ((ticket & kTaskMask) >= (ticket >> kTaskBits & kTaskMask)) {  // all tasks are taken: wait
@@ -79,6 +81,7 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
       } else {
         yield();
       }
+      if (stop_wanted()) return;
       continue;
     }
     idle = 0;
@@ -89,6 +92,7 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
     if (phase >= plan_.size() || task >= count) continue;
     plan_[phase].run(plan_[phase].work, state_, task, scratch);
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) enter_phase(phase + 1);
+    if (stop_wanted()) return;
   }
 }
 

@@ -254,9 +254,7 @@ inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
       case Executor::Outcome::budget_spent:
         return Step::more;
       case Executor::Outcome::cancelled:
-        // The batch is given up, its positions were never counted as cached: a later step starts it
-        // anew.
-        s->stage = SessionImpl::Stage::idle;
+        // The batch stays open: a later step goes on with it, as after a budget is spent.
         s->executor.clear_cancel();
         s->stop_reason = StopReason::cancelled;
         return Step::done;
