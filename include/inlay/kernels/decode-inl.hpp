@@ -128,8 +128,7 @@ static HWY_INLINE void scale_signed_bytes(Bytes16 bytes, float d, float* out) {
   }
 }
 
-// ---- blocks of 32
-// -----------------------------------------------------------------------------------------------------
+// ---- blocks of 32 -------------------------------------------------------------------------------
 struct Q4_0 {  // half d; 16 bytes of nibbles
   static constexpr size_t kBlock = 32, kChunkBytes = 8 * 18, kSub = 32;
   static constexpr int kMax = 15, kOffset = 8;
@@ -223,8 +222,7 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
   }
 };
 
-// ---- superblocks of 256
-// -----------------------------------------------------------------------------------------------
+// ---- superblocks of 256 -------------------------------------------------------------------------
 struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
                 // bytes of indices
   static constexpr size_t kBlock = 256, kChunkBytes = 136, kSub = 32;
@@ -384,8 +382,7 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
   }
 };
 
-// ---- plain floats
-// -------------------------------------------------------------------------------------------------------
+// ---- plain floats -------------------------------------------------------------------------------
 // kScaleLanes values as float.
 struct PlainF32 {
   static constexpr size_t kBytes = 4;

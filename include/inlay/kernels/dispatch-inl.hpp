@@ -40,8 +40,7 @@ static int64_t cpu_targets() noexcept {
     extended[2] = 0;
   }
   const auto all = [](uint32_t reg, auto... bits) { return ((reg >> bits & 1u) & ...) != 0; };
-  if (!all(leaf1[2], 0, 1, 9, 19, 20, 25))
-    return targets;  // SSE3, PCLMUL, SSSE3, SSE4.1, SSE4.2, AES
+  if (!all(leaf1[2], 0, 9, 19, 20)) return targets;  // SSE3, SSSE3, SSE4.1, SSE4.2
   targets |= HWY_SSE4;
   if (!all(leaf1[2], 26, 27)) return targets;  // XSAVE, OSXSAVE
   const uint64_t saved = read_xcr0();
@@ -90,12 +89,14 @@ const Kernels& pick_kernels(int64_t mask) noexcept {
 
 size_t quantized_bytes(size_t n, size_t k) noexcept {
   // Monotonic in n: who has memory for a batch has it for any smaller one.
-  const size_t columns = (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
-  const size_t groups = n < kColumns ? 0 : div_up(n, kColumns) * GroupLayout(k).bytes();
+  const size_t columns = (n < kFewColumns ? n : kFewColumns) * ColumnLayout(k).bytes();
+  const size_t groups = n <= kFewColumns ? 0 : div_up(n, kColumns) * GroupLayout(k).bytes();
   return columns > groups ? columns : groups;
 }
 
-size_t matmul_scratch_bytes(size_t) noexcept { return sizeof(MatmulScratch); }
+size_t matmul_scratch_bytes(size_t) noexcept {
+  return sizeof(MatmulScratch) > sizeof(RowScratch) ? sizeof(MatmulScratch) : sizeof(RowScratch);
+}
 
 }  // namespace detail
 INLAY_END_NAMESPACE

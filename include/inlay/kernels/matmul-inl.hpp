@@ -30,8 +30,7 @@ static constexpr DotKind kDot = DotKind::maddubs;
 static constexpr DotKind kDot = DotKind::wide;
 #endif
 
-// ---- quantize
-// -----------------------------------------------------------------------------------------------------------
+// ---- quantize -----------------------------------------------------------------------------------
 // 32 values of x (fewer: padded with zeros) to q; returns the scale.
 static HWY_INLINE float quantize_group(const float* HWY_RESTRICT x, size_t count,
                                        int8_t* HWY_RESTRICT q) {
@@ -141,7 +140,7 @@ static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_
 static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
                      void* xq) {
   uint8_t* out = static_cast<uint8_t*>(xq);
-  if (n < kColumns) {
+  if (n <= kFewColumns) {
     const size_t bytes = ColumnLayout(k).bytes();
     for (size_t c = begin; c < end; ++c) quantize_column(x + c * x_stride, k, out + c * bytes);
     return;
@@ -153,10 +152,7 @@ static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t
   }
 }
 
-// ---- row kernels
-// --------------------------------------------------------------------------------------------------------
-static constexpr size_t kStreams = 4;
-
+// ---- row kernels --------------------------------------------------------------------------------
 // Rows [begin, end) as kStreams ranges that are walked in lockstep. The last may be shorter.
 struct Streams {
   size_t begin, end, length;
@@ -172,7 +168,7 @@ static HWY_INLINE void store_result(const Matmul& m, size_t row, size_t column, 
 }
 
 // Sums of the products of 4 (VNNI) or of as many as a vector's int32 lane covers.
-template <class T>
+template <bool is_signed>
 static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
     LaneVec u, hn::Vec<hn::Repartition<int8_t, LaneTag>> a) {
   const LaneTag du8;
@@ -180,10 +176,10 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
   const hn::Repartition<int16_t, LaneTag> d16;
   const hn::Repartition<int32_t, LaneTag> d32;
   if constexpr (kDot == DotKind::vnni) {
-    if constexpr (T::kSigned) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
+    if constexpr (is_signed) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
     return hn::SumOfMulQuadAccumulate(d32, u, a, hn::Zero(d32));
-  } else if constexpr (kDot == DotKind::maddubs && !T::kSigned) {
-    static_assert(2 * 127 * T::kMax <= 32767);
+  } else if constexpr (kDot == DotKind::maddubs && !is_signed) {
+    // u <= 127: a pair is at most 2 * 127 * 127.
     return hn::WidenMulPairwiseAdd(d32, hn::SatWidenMulPairwiseAdd(d16, u, a), hn::Set(d16, 1));
   } else if constexpr (kDot == DotKind::maddubs) {
     // |u| <= 128 and |a| <= 127: a pair is at most 2 * 128 * 127 = 32512.
@@ -197,7 +193,7 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
     const hn::Rebind<int8_t, decltype(dh8)> dhs8;
     const auto widen = [&](auto v) HWY_ATTR { return hn::PromoteTo(d16, v); };
     const auto a0 = widen(hn::LowerHalf(dhs8, a)), a1 = widen(hn::UpperHalf(dhs8, a));
-    if constexpr (T::kSigned) {
+    if constexpr (is_signed) {
       const auto s = hn::BitCast(d8, u);
       return hn::Add(hn::WidenMulPairwiseAdd(d32, widen(hn::LowerHalf(dhs8, s)), a0),
                      hn::WidenMulPairwiseAdd(d32, widen(hn::UpperHalf(dhs8, s)), a1));
@@ -214,36 +210,43 @@ static constexpr int dot_offset() {
   return T::kSigned && kDot != DotKind::vnni ? 0 : T::kOffset;
 }
 
+// The scales of vector `part` of a group: one, or one for each half of the lanes.
+template <size_t sub>
+static HWY_INLINE ScaleVec group_scale(const float* scale, size_t g, size_t part) {
+  const ScaleTag df;
+  if constexpr (sub == 32) {
+    return hn::Set(df, scale[g]);
+  } else if constexpr (kParts == 2) {
+    return hn::Set(df, scale[g * 2 + part]);
+  } else {
+    alignas(32) static constexpr uint8_t kSpread[32] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
+                                                        3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5,
+                                                        6, 7, 4, 5, 6, 7, 4, 5, 6, 7};
+    const hn::Repartition<uint64_t, ScaleTag> d64;
+    uint64_t two;
+    std::memcpy(&two, &scale[g * 2], sizeof two);
+    const auto both = hn::BitCast(LaneTag(), hn::Set(d64, two));
+    return hn::BitCast(df, hn::TableLookupBytes(both, hn::Load(LaneTag(), kSpread)));
+  }
+}
+
 // Adds group g of a chunk of each row; scale[stream][sub-block] includes the activations' scales.
 template <class T, size_t subs>
 static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int8_t* a,
                                  const float (*scale)[subs], ScaleVec* sum) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
+  static_assert(T::kSigned || T::kMax <= 127);
   HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
     HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      const auto dot = hn::ConvertTo(df, dot_lanes<T>(T::lanes(rows[s], g).v[part], av));
-      if constexpr (T::kSub == 32) {
-        sum[s] = hn::MulAdd(dot, hn::Set(df, scale[s][g]), sum[s]);
-      } else if constexpr (kParts == 2) {
-        sum[s] = hn::MulAdd(dot, hn::Set(df, scale[s][g * 2 + part]), sum[s]);
-      } else {
-        // Two scales, for the lower and the upper half.
-        alignas(32) static constexpr uint8_t kSpread[32] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
-                                                            3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5,
-                                                            6, 7, 4, 5, 6, 7, 4, 5, 6, 7};
-        const hn::Repartition<uint64_t, ScaleTag> d64;
-        uint64_t two;
-        std::memcpy(&two, &scale[s][g * 2], sizeof two);
-        const auto both = hn::BitCast(LaneTag(), hn::Set(d64, two));
-        sum[s] = hn::MulAdd(
-            dot, hn::BitCast(df, hn::TableLookupBytes(both, hn::Load(LaneTag(), kSpread))), sum[s]);
-      }
+      const auto dot = dot_lanes<T::kSigned>(T::lanes(rows[s], g).v[part], av);
+      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<T::kSub>(scale[s], g, part), sum[s]);
     }
   }
 }
 
+// One column.
 template <class T>
 static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end) {
   const ScaleTag df;
@@ -299,6 +302,115 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   }
 }
 
+// ---- few columns: rows are decoded once for all of them, a chunk at a time
+// As many as there are registers for.
+static constexpr size_t kColumnsAtOnce = kDot == DotKind::vnni ? 4 : 2;
+
+template <class T>
+static HWY_NOINLINE void decode_rows(const uint8_t* const* rows, size_t chunk, size_t groups,
+                                     RowScratch& t) {
+  const LaneTag d8;
+  const ScaleTag df;
+  HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    const uint8_t* from = rows[s] + chunk * T::kChunkBytes;
+    T::scales(from, groups, t.scale[s], t.low[s]);
+    if constexpr (!T::kMins) {
+      const auto offset = hn::Set(df, static_cast<float>(dot_offset<T>()));
+      for (size_t j = 0; j < kChunk / T::kSub; j += kScaleLanes) {
+        hn::Store(hn::Mul(hn::Load(df, t.scale[s] + j), offset), df, t.low[s] + j);
+      }
+    }
+    for (size_t g = 0; g < groups; ++g) {
+      const Lanes lanes = T::lanes(from, g);
+      HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
+        auto v = lanes.v[part];
+        if constexpr (T::kSigned && kDot == DotKind::vnni)
+          v = hn::Xor(v, hn::Set(d8, uint8_t{128}));
+        hn::Store(v, d8, t.lanes[g][s] + part * kLaneBytes);
+      }
+    }
+  }
+}
+
+// Adds a decoded chunk times `columns` columns, whose activations start at xq.
+template <size_t sub, bool is_signed, size_t columns>
+static HWY_NOINLINE void multiply_chunk(RowScratch& t, size_t groups, const ColumnLayout& layout,
+                                        const uint8_t* xq, size_t chunk, size_t column) {
+  const LaneTag d8;
+  const hn::Repartition<int8_t, LaneTag> ds8;
+  const ScaleTag df;
+  constexpr size_t kSubs = kChunk / sub;
+  const int8_t* a[columns];
+  ScaleVec sum[kStreams][columns];
+  HWY_UNROLL(4) for (size_t c = 0; c < columns; ++c) {
+    const uint8_t* x = xq + (column + c) * layout.bytes();
+    a[c] = reinterpret_cast<const int8_t*>(x) + chunk * kChunk;
+    const float* scale = reinterpret_cast<const float*>(x + layout.scale(sub)) + chunk * kSubs;
+    const float* total = reinterpret_cast<const float*>(x + layout.sum(sub)) + chunk * kSubs;
+    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      sum[s][c] = hn::Load(df, t.sum[column + c][s]);
+      auto low = hn::Load(df, t.low_sum[column + c][s]);
+      HWY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+        hn::Store(hn::Mul(hn::Load(df, t.scale[s] + j), hn::LoadU(df, scale + j)), df,
+                  t.product[s][c] + j);
+        low = hn::MulAdd(hn::Load(df, t.low[s] + j), hn::LoadU(df, total + j), low);
+      }
+      hn::Store(low, df, t.low_sum[column + c][s]);
+    }
+  }
+  for (size_t g = 0; g < groups; ++g) {
+    HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
+      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        const auto u = hn::Load(d8, t.lanes[g][s] + part * kLaneBytes);
+        HWY_UNROLL(4) for (size_t c = 0; c < columns; ++c) {
+          const auto dot =
+              dot_lanes<is_signed>(u, hn::Load(ds8, a[c] + g * kGroup + part * kLaneBytes));
+          sum[s][c] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<sub>(t.product[s][c], g, part),
+                                 sum[s][c]);
+        }
+      }
+    }
+  }
+  HWY_UNROLL(4) for (size_t c = 0; c < columns; ++c) {
+    HWY_UNROLL(4)
+    for (size_t s = 0; s < kStreams; ++s) hn::Store(sum[s][c], df, t.sum[column + c][s]);
+  }
+}
+
+using DecodeRows = void (*)(const uint8_t* const* rows, size_t chunk, size_t groups, RowScratch& t);
+using MultiplyChunk = void (*)(RowScratch& t, size_t groups, const ColumnLayout& layout,
+                               const uint8_t* xq, size_t chunk, size_t column);
+
+static void multiply_few(const Matmul& m, DecodeRows decode, const MultiplyChunk* multiply,
+                         size_t row_bytes, size_t begin, size_t end, RowScratch& t) {
+  const ScaleTag df;
+  const ColumnLayout layout(m.k);
+  const uint8_t* xq = static_cast<const uint8_t*>(m.xq);
+  const size_t groups = m.k / kGroup;
+  const Streams streams(begin, end);
+  for (size_t i = 0; i < streams.length; ++i) {
+    const uint8_t* rows[kStreams];
+    for (size_t s = 0; s < kStreams; ++s)
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+    std::memset(t.sum, 0, sizeof t.sum);
+    std::memset(t.low_sum, 0, sizeof t.low_sum);
+    for (size_t chunk = 0; chunk * 8 < groups; ++chunk) {
+      const size_t here = HWY_MIN(size_t{8}, groups - chunk * 8);
+      decode(rows, chunk, here, t);
+      size_t column = 0;
+      for (; column + kColumnsAtOnce <= m.n; column += kColumnsAtOnce)
+        multiply[0](t, here, layout, xq, chunk, column);
+      for (; column < m.n; ++column) multiply[1](t, here, layout, xq, chunk, column);
+    }
+    for (size_t column = 0; column < m.n; ++column) {
+      for (size_t s = 0; s < kStreams && streams.row(s, i) < end; ++s) {
+        auto sum = hn::Sub(hn::Load(df, t.sum[column][s]), hn::Load(df, t.low_sum[column][s]));
+        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum));
+      }
+    }
+  }
+}
+
 template <class T>
 static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, size_t begin,
                                              size_t end) {
@@ -337,8 +449,7 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
   }
 }
 
-// ---- decoding to a tile
-// ---------------------------------------------------------------------------------------------------
+// ---- decoding to a tile -------------------------------------------------------------------------
 // Dword j of vector r to to[j * kPanelRows + r], for kBatch rows.
 static HWY_INLINE void store_transposed(const LaneVec* rows, uint32_t* to) {
   const hn::Repartition<uint32_t, LaneTag> d32;
@@ -471,8 +582,7 @@ static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t f
   }
 }
 
-// ---- tile kernels
-// -------------------------------------------------------------------------------------------------------
+// ---- tile kernels -------------------------------------------------------------------------------
 // One column group times both panels of a tile, for `groups` groups of 32 k: c[panel][column][row]
 // += ....
 using TileKernel = void (*)(const MatmulScratch& t, const uint32_t* a, const float* a_scale,
@@ -722,11 +832,12 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
   }
 }
 
-// ---- matmul
-// -----------------------------------------------------------------------------------------------------------
+// ---- matmul -------------------------------------------------------------------------------------
 // What matmul has to know of a type.
 struct Recipe {
   void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
+  DecodeRows decode_rows;           // null: plain floats
+  MultiplyChunk multiply_chunk[2];  // of kColumnsAtOnce columns and of one
   void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, size_t ahead, uint32_t* w,
                  float* scale, float* min);
   TileKernel tile;     // null: plain floats
@@ -754,21 +865,34 @@ static constexpr Recipe recipe() {
     static_assert(T::kOffset == 0 || T::kOffset * 2 > T::kMax);
     tile = multiply_tile<T::kSub, T::kMins, headroom>;
   }
-  return {multiply_rows<T>,
-          decode_panel<T>,
-          tile,
-          kGroup,
-          T::kChunkBytes,
-          T::kSub,
-          wide || T::kMins ? 0 : T::kOffset,
-          T::kMins,
-          wide};
+  constexpr bool is_signed = T::kSigned && kDot != DotKind::vnni;
+  return {
+      multiply_rows<T>,
+      decode_rows<T>,
+      {multiply_chunk<T::kSub, is_signed, kColumnsAtOnce>, multiply_chunk<T::kSub, is_signed, 1>},
+      decode_panel<T>,
+      tile,
+      kGroup,
+      T::kChunkBytes,
+      T::kSub,
+      wide || T::kMins ? 0 : T::kOffset,
+      T::kMins,
+      wide};
 }
 
 template <class T>
 static constexpr Recipe plain_recipe() {
-  return {
-      multiply_plain_rows<T>, decode_plain_panel<T>, nullptr, 1, 8 * T::kBytes, 0, 0, false, false};
+  return {multiply_plain_rows<T>,
+          nullptr,
+          {nullptr, nullptr},
+          decode_plain_panel<T>,
+          nullptr,
+          1,
+          8 * T::kBytes,
+          0,
+          0,
+          false,
+          false};
 }
 
 static Recipe recipe_of(TensorType type) {
@@ -853,13 +977,18 @@ static void prepare_group(const Recipe& r, const uint32_t* HWY_RESTRICT a,
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
-  if (m.n < kColumns) {
+  const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
+  if (m.n == 1 || (m.n < kColumns && r.decode_rows == nullptr)) {
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
+    return;
+  }
+  if (m.n <= kFewColumns && r.decode_rows != nullptr) {
+    multiply_few(m, r.decode_rows, r.multiply_chunk, row_bytes, begin, end,
+                 *static_cast<RowScratch*>(scratch));
     return;
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
   const GroupLayout layout(m.k);
-  const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   const size_t tile_units = (r.tile == nullptr ? kTileK / 4
                              : r.wide          ? kTileK / 2
                                                : kTileK) /

@@ -4,6 +4,10 @@
 
 #include "inlay/config.hpp"
 
+// Nothing here uses AES or carry-less multiplication: -march=x86-64-v3 has neither and is AVX2 all
+// the same.
+#define HWY_DISABLE_PCLMUL_AES
+
 // Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
 // (pmaddubsw), AVX2, and AVX-512 with VNNI. On Arm the baseline alone. INLAY_TARGETS leaves out
 // more, but never SSE2 and NEON: Highway would fall back to scalar code without them.
