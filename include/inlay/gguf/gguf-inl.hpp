@@ -90,7 +90,7 @@ inline constexpr ForeignTensorType kForeignTensorTypes[] = {
 
 // A name from the file, in a message: quoted, short, printable.
 inline Error& quote(Error& error, std::string_view name) noexcept {
-  constexpr size_t kMaxShown = 64;
+  constexpr size_t kMaxShown = 48;
   error << "\"";
   for (char c : name.substr(0, kMaxShown)) {
     const bool printable = c >= 0x20 && c < 0x7f;
@@ -111,19 +111,18 @@ inline Error in_file(std::string_view path, const Error& error) noexcept {
   const size_t slash = path.find_last_of("/\\");
   std::string_view name = path;
   if (slash != std::string_view::npos) name.remove_prefix(slash + 1);  // substr can throw
-  if (name.size() > 100) name = name.substr(name.size() - 100);
+  if (name.size() > 64) name = name.substr(name.size() - 64);
   return Error(error.code(), name) << ": " << error.message();
 }
 
 }  // namespace detail
 
-// ---- values
-// ----------------------------------------------------------------------------------------------------------
+// ---- values -------------------------------------------------------------------------------------
 
 bool MetadataValue::as_u64(uint64_t* out, uint64_t i) const noexcept {
   if (i >= count_) return false;
   const uint8_t* at = data_ + i * detail::metadata_type_bytes(element_type_);
-  int64_t negative_if = 0;
+  int64_t integer = 0;
   uint64_t value = 0;
   switch (element_type_) {
     case MetadataType::u8:
@@ -139,8 +138,8 @@ bool MetadataValue::as_u64(uint64_t* out, uint64_t i) const noexcept {
       value = detail::read_number<uint64_t>(at);
       break;
     default:
-      if (!as_i64(&negative_if, i) || negative_if < 0) return false;
-      value = static_cast<uint64_t>(negative_if);
+      if (!as_i64(&integer, i) || integer < 0) return false;
+      value = static_cast<uint64_t>(integer);
   }
   *out = value;
   return true;
@@ -214,8 +213,7 @@ bool MetadataValue::as_string(std::string_view* out) const noexcept {
   return true;
 }
 
-// ---- the file
-// --------------------------------------------------------------------------------------------------------
+// ---- the file -----------------------------------------------------------------------------------
 
 struct Gguf::Impl {
   using Entries = detail::Array<MetadataEntry>;
@@ -651,8 +649,7 @@ const MetadataValue* Gguf::Impl::find(std::string_view key) const noexcept {
   return &metadata[*at].value;
 }
 
-// ---- files in several parts
-// ------------------------------------------------------------------------------------------
+// ---- files in several parts ---------------------------------------------------------------------
 
 namespace detail {
 
@@ -788,8 +785,7 @@ Status Gguf::Impl::open_others(std::string_view prefix, uint64_t count, bool hea
 
 #endif  // INLAY_HAS_FILES
 
-// ---- a host's read function
-// ------------------------------------------------------------------------------------------
+// ---- a host's read function ---------------------------------------------------------------------
 
 Status Gguf::Impl::read(const ReadFunction& file, bool header_only) noexcept {
   constexpr uint64_t kFirstChunk = uint64_t{256} << 10, kDataChunk = uint64_t{64} << 20;
@@ -844,8 +840,7 @@ Status Gguf::Impl::read(const ReadFunction& file, bool header_only) noexcept {
   return {};
 }
 
-// ---- the public class
-// ------------------------------------------------------------------------------------------------
+// ---- the public class ---------------------------------------------------------------------------
 
 Result<Gguf> Gguf::open(const char* path, const GgufOptions& options) noexcept {
 #if INLAY_HAS_FILES

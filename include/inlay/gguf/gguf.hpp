@@ -91,7 +91,7 @@ struct TensorView {
 struct GgufOptions {
   Host host;
   bool header_only =
-      false;  // metadata and tensor directory; no data is mapped or read, and it may be missing
+      false;  // metadata and tensor directory; no data is read, and it may be missing
 };
 
 // An opened file (or a set of split files). Immutable, so any number of threads may use it. Move
