@@ -85,16 +85,16 @@ struct Problem {
         capacity((positions + 15) / 16 * 16),
         k(random_floats(positions * s.n_kv_heads * s.head_k, 1.5f, 1)),
         v(random_floats(positions * s.n_kv_heads * s.head_v, 2.0f, 2)),
-        q(random_floats(s.n * s.n_kv_heads * s.group * s.head_k, 3.0f, 3)),
-        out(s.n * s.n_kv_heads * s.group * s.head_v, -7.0f),
+        q(random_floats(s.n * (s.n_kv_heads * s.group * s.head_k + kGap), 3.0f, 3)),
+        out(s.n * (s.n_kv_heads * s.group * s.head_v + kGap), -7.0f),
         memory_k(s.n_kv_heads * kv_bytes(s.format, s.head_k, capacity)),
         memory_v(s.n_kv_heads * kv_bytes(s.format, s.head_v, capacity)) {
     attention.kv = {s.format, memory_k.data(), memory_v.data(), s.n_kv_heads,
                     s.head_k, s.head_v,        capacity};
     attention.q = q.data();
-    attention.q_stride = s.n_kv_heads * s.group * s.head_k;
+    attention.q_stride = s.n_kv_heads * s.group * s.head_k + kGap;
     attention.out = out.data();
-    attention.out_stride = s.n_kv_heads * s.group * s.head_v;
+    attention.out_stride = s.n_kv_heads * s.group * s.head_v + kGap;
     attention.n_heads = s.n_kv_heads * s.group;
     attention.n = s.n;
     attention.first = s.first;
@@ -167,6 +167,7 @@ struct Problem {
     }
   }
 
+  static constexpr uint32_t kGap = 3;  // floats between two queries, which nobody writes
   Shape shape;
   uint32_t positions, capacity;
   std::vector<float> k, v, q, out;
@@ -216,6 +217,9 @@ TEST_CASE("attention equals the definition") {
       problem.run(kernels, kAttentionQueries);
       for (uint32_t i = 0; i < shape.n; ++i) {
         for (uint32_t h = 0; h < problem.attention.n_heads; ++h) problem.check(i, h);
+        for (uint32_t g = 1; g <= Problem::kGap; ++g) {
+          CHECK(problem.out[(i + 1) * problem.attention.out_stride - g] == -7.0f);
+        }
       }
     }
   });
@@ -274,7 +278,24 @@ TEST_CASE("a position that a query does not see cannot disturb it") {
       for (size_t i = 0; i < shape.n; ++i) {
         CAPTURE(i);
         if (i >= 12 && i < 22) continue;
-        CHECK(std::memcmp(&problem.out[i * 32], &before[i * 32], 32 * sizeof(float)) == 0);
+        CHECK(std::memcmp(&problem.out[i * problem.attention.out_stride],
+                          &before[i * problem.attention.out_stride], 32 * sizeof(float)) == 0);
+      }
+    }
+  });
+}
+
+TEST_CASE("scores far apart select one position") {
+  for_each_target([](const Kernels& kernels) {
+    for (const KvFormat format : kFormats) {
+      CAPTURE(static_cast<int>(format));
+      Problem problem(kernels, {format, 1, 1, 64, 64, 299, 1, 0, 0});
+      for (const uint32_t p : {0u, 63u, 64u, 100u, 299u}) {
+        CAPTURE(p);
+        // A query along the key of p: its score is far above all others, whose weights underflow.
+        for (size_t d = 0; d < 64; ++d) problem.q[d] = 1e4f * problem.k[p * 64 + d];
+        problem.run(kernels, 1);
+        for (size_t d = 0; d < 64; ++d) CHECK(problem.out[d] == problem.v[p * 64 + d]);
       }
     }
   });

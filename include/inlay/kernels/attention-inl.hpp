@@ -367,6 +367,8 @@ HWY_INLINE uint16_t quantize_block(const float* x, size_t n, int8_t* q) {
 // One head of one position, K or V: value i goes to at + i * step, in elements of the format.
 void store_head(KvFormat format, const float* x, size_t head, size_t padded, uint8_t* values,
                 size_t at, size_t step, uint8_t* scales, size_t scale_at, size_t scale_step) {
+  const FloatTag d;
+  const hn::Rebind<hwy::float16_t, FloatTag> dh;
   if (format == KvFormat::q8_0) {
     for (size_t i = 0; i < head; i += 32) {
       int8_t q[32];
@@ -378,12 +380,20 @@ void store_head(KvFormat format, const float* x, size_t head, size_t padded, uin
     }
     return;
   }
-  for (size_t i = 0; i < padded; ++i) {
-    const float value = i < head ? x[i] : 0.0f;
+  for (size_t i = 0; i < padded; i += kFloatLanes) {
+    const FloatVector value = i + kFloatLanes <= head
+                                  ? hn::LoadU(d, x + i)
+                                  : hn::LoadN(d, x + i, head > i ? head - i : 0);
     if (format == KvFormat::f16) {
-      reinterpret_cast<uint16_t*>(values)[at + i * step] = float_to_half(value);
+      alignas(64) uint16_t half[kFloatLanes];
+      hn::StoreU(hn::DemoteTo(dh, value), dh, reinterpret_cast<hwy::float16_t*>(half));
+      uint16_t* to = reinterpret_cast<uint16_t*>(values) + at + i * step;
+      for (size_t j = 0; j < kFloatLanes; ++j) to[j * step] = half[j];
     } else {
-      reinterpret_cast<float*>(values)[at + i * step] = value;
+      alignas(64) float copy[kFloatLanes];
+      hn::Store(value, d, copy);
+      float* to = reinterpret_cast<float*>(values) + at + i * step;
+      for (size_t j = 0; j < kFloatLanes; ++j) to[j * step] = copy[j];
     }
   }
 }
