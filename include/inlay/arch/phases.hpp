@@ -51,9 +51,9 @@ constexpr uint32_t buffer_width(Buffer buffer, const Hyper& h) noexcept {
     case Buffer::up:
       return h.n_ff;
     case Buffer::logits:
-      return h.n_vocab;
+      break;
   }
-  return 0;
+  return h.n_vocab;
 }
 
 // What phases work on: the batch, and the memory of one session.
