@@ -89,14 +89,12 @@ const Kernels& pick_kernels(int64_t mask) noexcept {
 
 size_t quantized_bytes(size_t n, size_t k) noexcept {
   // Monotonic in n: who has memory for a batch has it for any smaller one.
-  const size_t columns = (n < kFewColumns ? n : kFewColumns) * ColumnLayout(k).bytes();
-  const size_t groups = n <= kFewColumns ? 0 : div_up(n, kColumns) * GroupLayout(k).bytes();
+  const size_t columns = (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
+  const size_t groups = n < kColumns ? 0 : div_up(n, kColumns) * GroupLayout(k).bytes();
   return columns > groups ? columns : groups;
 }
 
-size_t matmul_scratch_bytes(size_t) noexcept {
-  return sizeof(MatmulScratch) > sizeof(RowScratch) ? sizeof(MatmulScratch) : sizeof(RowScratch);
-}
+size_t matmul_scratch_bytes(size_t) noexcept { return sizeof(MatmulScratch); }
 
 }  // namespace detail
 INLAY_END_NAMESPACE

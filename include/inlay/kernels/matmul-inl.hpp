@@ -140,7 +140,7 @@ static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_
 static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
                      void* xq) {
   uint8_t* out = static_cast<uint8_t*>(xq);
-  if (n <= kFewColumns) {
+  if (n < kColumns) {
     const size_t bytes = ColumnLayout(k).bytes();
     for (size_t c = begin; c < end; ++c) quantize_column(x + c * x_stride, k, out + c * bytes);
     return;
@@ -302,115 +302,6 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   }
 }
 
-// ---- few columns: rows are decoded once for all of them, a chunk at a time
-// As many as there are registers for.
-static constexpr size_t kColumnsAtOnce = kDot == DotKind::vnni ? 4 : 2;
-
-template <class T>
-static HWY_NOINLINE void decode_rows(const uint8_t* const* rows, size_t chunk, size_t groups,
-                                     RowScratch& t) {
-  const LaneTag d8;
-  const ScaleTag df;
-  HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-    const uint8_t* from = rows[s] + chunk * T::kChunkBytes;
-    T::scales(from, groups, t.scale[s], t.low[s]);
-    if constexpr (!T::kMins) {
-      const auto offset = hn::Set(df, static_cast<float>(dot_offset<T>()));
-      for (size_t j = 0; j < kChunk / T::kSub; j += kScaleLanes) {
-        hn::Store(hn::Mul(hn::Load(df, t.scale[s] + j), offset), df, t.low[s] + j);
-      }
-    }
-    for (size_t g = 0; g < groups; ++g) {
-      const Lanes lanes = T::lanes(from, g);
-      HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
-        auto v = lanes.v[part];
-        if constexpr (T::kSigned && kDot == DotKind::vnni)
-          v = hn::Xor(v, hn::Set(d8, uint8_t{128}));
-        hn::Store(v, d8, t.lanes[g][s] + part * kLaneBytes);
-      }
-    }
-  }
-}
-
-// Adds a decoded chunk times `columns` columns, whose activations start at xq.
-template <size_t sub, bool is_signed, size_t columns>
-static HWY_NOINLINE void multiply_chunk(RowScratch& t, size_t groups, const ColumnLayout& layout,
-                                        const uint8_t* xq, size_t chunk, size_t column) {
-  const LaneTag d8;
-  const hn::Repartition<int8_t, LaneTag> ds8;
-  const ScaleTag df;
-  constexpr size_t kSubs = kChunk / sub;
-  const int8_t* a[columns];
-  ScaleVec sum[kStreams][columns];
-  HWY_UNROLL(4) for (size_t c = 0; c < columns; ++c) {
-    const uint8_t* x = xq + (column + c) * layout.bytes();
-    a[c] = reinterpret_cast<const int8_t*>(x) + chunk * kChunk;
-    const float* scale = reinterpret_cast<const float*>(x + layout.scale(sub)) + chunk * kSubs;
-    const float* total = reinterpret_cast<const float*>(x + layout.sum(sub)) + chunk * kSubs;
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      sum[s][c] = hn::Load(df, t.sum[column + c][s]);
-      auto low = hn::Load(df, t.low_sum[column + c][s]);
-      HWY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
-        hn::Store(hn::Mul(hn::Load(df, t.scale[s] + j), hn::LoadU(df, scale + j)), df,
-                  t.product[s][c] + j);
-        low = hn::MulAdd(hn::Load(df, t.low[s] + j), hn::LoadU(df, total + j), low);
-      }
-      hn::Store(low, df, t.low_sum[column + c][s]);
-    }
-  }
-  for (size_t g = 0; g < groups; ++g) {
-    HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
-      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        const auto u = hn::Load(d8, t.lanes[g][s] + part * kLaneBytes);
-        HWY_UNROLL(4) for (size_t c = 0; c < columns; ++c) {
-          const auto dot =
-              dot_lanes<is_signed>(u, hn::Load(ds8, a[c] + g * kGroup + part * kLaneBytes));
-          sum[s][c] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<sub>(t.product[s][c], g, part),
-                                 sum[s][c]);
-        }
-      }
-    }
-  }
-  HWY_UNROLL(4) for (size_t c = 0; c < columns; ++c) {
-    HWY_UNROLL(4)
-    for (size_t s = 0; s < kStreams; ++s) hn::Store(sum[s][c], df, t.sum[column + c][s]);
-  }
-}
-
-using DecodeRows = void (*)(const uint8_t* const* rows, size_t chunk, size_t groups, RowScratch& t);
-using MultiplyChunk = void (*)(RowScratch& t, size_t groups, const ColumnLayout& layout,
-                               const uint8_t* xq, size_t chunk, size_t column);
-
-static void multiply_few(const Matmul& m, DecodeRows decode, const MultiplyChunk* multiply,
-                         size_t row_bytes, size_t begin, size_t end, RowScratch& t) {
-  const ScaleTag df;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq);
-  const size_t groups = m.k / kGroup;
-  const Streams streams(begin, end);
-  for (size_t i = 0; i < streams.length; ++i) {
-    const uint8_t* rows[kStreams];
-    for (size_t s = 0; s < kStreams; ++s)
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
-    std::memset(t.sum, 0, sizeof t.sum);
-    std::memset(t.low_sum, 0, sizeof t.low_sum);
-    for (size_t chunk = 0; chunk * 8 < groups; ++chunk) {
-      const size_t here = HWY_MIN(size_t{8}, groups - chunk * 8);
-      decode(rows, chunk, here, t);
-      size_t column = 0;
-      for (; column + kColumnsAtOnce <= m.n; column += kColumnsAtOnce)
-        multiply[0](t, here, layout, xq, chunk, column);
-      for (; column < m.n; ++column) multiply[1](t, here, layout, xq, chunk, column);
-    }
-    for (size_t column = 0; column < m.n; ++column) {
-      for (size_t s = 0; s < kStreams && streams.row(s, i) < end; ++s) {
-        auto sum = hn::Sub(hn::Load(df, t.sum[column][s]), hn::Load(df, t.low_sum[column][s]));
-        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum));
-      }
-    }
-  }
-}
-
 template <class T>
 static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, size_t begin,
                                              size_t end) {
@@ -486,18 +377,18 @@ static constexpr bool wide_tile() {
   return kDot == DotKind::wide || (kDot == DotKind::maddubs && T::kSigned);
 }
 
-// 32 rows are more streams than the hardware follows, so decoding a tile prefetches the next one,
-// as far on as `ahead`.
-static HWY_INLINE void prefetch(const uint8_t* now, size_t ahead, size_t bytes) {
-  const uintptr_t from = reinterpret_cast<uintptr_t>(now) + ahead;
-  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(from + i);
+// 32 rows are more streams than the hardware follows, so decoding a tile prefetches, from one end
+// to the other, as many bytes as it reads, of the next 32 rows.
+static HWY_INLINE void prefetch(uintptr_t& next, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(next + i);
+  next += bytes;
 }
 
 // Groups [first, first + groups) of 16 rows, first a multiple of 8: w[step][row], scale and
 // min[sub-block][row].
 template <class T>
 static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, size_t groups,
-                                      size_t ahead, uint32_t* HWY_RESTRICT w,
+                                      uintptr_t next, uint32_t* HWY_RESTRICT w,
                                       float* HWY_RESTRICT scale, float* HWY_RESTRICT min) {
   const LaneTag d8;
   constexpr size_t kSubs = kChunk / T::kSub;
@@ -524,7 +415,7 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
         if constexpr (T::kMins) store(row_min, min);
       }
       for (size_t g = 0; g < here; ++g) {
-        prefetch(chunk[r + g % kBatch], ahead, T::kChunkBytes);
+        prefetch(next, T::kChunkBytes * kBatch / 8);
         uint32_t* to = w + (g0 + g) * kSteps * kPanelRows + r;
         for (size_t part = 0; part < kParts; ++part) {
           if constexpr (!wide_tile<T>()) {
@@ -560,16 +451,16 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
 // Elements [first, first + count) of 16 rows of plain floats: w[k][row].
 template <class T>
 static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
-                                            size_t ahead, uint32_t* HWY_RESTRICT w, float*,
+                                            uintptr_t next, uint32_t* HWY_RESTRICT w, float*,
                                             float*) {
   const LaneTag d8;
   for (size_t j = 0; j < count; j += kScaleLanes) {
     const size_t here = HWY_MIN(kScaleLanes, count - j);
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
+      prefetch(next, kBatch * kScaleLanes * T::kBytes);
       LaneVec v[kBatch];
       for (size_t i = 0; i < kBatch; ++i) {
         const uint8_t* from = rows[r + i] + (first + j) * T::kBytes;
-        if (j % 16 == 0) prefetch(from, ahead, 16 * T::kBytes);
         HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
         if (HWY_UNLIKELY(here < kScaleLanes)) {
           std::memcpy(tail, from, here * T::kBytes);
@@ -836,10 +727,8 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
 // What matmul has to know of a type.
 struct Recipe {
   void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
-  DecodeRows decode_rows;           // null: plain floats
-  MultiplyChunk multiply_chunk[2];  // of kColumnsAtOnce columns and of one
-  void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, size_t ahead, uint32_t* w,
-                 float* scale, float* min);
+  void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
+                 uint32_t* w, float* scale, float* min);
   TileKernel tile;     // null: plain floats
   size_t unit;         // k of what `decode` counts
   size_t unit_bytes8;  // bytes of 8 units
@@ -865,34 +754,21 @@ static constexpr Recipe recipe() {
     static_assert(T::kOffset == 0 || T::kOffset * 2 > T::kMax);
     tile = multiply_tile<T::kSub, T::kMins, headroom>;
   }
-  constexpr bool is_signed = T::kSigned && kDot != DotKind::vnni;
-  return {
-      multiply_rows<T>,
-      decode_rows<T>,
-      {multiply_chunk<T::kSub, is_signed, kColumnsAtOnce>, multiply_chunk<T::kSub, is_signed, 1>},
-      decode_panel<T>,
-      tile,
-      kGroup,
-      T::kChunkBytes,
-      T::kSub,
-      wide || T::kMins ? 0 : T::kOffset,
-      T::kMins,
-      wide};
+  return {multiply_rows<T>,
+          decode_panel<T>,
+          tile,
+          kGroup,
+          T::kChunkBytes,
+          T::kSub,
+          wide || T::kMins ? 0 : T::kOffset,
+          T::kMins,
+          wide};
 }
 
 template <class T>
 static constexpr Recipe plain_recipe() {
-  return {multiply_plain_rows<T>,
-          nullptr,
-          {nullptr, nullptr},
-          decode_plain_panel<T>,
-          nullptr,
-          1,
-          8 * T::kBytes,
-          0,
-          0,
-          false,
-          false};
+  return {
+      multiply_plain_rows<T>, decode_plain_panel<T>, nullptr, 1, 8 * T::kBytes, 0, 0, false, false};
 }
 
 static Recipe recipe_of(TensorType type) {
@@ -978,13 +854,8 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
-  if (m.n == 1 || (m.n < kColumns && r.decode_rows == nullptr)) {
+  if (m.n < kColumns) {
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
-    return;
-  }
-  if (m.n <= kFewColumns && r.decode_rows != nullptr) {
-    multiply_few(m, r.decode_rows, r.multiply_chunk, row_bytes, begin, end,
-                 *static_cast<RowScratch*>(scratch));
     return;
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
@@ -999,14 +870,15 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
     for (size_t row0 = begin; row0 < end; row0 += kTileRows) {
       const uint8_t* rows[kTileRows];
       for (size_t i = 0; i < kTileRows; ++i) rows[i] = m.w + HWY_MIN(row0 + i, end - 1) * row_bytes;
+      uintptr_t next = reinterpret_cast<uintptr_t>(m.w) + (row0 + kTileRows) * row_bytes;
       std::memset(t.c, 0, column_groups * sizeof t.c[0]);
       for (size_t u = 0; u < units; u += tile_units) {
         const size_t here = HWY_MIN(tile_units, units - u);
-        // The next tile: more of these rows, or the start of the next ones.
-        const size_t ahead = u + here < units ? tile_units * r.unit_bytes8 / 8
-                                              : kTileRows * row_bytes - u * r.unit_bytes8 / 8;
-        for (size_t p = 0; p < 2; ++p)
-          r.decode(rows + p * kPanelRows, u, here, ahead, t.w[p][0], t.scale[p][0], t.min[p][0]);
+        const size_t tile_bytes = kPanelRows * (here * r.unit_bytes8 / 8);
+        for (size_t p = 0; p < 2; ++p) {
+          r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+          next += tile_bytes;
+        }
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
           if (r.tile == nullptr) {

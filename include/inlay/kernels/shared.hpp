@@ -27,7 +27,7 @@
 
 // Asks for the cache line at an address, which may be any: prefetching never faults.
 #if defined(__GNUC__) || defined(__clang__)
-#  define INLAY_PREFETCH(address) __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3)
+#  define INLAY_PREFETCH(address) __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2)
 #else
 #  define INLAY_PREFETCH(address) ((void)(address))
 #endif
@@ -36,13 +36,13 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 // ---- quantized activations ("A32") --------------------------------------------------------------
-inline constexpr size_t kGroup = 32;      // consecutive k with one activation scale
-inline constexpr size_t kChunk = 256;     // k of a superblock, or of 8 blocks
-inline constexpr size_t kColumns = 4;     // columns of a column group
-inline constexpr size_t kFewColumns = 8;  // up to so many go to the row kernels
+inline constexpr size_t kGroup = 32;   // consecutive k with one activation scale
+inline constexpr size_t kChunk = 256;  // k of a superblock, or of 8 blocks
+inline constexpr size_t kColumns = 4;  // columns of a column group
 static_assert(kQuantizeStep == kColumns);
 
-// Few columns: each on its own, for the row kernels. k is padded to chunks with zeros.
+// Fewer columns than a group: each on its own, for the row kernels. k is padded to chunks with
+// zeros.
 //   int8_t q[kp]; float scale16[kp / 16]; float sum16[kp / 16]; float scale32[kp / 32];
 //   float sum32[kp / 32];
 // sum16 and sum32: scale times the sum of 16 or 32 consecutive q. scale16: every scale twice.
@@ -71,23 +71,13 @@ struct GroupLayout {
 // ---- rows ---------------------------------------------------------------------------------------
 inline constexpr size_t kStreams = 4;  // rows at a time
 
-// Scratch memory of a call with 2 to kFewColumns columns: a decoded chunk of the rows.
-struct RowScratch {
-  alignas(64) uint8_t lanes[kChunk / kGroup][kStreams][kGroup];
-  alignas(64) float scale[kStreams][kChunk / 16];              // [row][sub-block]
-  alignas(64) float low[kStreams][kChunk / 16];                // min, or offset * scale
-  alignas(64) float product[kStreams][kColumns][kChunk / 16];  // with the activations' scales
-  alignas(64) float sum[kFewColumns][kStreams][8];             // lanes still to be added up
-  alignas(64) float low_sum[kFewColumns][kStreams][8];
-};
-
 // ---- tiles --------------------------------------------------------------------------------------
 inline constexpr size_t kTileRows = 32;      // two panels: shares what is prepared per column group
 inline constexpr size_t kTileK = 512;        // of bytes; half as much of int16, a quarter of float
 inline constexpr size_t kTileColumns = 128;  // columns between two decodings of the same weights
 
-// Scratch memory of a call with more columns. A panel is 16 rows; a step is 4 bytes of a row: 4 k,
-// 2 k, or 1 k.
+// Scratch memory of a call with at least kColumns columns. A panel is 16 rows; a step is 4 bytes of
+// a row: 4 k, 2 k, or 1 k.
 struct MatmulScratch {
   alignas(64) uint32_t w[2][kTileK / 4][kPanelRows];    // [panel][step][row]
   alignas(64) float scale[2][kTileK / 16][kPanelRows];  // [panel][sub-block][row]
