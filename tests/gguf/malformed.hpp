@@ -256,6 +256,9 @@ inline std::vector<Malformed> malformed_files() {
   add("TENSOR_DIM_OVERFLOW",
       FileBytes().header(1, 0).tensor("x", {kHuge, 16, 1, 2}, 24, 0).pad().data(4), Code::corrupt,
       "dimensions 1152921504606846976 x 16 x 1 x 2 of i8");
+  add("TENSOR_DIM_OVERFLOW_EMPTY",
+      FileBytes().header(1, 0).tensor("x", {0, kHuge, kHuge}, 24, 0).pad(), Code::corrupt,
+      "tensor \"x\" at byte 24: dimensions 0 x 1152921504606846976 x");
   add("TENSOR_BYTES_OVERFLOW",
       FileBytes().header(1, 0).tensor("x", {uint64_t{1} << 61}, 0, 0).pad().data(4), Code::corrupt,
       "tensor \"x\" at byte 24: dimensions 2305843009213693952 of f32");

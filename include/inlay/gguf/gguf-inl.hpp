@@ -430,8 +430,10 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
   if (!bytes->has(next, uint64_t{8} * tensor.n_dims + 12)) {
     return cut_off("dimensions, type and offset");
   }
+  // The product of all dims but empty ones must fit too, so that no one who multiplies some
+  // overflows.
   uint64_t elements = 1;
-  bool fits = true;
+  bool fits = true, empty = false;
   for (uint32_t d = 0; d < tensor.n_dims; ++d, next += 8) {
     tensor.dims[d] = detail::read_number<uint64_t>(bytes->data + next);
     if (tensor.dims[d] > INT64_MAX) {
@@ -439,7 +441,9 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
              << "dimension " << d << " at byte " << next << " is " << tensor.dims[d]
              << ", expected less than 2^63";
     }
-    fits = fits && detail::checked_mul(elements, tensor.dims[d], &elements);
+    empty = empty || tensor.dims[d] == 0;
+    if (tensor.dims[d] != 0)
+      fits = fits && detail::checked_mul(elements, tensor.dims[d], &elements);
   }
   const uint32_t type = detail::read_number<uint32_t>(bytes->data + next);
   tensor.type = static_cast<TensorType>(type);
@@ -458,15 +462,16 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
            << "rows of " << tensor.dims[0] << " elements, expected a multiple of "
            << info.block_elements << ", the block of " << info.name;
   }
-  // Rows are whole blocks, so this division is exact.
+  // Rows are whole blocks, so this division is exact where there are rows.
   fits =
       fits && detail::checked_mul(elements / info.block_elements, info.block_bytes, &tensor.bytes);
-  if (!fits || tensor.bytes > INT64_MAX) {
+  if (!fits || elements > INT64_MAX || tensor.bytes > INT64_MAX) {
     Error error = tensor_error(ErrorCode::corrupt, name, begin);
     error << "dimensions ";
     for (uint32_t d = 0; d < tensor.n_dims; ++d) error << (d > 0 ? " x " : "") << tensor.dims[d];
-    return error << " of " << info.name << " need 2^63 bytes or more";
+    return error << " of " << info.name << " make 2^63 elements or bytes, or more";
   }
+  if (empty) tensor.bytes = 0;
 
   const uint64_t offset = detail::read_number<uint64_t>(bytes->data + next);
   if (offset != *data_size) {
