@@ -42,8 +42,9 @@ std::vector<Target> targets();
 // Adds --target NAME to a verb; `*mask` becomes what ModelOptions::targets takes.
 void add_target_option(Command* command, int64_t* mask);
 
-inline constexpr uint32_t kMaxThreads = 64;  // as SessionOptions::threads allows
-uint32_t default_threads();                  // the machine's cores
+// What SessionOptions allows.
+inline constexpr uint32_t kMaxThreads = 64, kMaxContext = 1u << 28;
+uint32_t default_threads();  // the machine's cores
 void add_threads_option(Command* command, uint32_t* threads);
 
 // Model::open with the share done on the terminal when it takes a while, and stopped by Ctrl-C.

@@ -15,11 +15,11 @@ struct Settings {
 void add_settings(Command* command, Settings* s) {
   inlay::Sampling& sampling = s->sampling;
   command->number("-n", "N", "most tokens to write; 0: until the text or the context ends", &s->n,
-                  0, UINT32_MAX);
+                  0, UkMaxContext);
   command->real("--temp", "T", "temperature; 0: always the most probable token",
                 &sampling.temperature, 0, 100);
   command->number("--top-k", "K", "choose among the K most probable tokens; 0: all",
-                  &sampling.top_k, 0, UINT32_MAX);
+                  &sampling.top_k, 0, UkMaxContext);
   command->real("--top-p", "P", "choose among tokens that make up this probability; 1: all",
                 &sampling.top_p, 0, 1);
   command->real("--min-p", "P", "drop tokens less probable than P times the best; 0: none",
@@ -30,7 +30,7 @@ void add_settings(Command* command, Settings* s) {
   command->texts("--stop", "TEXT", "end before this text; may be given several times", &s->stop);
   add_threads_option(command, &s->threads);
   command->number("--ctx", "N", "context in tokens; 0: what the model knows, at most 4096",
-                  &s->context, 0, INT32_MAX);
+                  &s->context, 0, kMaxContext);
 }
 
 // What is not the model's own, dimmed; only for a terminal.

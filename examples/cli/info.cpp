@@ -187,7 +187,7 @@ int info(int argc, char** argv) {
   Command command("info", "MODEL [--ctx N]",
                   "Print metadata, tensors by type, and the bytes that a context takes.");
   command.number("--ctx", "N", "context in tokens; 0: what the model knows, at most 4096", &context,
-                 0, INT32_MAX);
+                 0, kMaxContext);
   add_threads_option(&command, &threads);
   command.note("The weights are mapped from the file and come on top of the bytes for a context.");
   if (!command.parse(argc, argv)) return command.status();
