@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace test {
+namespace inlay_test {
 
 class MixedText {
  public:
@@ -252,6 +252,6 @@ class MixedText {
   uint64_t state_;
 };
 
-}  // namespace test
+}  // namespace inlay_test
 
 #endif  // INLAY_TESTS_SUPPORT_MIXED_TEXT_HPP_

@@ -63,10 +63,19 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
   const std::string_view first = merge.substr(0, space), second = merge.substr(space + 1);
   Pair pair;
   pair.rank = rank;
-  if (!number_of(first, {}, &pair.left) || !number_of(second, {}, &pair.right) ||
-      !number_of(first, second, &pair.merged)) {
+  if (!number_of(first, {}, &pair.left) || !number_of(second, {}, &pair.right)) {
     return Error(ErrorCode::out_of_memory);
   }
+  // Vocabularies list what merges make in the order of the merges: this one's is likely the next.
+  const std::string_view guess =
+      guess_ < vocabulary_->size() ? vocabulary_->text(guess_) : std::string_view();
+  if (guess.size() == first.size() + second.size() && guess.substr(0, first.size()) == first &&
+      guess.substr(first.size()) == second) {
+    pair.merged = guess_;
+  } else if (!number_of(first, second, &pair.merged)) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  guess_ = pair.merged + 1;
   const size_t mask = pairs_.size() - 1;
   size_t i = pair_hash(pair.left, pair.right) & mask;
   while (pairs_[i].rank != kNoMerge) {

@@ -95,6 +95,7 @@ class BytePairEncoder {
   Token raw_bytes_[256] = {};        // the token whose text is the byte itself, or kNoToken
   Array<PartText> strings_;          // texts that are no tokens, by number - vocabulary size
   Array<StringSlot> string_slots_;   // open hash table of them
+  uint32_t guess_ = 0;               // what the next merge may make
   Array<Pair> pairs_;                // open hash table by left and right
 };
 

@@ -87,7 +87,7 @@ Status Vocabulary::load_tokens(const Gguf& file) noexcept {
   const uint64_t count = texts->size();
   if (!texts->is_array() || texts->element_type() != MetadataType::string || count == 0 ||
       count > INT32_MAX) {
-    return Error(ErrorCode::corrupt) << ": " << kTokensKey << ": expected 1 to 2147483647 strings";
+    return Error(ErrorCode::corrupt, kTokensKey) << ": expected 1 to 2147483647 strings";
   }
   const auto array_of = [&](std::string_view key, const MetadataValue** out) {
     *out = file.find(key);

@@ -1,0 +1,93 @@
+#include "inlay/text/pre_tokenizer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "inlay/text/regex.hpp"
+
+using namespace inlay;
+using detail::find_pre_tokenizer;
+using detail::PreTokenizer;
+using detail::RegexSplitter;
+
+namespace {
+
+// The words of a text, with a | between them.
+std::string words(const char* pre, const std::string& text) {
+  const PreTokenizer* row = find_pre_tokenizer(pre);
+  REQUIRE(row != nullptr);
+  const Result<RegexSplitter> splitter =
+      RegexSplitter::create({row->patterns, row->pattern_count()}, Allocator());
+  REQUIRE(splitter);
+  detail::Array<uint8_t> marks;
+  REQUIRE(splitter->split(text, &marks));
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (i > 0 && RegexSplitter::is_boundary(marks[i])) out += '|';
+    out += text[i];
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("pre-tokenizers: every row compiles, and every name leads to its row") {
+  std::set<std::string> seen;
+  for (const PreTokenizer& row : detail::pre_tokenizers()) {
+    CAPTURE(row.names);
+    REQUIRE(row.pattern_count() > 0);
+    const Result<RegexSplitter> splitter =
+        RegexSplitter::create({row.patterns, row.pattern_count()}, Allocator());
+    REQUIRE_MESSAGE(splitter.has_value(), splitter.error().message());
+    std::istringstream names{row.names};
+    for (std::string name; names >> name;) {
+      CHECK(find_pre_tokenizer(name) == &row);
+      CHECK(seen.insert(name).second);
+    }
+  }
+  for (const char* name : {"default", "gpt-2", "llama-bpe", "qwen2", "starcoder", "deepseek-coder",
+                           "deepseek-llm", "falcon"}) {
+    CHECK(seen.count(name) == 1);
+  }
+  for (const char* name : {"", " ", "gpt", "gpt-2 ", "gpt-2 phi-2", "llama", "nobody"}) {
+    CHECK(find_pre_tokenizer(name) == nullptr);
+  }
+  CHECK(find_pre_tokenizer("default") == detail::pre_tokenizers().data());
+  CHECK(find_pre_tokenizer("llama3")->ignore_merges);
+  CHECK(find_pre_tokenizer("llama3")->add_bos);
+  CHECK(!find_pre_tokenizer("dbrx")->ignore_merges);
+  CHECK(find_pre_tokenizer("chatglm-bpe")->no_bos);
+}
+
+TEST_CASE("pre-tokenizers: what tells the rows apart") {
+  // By hand from the patterns of the models' tokenizer.json.
+  const std::string text = "It's 12345  x+=1;\r\n\r\n\tDON'T $5.00";
+  CHECK(words("gpt-2", text) == "It|'s| 12345| | x|+=|1|;|\r\n\r\n|\t|DON|'|T| $|5|.|00");
+  CHECK(words("llama-bpe", text) == "It|'s| |123|45| | x|+=|1|;\r\n\r\n|\tDON|'T| $|5|.|00");
+  CHECK(words("qwen2", text) == "It|'s| |1|2|3|4|5| | x|+=|1|;\r\n\r\n|\tDON|'T| $|5|.|0|0");
+  CHECK(words("starcoder", text) == "It|'s| |1|2|3|4|5| | x|+=|1|;|\r\n\r\n|\t|DON|'|T| $|5|.|0|0");
+  CHECK(words("falcon", text) == "It|'|s| |123|45| | x|+=|1|;|\r\n\r\n|\t|DON|'|T| |$|5|.|00");
+  CHECK(words("default", text) == "It|'|s| |123|45| | x|+=|1|;|\r\n\r\n|\t|DON|'|T| |$|5|.|00");
+  CHECK(words("deepseek-coder", text) ==
+        "It|'|s| |1|2|3|4|5| | x|+=|1|;|\r|\n|\r|\n|\tDON|'|T| $|5|.|0|0");
+  CHECK(words("deepseek-llm", text) ==
+        "It|'|s| |12345| | x|+=|1|;|\r|\n|\r|\n|\tDON|'|T| $|5|.|00");
+  // Marks are letters to qwen35 alone: e and a combining acute accent.
+  CHECK(words("qwen2",
+              "ne\xCC\x81"
+              "e") ==
+        "ne|\xCC\x81"
+        "e");
+  CHECK(words("qwen35",
+              "ne\xCC\x81"
+              "e") ==
+        "ne\xCC\x81"
+        "e");
+  // Han and kana; the range :-~ of the third pattern has the letters of ASCII in it.
+  CHECK(words("deepseek-llm", "\xE4\xB8\xAD\xE6\x96\x87\xE3\x81\x82 \xD0\xB0\xD0\xB1 a\xD0\xB1") ==
+        "\xE4\xB8\xAD\xE6\x96\x87\xE3\x81\x82| \xD0\xB0\xD0\xB1| a|\xD0\xB1");
+}

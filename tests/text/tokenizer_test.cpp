@@ -1,0 +1,391 @@
+#include "inlay/text/tokenizer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "inlay/text/unicode.hpp"
+#include "support/counting_allocator.hpp"
+#include "support/mixed_text.hpp"
+#include "support/vocabularies.hpp"
+
+// Where the vocabularies of real models are, and beside them the vectors that llama.cpp's own tests
+// use.
+#ifndef INLAY_TEST_VOCAB_DIR
+#  define INLAY_TEST_VOCAB_DIR INLAY_SOURCE_DIR "/../shared/data/vocab"
+#endif
+
+using namespace inlay;
+
+namespace {
+
+// What tests/golden/tokenizer_record.cpp recorded.
+struct IdHash {
+  size_t count;
+  uint64_t hash;
+};
+struct VocabularyFacts {
+  Token ids[10];
+  size_t ends;
+  uint64_t ends_hash;
+  size_t controls;
+  uint64_t controls_hash;
+  uint64_t pieces_hash, special_pieces_hash;
+};
+#include "golden/tokenizer.inc"
+
+struct Loaded {
+  explicit Loaded(std::vector<uint8_t> file, const Host& host = {}) : bytes(std::move(file)) {
+    Result<Gguf> opened = Gguf::from_memory({bytes.data(), bytes.size()});
+    REQUIRE_MESSAGE(opened.has_value(), opened.error().message());
+    gguf.emplace_back(std::move(*opened));
+    Result<Tokenizer> created = Tokenizer::create(gguf[0], host);
+    REQUIRE_MESSAGE(created.has_value(), created.error().message());
+    tokenizer.emplace_back(std::move(*created));
+  }
+  const Tokenizer* operator->() const { return &tokenizer[0]; }
+
+  std::vector<Token> encode(const std::string& text, bool add_special = true,
+                            bool parse_special = true) const {
+    std::vector<Token> ids(Tokenizer::max_tokens(text.size()));
+    TokenizeOptions options;
+    options.add_special = add_special;
+    options.parse_special = parse_special;
+    const Result<size_t> count = tokenizer[0].encode(text, ids, options);
+    REQUIRE_MESSAGE(count.has_value(), count.error().message());
+    ids.resize(*count);
+    return ids;
+  }
+  std::string piece(Token token, bool special = false) const {
+    std::string bytes_of(tokenizer[0].max_piece_bytes(), '?');
+    const size_t size = tokenizer[0].piece(token, {&bytes_of[0], bytes_of.size()}, special);
+    REQUIRE(size <= bytes_of.size());
+    return bytes_of.substr(0, size);
+  }
+  std::string decode(const std::vector<Token>& ids) const {
+    std::string text;
+    for (Token id : ids) text += piece(id);
+    return text;
+  }
+
+  std::vector<uint8_t> bytes;
+  std::vector<Gguf> gguf;
+  std::vector<Tokenizer> tokenizer;
+};
+
+// Under a sanitizer a tenth of the text must do.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+constexpr bool kSlow = true;
+#elif defined(__has_feature)
+#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+      __has_feature(memory_sanitizer)
+constexpr bool kSlow = true;
+#  else
+constexpr bool kSlow = false;
+#  endif
+#else
+constexpr bool kSlow = false;
+#endif
+
+// The real vocabulary, or nothing if the folder is not there, which the test's output then says.
+std::vector<uint8_t> load_real(const inlay_test::RealVocabulary& v) {
+  std::vector<uint8_t> file = inlay_test::load(v, INLAY_TEST_VOCAB_DIR);
+  if (file.empty()) {
+    MESSAGE("skipped: no ggml-vocab-" << std::string(v.file) << ".gguf in " INLAY_TEST_VOCAB_DIR);
+  }
+  return file;
+}
+
+std::vector<std::string> split_lines(const std::string& text, const std::string& separator) {
+  std::vector<std::string> parts;
+  size_t at = 0;
+  for (size_t found; (found = text.find(separator, at)) != std::string::npos;
+       at = found + separator.size()) {
+    parts.push_back(text.substr(at, found - at));
+  }
+  parts.push_back(text.substr(at));
+  return parts;
+}
+
+// What a byte-level vocabulary makes of invalid bytes.
+std::string with_replacements(const std::string& text) {
+  detail::String storage;
+  std::string_view normal;
+  REQUIRE(detail::normalize_utf8(text, &storage, &normal));
+  return std::string(normal);
+}
+
+}  // namespace
+
+TEST_CASE("tokenizer: small vocabularies as in llama.cpp") {
+  const std::vector<std::string> texts = inlay_test::small_texts();
+  const std::vector<inlay_test::SmallVocabulary> all = inlay_test::small_vocabularies();
+  REQUIRE(all.size() == std::size(kTextHashes));
+  REQUIRE(texts.size() == std::size(kTextHashes[0]));
+  for (size_t v = 0; v < all.size(); ++v) {
+    CAPTURE(all[v].name);
+    const Loaded tokenizer(all[v].file);
+    for (size_t t = 0; t < texts.size(); ++t) {
+      CAPTURE(texts[t]);
+      for (size_t options = 0; options < 4; ++options) {
+        const std::vector<Token> ids =
+            tokenizer.encode(texts[t], (options & 1) != 0, (options & 2) != 0);
+        CHECK(ids.size() == kTextHashes[v][t][options].count);
+        CHECK(inlay_test::hash_ids(ids.data(), ids.size()) == kTextHashes[v][t][options].hash);
+      }
+    }
+  }
+}
+
+TEST_CASE("tokenizer: special tokens and pieces as in llama.cpp") {
+  const std::vector<inlay_test::SmallVocabulary> all = inlay_test::small_vocabularies();
+  REQUIRE(all.size() == std::size(kFacts));
+  for (size_t v = 0; v < all.size(); ++v) {
+    CAPTURE(all[v].name);
+    const Loaded tokenizer(all[v].file);
+    const VocabularyFacts& facts = kFacts[v];
+    const SpecialTokens& s = tokenizer->special();
+    const Token ids[] = {s.bos,        s.eos,        s.padding, s.newline,  s.fim_prefix,
+                         s.fim_suffix, s.fim_middle, s.fim_pad, s.fim_repo, s.fim_separator};
+    for (size_t i = 0; i < std::size(ids); ++i) {
+      CAPTURE(i);
+      CHECK(ids[i] == facts.ids[i]);
+    }
+    std::vector<Token> ends, controls;
+    std::string pieces, special_pieces;
+    for (Token id = 0; id < static_cast<Token>(tokenizer->size()); ++id) {
+      if (tokenizer->is_end(id)) ends.push_back(id);
+      if (tokenizer->is_control(id)) controls.push_back(id);
+      pieces += tokenizer.piece(id) + '\n';
+      special_pieces += tokenizer.piece(id, true) + '\n';
+    }
+    CHECK(ends.size() == facts.ends);
+    CHECK(inlay_test::hash_ids(ends.data(), ends.size()) == facts.ends_hash);
+    CHECK(controls.size() == facts.controls);
+    CHECK(inlay_test::hash_ids(controls.data(), controls.size()) == facts.controls_hash);
+    CHECK(inlay_test::hash_text(pieces) == facts.pieces_hash);
+    CHECK(inlay_test::hash_text(special_pieces) == facts.special_pieces_hash);
+  }
+}
+
+TEST_CASE("tokenizer: ten megabytes of mixed text as in llama.cpp") {
+  REQUIRE(std::size(kPartHashes) == std::size(inlay_test::kRealVocabularies));
+  for (size_t v = 0; v < std::size(inlay_test::kRealVocabularies); ++v) {
+    std::vector<uint8_t> file = load_real(inlay_test::kRealVocabularies[v]);
+    if (file.empty()) continue;
+    CAPTURE(std::string(inlay_test::kRealVocabularies[v].name));
+    const Loaded tokenizer(std::move(file));
+    for (uint32_t part = 0; part < (kSlow ? 1 : inlay_test::kParts); ++part) {
+      const std::vector<Token> ids = tokenizer.encode(inlay_test::mixed_part(part));
+      CHECK(ids.size() == kPartHashes[v][part].count);
+      CHECK(inlay_test::hash_ids(ids.data(), ids.size()) == kPartHashes[v][part].hash);
+    }
+  }
+}
+
+TEST_CASE("tokenizer: the vectors beside the vocabularies") {
+  // llama.cpp, models/ggml-vocab-*.gguf.inp and .out: made with the models' own tokenizers.
+  for (const inlay_test::RealVocabulary& v : inlay_test::kRealVocabularies) {
+    if (!v.pre.empty()) continue;
+    std::vector<uint8_t> file = load_real(v);
+    if (file.empty()) continue;
+    CAPTURE(std::string(v.name));
+    const Loaded tokenizer(std::move(file));
+    const std::string path =
+        std::string(INLAY_TEST_VOCAB_DIR) + "/ggml-vocab-" + std::string(v.file) + ".gguf";
+    const std::vector<uint8_t> in = inlay_test::read_file(path + ".inp"),
+                               out = inlay_test::read_file(path + ".out");
+    const std::vector<std::string> texts =
+        split_lines({in.begin(), in.end()}, "\n__ggml_vocab_test__\n");
+    const std::vector<std::string> lines = split_lines({out.begin(), out.end()}, "\n");
+    REQUIRE(texts.size() == lines.size());
+    for (size_t i = 0; i < texts.size(); ++i) {
+      CAPTURE(texts[i]);
+      std::istringstream expected_ids(lines[i]);
+      std::vector<Token> expected;
+      for (Token id; expected_ids >> id;) expected.push_back(id);
+      CHECK(tokenizer.encode(texts[i], false, false) == expected);
+    }
+  }
+  MESSAGE("not read: ggml-vocab-bert-bge, whose kind of vocabulary is not supported");
+}
+
+TEST_CASE("tokenizer: any text comes back") {
+  const auto round_trips = [](const Loaded& tokenizer, bool sentence_pieces) {
+    inlay_test::MixedText random(77);
+    for (int i = 0; i < (kSlow ? 40 : 400); ++i) {
+      std::string text = i % 2 == 0 ? random.make(200) : std::string();
+      for (int k = 0; k < 5; ++k) random.junk(&text);
+      const std::string decoded = tokenizer.decode(tokenizer.encode(text, false, false));
+      if (sentence_pieces) {
+        // Byte tokens keep invalid bytes, there is a space in front of everything, and the mark
+        // that stands for spaces comes back as one.
+        for (size_t at; (at = text.find("\xE2\x96\x81")) != std::string::npos;)
+          text.replace(at, 3, " ");
+        REQUIRE(decoded == " " + text);
+      }
+      if (!sentence_pieces) REQUIRE(decoded == with_replacements(text));
+    }
+  };
+  // Every byte is a token of its own.
+  std::vector<std::string> tokens{"<unk>", "<s>", "</s>", "\xE2\x96\x81"};
+  std::vector<int32_t> types{2, 3, 3, 1};
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    static constexpr char kHex[] = "0123456789ABCDEF";
+    tokens.push_back(std::string("<0x") + kHex[byte >> 4] + kHex[byte & 15] + ">");
+    types.push_back(6);
+  }
+  round_trips(Loaded(inlay_test::GgufBuilder()
+                         .string("tokenizer.ggml.model", "llama")
+                         .strings("tokenizer.ggml.tokens", tokens)
+                         .i32s("tokenizer.ggml.token_type", types)
+                         .bytes()),
+              true);
+  tokens.clear();
+  for (uint32_t byte = 0; byte < 256; ++byte) tokens.push_back(inlay_test::byte_character(byte));
+  for (const char* pre : {"default", "llama-bpe", "deepseek-llm"}) {
+    round_trips(Loaded(inlay_test::GgufBuilder()
+                           .string("tokenizer.ggml.model", "gpt2")
+                           .string("tokenizer.ggml.pre", pre)
+                           .strings("tokenizer.ggml.tokens", tokens)
+                           .strings("tokenizer.ggml.merges", {})
+                           .bytes()),
+                false);
+  }
+  for (const inlay_test::RealVocabulary& v : inlay_test::kRealVocabularies) {
+    if (!v.pre.empty()) continue;
+    std::vector<uint8_t> file = load_real(v);
+    if (!file.empty()) round_trips(Loaded(std::move(file)), v.file == "llama-spm");
+  }
+}
+
+TEST_CASE("tokenizer: a megabyte of one thing") {
+  // Each takes a fraction of a second; quadratic work would take hours.
+  const size_t n = kSlow ? 100000 : 1000000;
+  std::vector<std::string> texts;
+  for (const char* unit : {"a", " ", "\n", " \n", "1", "\xE4\xB8\xAD", "\xFF", "\xF0\x9F\x98\x80",
+                           "<|im_", "'", "a "}) {
+    std::string text;
+    while (text.size() < n) text += unit;
+    texts.push_back(text);
+  }
+  texts.push_back(std::string(n, ' ') + "x");
+  const auto check = [&texts](const Loaded& tokenizer) {
+    for (const std::string& text : texts) {
+      const size_t count = tokenizer.encode(text).size();
+      CHECK(count > 0);
+      CHECK(count <= Tokenizer::max_tokens(text.size()));
+    }
+  };
+  for (const char* pre : {"default", "llama-bpe", "deepseek-llm", "deepseek-coder"}) {
+    check(Loaded(inlay_test::small_byte_pairs(pre).file));
+  }
+  check(Loaded(inlay_test::small_sentence_pieces(0).file));
+  for (const inlay_test::RealVocabulary& v : inlay_test::kRealVocabularies) {
+    if (v.name != "llama-spm" && v.name != "deepseek-llm") continue;
+    std::vector<uint8_t> file = load_real(v);
+    if (!file.empty()) check(Loaded(std::move(file)));
+  }
+}
+
+TEST_CASE("tokenizer: room for tokens and for pieces") {
+  const Loaded tokenizer(inlay_test::small_byte_pairs("gpt-2").file);
+  const std::vector<Token> all = tokenizer.encode("hello world");
+  REQUIRE(all.size() == 2);
+  Token one[1] = {-7};
+  Result<size_t> count = tokenizer->encode("hello world", one);
+  REQUIRE(!count);
+  CHECK(count.error().code() == ErrorCode::bad_argument);
+  CHECK(std::string(count.error().message()) == "room for 1 tokens: the text has 2");
+  count = tokenizer->encode("", {});
+  REQUIRE(count);
+  CHECK(*count == 0);
+
+  char three[3] = {'x', 'x', 'x'};
+  CHECK(tokenizer->piece(all[0], three) == 5);
+  CHECK(std::string(three, 3) == "xxx");
+  CHECK(tokenizer->piece(all[0], {}) == 5);
+  CHECK(tokenizer->piece(-1, three) == 0);
+  CHECK(tokenizer->piece(static_cast<Token>(tokenizer->size()), three) == 0);
+  CHECK(!tokenizer->is_end(-1));
+  CHECK(!tokenizer->is_control(static_cast<Token>(tokenizer->size())));
+}
+
+TEST_CASE("tokenizer: moves") {
+  Loaded a(inlay_test::small_byte_pairs("gpt-2").file),
+      b(inlay_test::small_sentence_pieces(0).file);
+  const uint32_t sizes[] = {a->size(), b->size()};
+  Tokenizer moved(std::move(a.tokenizer[0]));
+  CHECK(moved.size() == sizes[0]);
+  moved = std::move(b.tokenizer[0]);
+  CHECK(moved.size() == sizes[1]);
+}
+
+TEST_CASE("tokenizer: memory that runs out is reported, and given back") {
+  for (const inlay_test::SmallVocabulary& v :
+       {inlay_test::small_byte_pairs("deepseek-llm"), inlay_test::small_sentence_pieces(0)}) {
+    const Result<Gguf> file = Gguf::from_memory({v.file.data(), v.file.size()});
+    REQUIRE(file);
+    const std::string text =
+        inlay_test::MixedText(1).make(300) + std::string(100, 'a') + "<|im_end|><user>xyz\xFF";
+    for (size_t fail_at = 0;; ++fail_at) {
+      inlay_test::CountingAllocator memory(fail_at);
+      bool ok = false;
+      {
+        Host host;
+        host.allocator = memory.get();
+        const Result<Tokenizer> tokenizer = Tokenizer::create(*file, host);
+        if (!tokenizer) CHECK(tokenizer.error().code() == ErrorCode::out_of_memory);
+        if (tokenizer) {
+          std::vector<Token> ids(Tokenizer::max_tokens(text.size()));
+          const Result<size_t> count = tokenizer->encode(text, ids);
+          ok = count.has_value();
+          if (!count) CHECK(count.error().code() == ErrorCode::out_of_memory);
+        }
+      }
+      CHECK(memory.live_blocks() == 0);
+      CHECK(memory.wrong_releases() == 0);
+      CHECK(ok != memory.failed());
+      if (!memory.failed()) break;
+      REQUIRE(fail_at < 2000);
+    }
+  }
+}
+
+TEST_CASE("tokenizer: a vocabulary of nonsense is read or refused, never more") {
+  // Bytes of two good files are changed: whatever comes of it stays within bounds (sanitizers
+  // watch).
+  inlay_test::MixedText random(13);
+  const std::string text = inlay_test::MixedText(2).make(500);
+  uint32_t accepted = 0;
+  for (const inlay_test::SmallVocabulary& v :
+       {inlay_test::small_byte_pairs("gpt-2"), inlay_test::small_sentence_pieces(0)}) {
+    for (int i = 0; i < (kSlow ? 200 : 2000); ++i) {
+      std::vector<uint8_t> file = v.file;
+      for (uint32_t k = 0, n = 1 + random.below(4); k < n; ++k) {
+        const uint32_t at = random.below(static_cast<uint32_t>(file.size()));
+        file[at] = static_cast<uint8_t>(random.next());
+      }
+      const Result<Gguf> gguf = Gguf::from_memory({file.data(), file.size()});
+      if (!gguf) continue;
+      const Result<Tokenizer> tokenizer = Tokenizer::create(*gguf);
+      if (!tokenizer) continue;
+      ++accepted;
+      std::vector<Token> ids(Tokenizer::max_tokens(text.size()));
+      const Result<size_t> count = tokenizer->encode(text, ids);
+      for (size_t t = 0; count && t < *count; ++t) {
+        REQUIRE(static_cast<uint32_t>(ids[t]) < tokenizer->size());
+      }
+      std::vector<char> piece(tokenizer->max_piece_bytes());
+      for (uint32_t t = 0; t < tokenizer->size(); ++t) {
+        REQUIRE(tokenizer->piece(static_cast<Token>(t), {piece.data(), piece.size()}, true) <=
+                piece.size());
+      }
+    }
+  }
+  CHECK(accepted > 0);
+}

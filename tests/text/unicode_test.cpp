@@ -1,0 +1,119 @@
+#include "inlay/text/unicode.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "inlay/text/unicode_tables-inl.hpp"
+#include "support/mixed_text.hpp"
+
+using namespace inlay;
+using detail::decode_utf8;
+using detail::kReplacement;
+
+namespace {
+
+std::vector<std::pair<uint32_t, uint32_t>> decode_all(const std::string& text) {
+  std::vector<std::pair<uint32_t, uint32_t>> all;
+  for (size_t at = 0; at < text.size();) {
+    const detail::DecodedCharacter c = decode_utf8(text.data() + at, text.data() + text.size());
+    all.push_back({c.code, c.bytes});
+    at += c.bytes;
+  }
+  return all;
+}
+
+detail::Category category_of(uint32_t code) {
+  uint32_t found = 0;
+  for (uint32_t run : detail::kCategoryRuns) {
+    if (run >> 5 <= code) found = run & 31;
+  }
+  return static_cast<detail::Category>(found);
+}
+
+}  // namespace
+
+TEST_CASE("utf-8: every code point comes back, and an extra byte before or after does not matter") {
+  for (uint32_t code = 0; code < detail::kCodePoints; ++code) {
+    char bytes[4];
+    const uint32_t size = detail::encode_utf8(code, bytes);
+    std::string expected;
+    inlay_test::MixedText::append_utf8(&expected, code);
+    REQUIRE(std::string(bytes, size) == expected);
+    const detail::DecodedCharacter c = decode_utf8(bytes, bytes + size);
+    REQUIRE(c.code == code);
+    REQUIRE(c.bytes == size);
+    REQUIRE(detail::utf8_length(static_cast<uint8_t>(bytes[0])) == size);
+  }
+}
+
+TEST_CASE("utf-8: what is invalid, byte by byte") {
+  using Codes = std::vector<std::pair<uint32_t, uint32_t>>;
+  const Codes one{{kReplacement, 1}};
+  const Codes two{{kReplacement, 1}, {kReplacement, 1}};
+  const Codes three{{kReplacement, 1}, {kReplacement, 1}, {kReplacement, 1}};
+  const Codes four{{kReplacement, 1}, {kReplacement, 1}, {kReplacement, 1}, {kReplacement, 1}};
+  // Token ids of these in llama.cpp 0.7.0 with GPT-2's vocabulary are those of as many U+FFFD.
+  CHECK(decode_all("\xFF") == one);
+  CHECK(decode_all("\x80") == one);
+  CHECK(decode_all("\xC3") == one);
+  CHECK(decode_all("\xC0\x80") == two);           // overlong
+  CHECK(decode_all("\xC1\xBF") == two);           // overlong
+  CHECK(decode_all("\xE0\x9F\xBF") == three);     // overlong
+  CHECK(decode_all("\xF0\x8F\xBF\xBF") == four);  // overlong
+  CHECK(decode_all("\xF4\x90\x80\x80") == four);  // U+110000
+  CHECK(decode_all("\xF8\x88\x80\x80") == four);
+  CHECK(decode_all("\xE2\x80") == two);  // cut short
+  CHECK(decode_all("\xE2\x80"
+                   "A") == Codes{{kReplacement, 1}, {kReplacement, 1}, {'A', 1}});
+  CHECK(decode_all("\xED\xA0\x80") == Codes{{0xD800, 3}});  // a surrogate is taken as it is
+  CHECK(decode_all("\xEF\xBF\xBD") == Codes{{kReplacement, 3}});
+}
+
+TEST_CASE("normalize_utf8: valid text stays where it is, invalid bytes become U+FFFD") {
+  detail::String storage;
+  std::string_view out;
+  const std::string valid = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x9A\x80\xED\xA0\x80\xEF\xBF\xBD";
+  REQUIRE(detail::normalize_utf8(valid, &storage, &out));
+  CHECK(out.data() == valid.data());
+  CHECK(out == valid);
+  REQUIRE(detail::normalize_utf8("", &storage, &out));
+  CHECK(out.empty());
+
+  inlay_test::MixedText random(7);
+  for (int i = 0; i < 2000; ++i) {
+    std::string text, expected;
+    random.junk(&text);
+    for (const auto& [code, bytes] : decode_all(text)) {
+      inlay_test::MixedText::append_utf8(&expected, code);
+    }
+    REQUIRE(detail::normalize_utf8(text, &storage, &out));
+    REQUIRE(out == expected);
+  }
+}
+
+TEST_CASE(
+    "categories: the table is in order, and right for characters whose category is well known") {
+  for (size_t i = 1; i < std::size(detail::kCategoryRuns); ++i) {
+    REQUIRE((detail::kCategoryRuns[i - 1] >> 5) < (detail::kCategoryRuns[i] >> 5));
+    REQUIRE((detail::kCategoryRuns[i - 1] & 31) != (detail::kCategoryRuns[i] & 31));
+  }
+  CHECK((detail::kCategoryRuns[0] >> 5) == 0);
+  using C = detail::Category;
+  const std::pair<uint32_t, C> known[] = {
+      // UnicodeData.txt, 15.1
+      {'A', C::Lu},     {'a', C::Ll},     {'0', C::Nd},     {' ', C::Zs},     {'_', C::Pc},
+      {'-', C::Pd},     {'(', C::Ps},     {')', C::Pe},     {'$', C::Sc},     {'+', C::Sm},
+      {'^', C::Sk},     {'\n', C::Cc},    {0xAB, C::Pi},    {0xBB, C::Pf},    {0xAD, C::Cf},
+      {0xB2, C::No},    {0x1C5, C::Lt},   {0x2B0, C::Lm},   {0x300, C::Mn},   {0x903, C::Mc},
+      {0x20DD, C::Me},  {0x2160, C::Nl},  {0x2028, C::Zl},  {0x2029, C::Zp},  {0x4E00, C::Lo},
+      {0xAC00, C::Lo},  {0xD800, C::Cs},  {0xE000, C::Co},  {0x1F600, C::So}, {0x378, C::Cn},
+      {0x2EBF0, C::Lo}, {0x2EE5D, C::Lo}, {0x2EE5E, C::Cn}, {0x1C89, C::Cn},  {0x10FFFE, C::Cn},
+      {0x10FFFD, C::Co}};
+  for (const auto& [code, category] : known) {
+    CAPTURE(code);
+    CHECK(category_of(code) == category);
+  }
+}
