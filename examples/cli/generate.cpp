@@ -15,11 +15,11 @@ struct Settings {
 void add_settings(Command* command, Settings* s) {
   inlay::Sampling& sampling = s->sampling;
   command->number("-n", "N", "most tokens to write; 0: until the text or the context ends", &s->n,
-                  0, UkMaxContext);
+                  0, UINT32_MAX);
   command->real("--temp", "T", "temperature; 0: always the most probable token",
                 &sampling.temperature, 0, 100);
   command->number("--top-k", "K", "choose among the K most probable tokens; 0: all",
-                  &sampling.top_k, 0, UkMaxContext);
+                  &sampling.top_k, 0, UINT32_MAX);
   command->real("--top-p", "P", "choose among tokens that make up this probability; 1: all",
                 &sampling.top_p, 0, 1);
   command->real("--min-p", "P", "drop tokens less probable than P times the best; 0: none",
