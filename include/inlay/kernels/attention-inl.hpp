@@ -295,21 +295,21 @@ void attention(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t en
       for (size_t p = first / kKvPanel * kKvPanel; p < last; p += kKvPanel) {
         float* out = scratch.k + (p - tile) * lk.padded;
         if (kv.format == KvFormat::f16) {
-          expand(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(p, 0), lk.head * kKvPanel,
+          expand(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(p), lk.head * kKvPanel,
                  out);
         } else {
-          expand_k(reinterpret_cast<const int8_t*>(k) + lk.k_value(p, 0),
-                   reinterpret_cast<const uint16_t*>(k + lk.scales()) + lk.k_scale(p, 0), lk.head,
+          expand_k(reinterpret_cast<const int8_t*>(k) + lk.k_value(p),
+                   reinterpret_cast<const uint16_t*>(k + lk.scales()) + lk.k_scale(p), lk.head,
                    out);
         }
       }
       for (size_t p = first; p < last; ++p) {
         float* out = scratch.v + (p - tile) * lv.padded;
         if (kv.format == KvFormat::f16) {
-          expand(reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(p, 0), lv.padded, out);
+          expand(reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(p), lv.padded, out);
         } else {
-          expand_v(reinterpret_cast<const int8_t*>(v) + lv.v_value(p, 0),
-                   reinterpret_cast<const uint16_t*>(v + lv.scales()) + lv.v_scale(p, 0), lv.padded,
+          expand_v(reinterpret_cast<const int8_t*>(v) + lv.v_value(p),
+                   reinterpret_cast<const uint16_t*>(v + lv.scales()) + lv.v_scale(p), lv.padded,
                    out);
         }
       }
@@ -330,11 +330,11 @@ void attention(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t en
       if (expanded) {
         run(scratch.k, scratch.v);
       } else if (kv.format == KvFormat::f16) {
-        run(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(tile, 0),
-            reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(tile, 0));
+        run(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(tile),
+            reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(tile));
       } else {
-        run(reinterpret_cast<const float*>(k) + lk.k_value(tile, 0),
-            reinterpret_cast<const float*>(v) + lv.v_value(tile, 0));
+        run(reinterpret_cast<const float*>(k) + lk.k_value(tile),
+            reinterpret_cast<const float*>(v) + lv.v_value(tile));
       }
     }
   }
@@ -403,10 +403,10 @@ void store_kv(const KvView& kv, uint32_t position, const float* k, const float* 
   for (size_t h = 0; h < kv.n_kv_heads; ++h) {
     uint8_t* head_k = kv.k + h * lk.bytes(kv.format);
     uint8_t* head_v = kv.v + h * lv.bytes(kv.format);
-    store_head(kv.format, k + h * lk.head, lk.head, lk.padded, head_k, lk.k_value(position, 0),
-               kKvPanel, head_k + lk.scales(), lk.k_scale(position, 0), kKvPanel);
-    store_head(kv.format, v + h * lv.head, lv.head, lv.padded, head_v, lv.v_value(position, 0), 1,
-               head_v + lv.scales(), lv.v_scale(position, 0), 1);
+    store_head(kv.format, k + h * lk.head, lk.head, lk.padded, head_k, lk.k_value(position),
+               kKvPanel, head_k + lk.scales(), lk.k_scale(position), kKvPanel);
+    store_head(kv.format, v + h * lv.head, lv.head, lv.padded, head_v, lv.v_value(position), 1,
+               head_v + lv.scales(), lv.v_scale(position), 1);
   }
 }
 

@@ -36,16 +36,16 @@ struct KvLayout {
                                                    : scales() + capacity * blocks * 2;
     return round_up(bytes, kAlignment);
   }
-  constexpr size_t k_value(size_t position, size_t dim) const {
-    return (position / kKvPanel * padded + dim) * kKvPanel + position % kKvPanel;
+  // Where a position's first dimension, or first scale, lies. The next one of K is kKvPanel
+  // further.
+  constexpr size_t k_value(size_t position) const {
+    return position / kKvPanel * padded * kKvPanel + position % kKvPanel;
   }
-  constexpr size_t k_scale(size_t position, size_t block) const {
-    return (position / kKvPanel * blocks + block) * kKvPanel + position % kKvPanel;
+  constexpr size_t k_scale(size_t position) const {
+    return position / kKvPanel * blocks * kKvPanel + position % kKvPanel;
   }
-  constexpr size_t v_value(size_t position, size_t dim) const { return position * padded + dim; }
-  constexpr size_t v_scale(size_t position, size_t block) const {
-    return position * blocks + block;
-  }
+  constexpr size_t v_value(size_t position) const { return position * padded; }
+  constexpr size_t v_scale(size_t position) const { return position * blocks; }
 };
 
 // Positions between two updates of a row's maximum. Tiles start at multiples of it, wherever the
