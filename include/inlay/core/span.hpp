@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "inlay/config.hpp"
 
@@ -42,6 +43,19 @@ class Span {
   T* data_ = nullptr;
   size_t size_ = 0;
 };
+
+namespace detail {
+
+// Bytes [from, from + count) of a text, cut to what there is: string_view::substr without its
+// exception.
+constexpr std::string_view slice(std::string_view text, size_t from,
+                                 size_t count = SIZE_MAX) noexcept {
+  if (from > text.size()) from = text.size();
+  if (count > text.size() - from) count = text.size() - from;
+  return {text.data() + from, count};
+}
+
+}  // namespace detail
 
 INLAY_END_NAMESPACE
 

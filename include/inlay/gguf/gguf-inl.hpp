@@ -92,7 +92,7 @@ inline constexpr ForeignTensorType kForeignTensorTypes[] = {
 inline Error& quote(Error& error, std::string_view name) noexcept {
   constexpr size_t kMaxShown = 48;
   error << "\"";
-  for (char c : name.substr(0, kMaxShown)) {
+  for (char c : slice(name, 0, kMaxShown)) {
     const bool printable = c >= 0x20 && c < 0x7f;
     error << std::string_view(printable ? &c : "?", 1);
   }
@@ -111,7 +111,7 @@ inline Error in_file(std::string_view path, const Error& error) noexcept {
   const size_t slash = path.find_last_of("/\\");
   std::string_view name = path;
   if (slash != std::string_view::npos) name.remove_prefix(slash + 1);  // substr can throw
-  if (name.size() > 64) name = name.substr(name.size() - 64);
+  if (name.size() > 64) name = slice(name, name.size() - 64);
   return Error(error.code(), name) << ": " << error.message();
 }
 
@@ -745,14 +745,14 @@ Status Gguf::Impl::open(const char* path, bool header_only) noexcept {
   }
   const std::string_view name = path;
   if (split.count > 99999 || name.size() < detail::kSplitSuffix ||
-      name.substr(name.size() - detail::kSplitSuffix) !=
+      detail::slice(name, name.size() - detail::kSplitSuffix) !=
           detail::split_suffix(1, split.count).text) {
     return detail::in_file(path, Error(ErrorCode::corrupt, "this is part 1 of a model in ")
                                      << split.count << " files, expected a name that ends in "
                                      << detail::split_suffix(1, split.count % 100000).text);
   }
-  INLAY_TRY(
-      open_others(name.substr(0, name.size() - detail::kSplitSuffix), split.count, header_only));
+  INLAY_TRY(open_others(detail::slice(name, 0, name.size() - detail::kSplitSuffix), split.count,
+                        header_only));
   if (split.tensors != UINT64_MAX && split.tensors != tensors.size()) {
     return detail::in_file(
         path, Error(ErrorCode::corrupt, "metadata key \"split.tensors.count\": found ")

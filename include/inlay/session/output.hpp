@@ -76,7 +76,7 @@ class Output {
         if (held(i, at) == size_ - at && size_ - at > hold) hold = size_ - at;
       }
     }
-    const std::string_view piece = pending.substr(0, pending.size() - hold);
+    const std::string_view piece = slice(pending, 0, pending.size() - hold);
     shown_ += piece.size();
     return piece;
   }

@@ -60,7 +60,7 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
     return Error(ErrorCode::corrupt, kMergesKey)
            << "[" << rank << "]: expected two texts with a space between them";
   }
-  const std::string_view first = merge.substr(0, space), second = merge.substr(space + 1);
+  const std::string_view first = slice(merge, 0, space), second = slice(merge, space + 1);
   Pair pair;
   pair.rank = rank;
   if (!number_of(first, {}, &pair.left) || !number_of(second, {}, &pair.right)) {
@@ -69,8 +69,8 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
   // Vocabularies list what merges make in the order of the merges: this one's is likely the next.
   const std::string_view guess =
       guess_ < vocabulary_->size() ? vocabulary_->text(guess_) : std::string_view();
-  if (guess.size() == first.size() + second.size() && guess.substr(0, first.size()) == first &&
-      guess.substr(first.size()) == second) {
+  if (guess.size() == first.size() + second.size() && slice(guess, 0, first.size()) == first &&
+      slice(guess, first.size()) == second) {
     pair.merged = guess_;
   } else if (!number_of(first, second, &pair.merged)) {
     return Error(ErrorCode::out_of_memory);
@@ -163,7 +163,7 @@ bool BytePairEncoder::encode_word(std::string_view word, Scratch* scratch,
     }
     // A text that is no token falls apart into the bytes of its spelling; those that are no tokens
     // vanish.
-    for (char c : word.substr(symbol.begin, symbol.size)) {
+    for (char c : slice(word, symbol.begin, symbol.size)) {
       const auto byte = static_cast<uint8_t>(c);
       for (uint32_t i = 0; i < character_sizes_[byte]; ++i) {
         const Token token = raw_bytes_[static_cast<uint8_t>(characters_[byte][i])];
@@ -183,7 +183,7 @@ bool BytePairEncoder::encode(std::string_view text, Scratch* scratch,
   for (size_t begin = 0; begin < normal.size();) {
     size_t end = begin + 1;
     while (end < normal.size() && !RegexSplitter::is_boundary(scratch->marks[end])) ++end;
-    if (!encode_word(normal.substr(begin, end - begin), scratch, sink)) return false;
+    if (!encode_word(slice(normal, begin, end - begin), scratch, sink)) return false;
     begin = end;
   }
   return true;

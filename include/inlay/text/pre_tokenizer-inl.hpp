@@ -56,7 +56,7 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name) noexcept {
   if (name.find(' ') != std::string_view::npos) return nullptr;
   for (const PreTokenizer& row : kPreTokenizers) {
     for (std::string_view names = row.names; !names.empty();) {
-      const std::string_view candidate = names.substr(0, names.find(' '));
+      const std::string_view candidate = slice(names, 0, names.find(' '));
       if (candidate == name) return &row;
       names.remove_prefix(candidate.size() < names.size() ? candidate.size() + 1 : names.size());
     }

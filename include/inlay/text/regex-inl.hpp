@@ -249,7 +249,7 @@ class RegexCompiler {
 
   // The number of the set written at [begin, end).
   bool find_set(size_t begin, size_t end, uint32_t* out) noexcept {
-    const std::string_view source = pattern_.substr(begin, end - begin);
+    const std::string_view source = slice(pattern_, begin, end - begin);
     for (*out = 0; *out < sets_.size(); ++*out) {
       if (std::string_view(sets_[*out].source, sets_[*out].length) == source) return true;
     }
@@ -329,7 +329,7 @@ class RegexCompiler {
       case 'p':
       case 'P':
         item->negated = kind == 'P';
-        return parse_property(begin, pattern_.substr(begin + 3, end - begin - 4), item);
+        return parse_property(begin, slice(pattern_, begin + 3, end - begin - 4), item);
       default:
         break;
     }
@@ -356,8 +356,8 @@ class RegexCompiler {
     static constexpr std::string_view kNames =
         "CnLuLlLtLmLoMnMcMeNdNlNoPcPdPsPePiPfPoSmScSkSoZsZlZpCcCfCsCo";
     for (uint32_t i = 0; i < kCategories; ++i) {
-      const std::string_view category = kNames.substr(size_t{2} * i, 2);
-      if (category == name || category.substr(0, 1) == name) item->categories |= 1u << i;
+      const std::string_view category = slice(kNames, size_t{2} * i, 2);
+      if (category == name || slice(category, 0, 1) == name) item->categories |= 1u << i;
     }
     return item->categories != 0 || syntax_error(begin);
   }

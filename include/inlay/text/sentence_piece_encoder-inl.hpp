@@ -45,12 +45,12 @@ bool SentencePieceEncoder::encode_segment(std::string_view segment, Merger* merg
     const auto rest = static_cast<uint32_t>(segment.size()) - i;
     const uint32_t length = utf8_length(static_cast<uint8_t>(segment[i]));
     const uint32_t size = length < rest ? length : rest;
-    if (!merger->push({i, size, static_cast<uint32_t>(vocabulary_->find(segment.substr(i, size)))}))
+    if (!merger->push({i, size, static_cast<uint32_t>(vocabulary_->find(slice(segment, i, size)))}))
       return false;
     i += size;
   }
   const auto find = [this, segment](const Symbol& left, const Symbol& right) {
-    const Token token = vocabulary_->find(segment.substr(left.begin, left.size + right.size));
+    const Token token = vocabulary_->find(slice(segment, left.begin, left.size + right.size));
     if (token == kNoToken) return Merge{kNoMerge, 0};
     return Merge{order_of_score(vocabulary_->score(static_cast<uint32_t>(token))),
                  static_cast<uint32_t>(token)};
@@ -61,7 +61,7 @@ bool SentencePieceEncoder::encode_segment(std::string_view segment, Merger* merg
       sink->push(static_cast<Token>(symbol.id));
       continue;
     }
-    for (char c : segment.substr(symbol.begin, symbol.size)) {
+    for (char c : slice(segment, symbol.begin, symbol.size)) {
       const Token token = byte_tokens_[static_cast<uint8_t>(c)];
       if (token != kNoToken) sink->push(token);
     }
@@ -84,7 +84,7 @@ bool SentencePieceEncoder::encode(std::string_view text, bool space_prefix, Scra
     at += utf8_length(static_cast<uint8_t>(all[at]));
     if (at < all.size() && joins(all[at - 1], all[at])) continue;
     if (at > all.size()) at = all.size();
-    if (!encode_segment(all.substr(begin, at - begin), &scratch->merger, sink)) return false;
+    if (!encode_segment(slice(all, begin, at - begin), &scratch->merger, sink)) return false;
     begin = at;
   }
   return true;

@@ -134,7 +134,7 @@ bool SpecialSplitter::split(std::string_view text, bool parse_special,
         (vocabulary_->traits(static_cast<uint32_t>(out->back().token)) & kTokenStripRight) != 0) {
       while (begin < end && is_space(text[begin])) ++begin;
     }
-    return begin == end || out->push_back({text.substr(begin, end - begin), kNoToken});
+    return begin == end || out->push_back({slice(text, begin, end - begin), kNoToken});
   };
   const auto add_token = [&](Token token) {
     if ((vocabulary_->traits(static_cast<uint32_t>(token)) & kTokenStripLeft) != 0 &&
@@ -172,7 +172,7 @@ bool SpecialSplitter::split(std::string_view text, bool parse_special,
       const Token token = nodes_[found[0]].token;
       for (uint32_t& byte : found) byte = kTaken;
       found[0] = kTokenStarts | static_cast<uint32_t>(token);
-    } else if (!place(text.substr(at, end - at), parse_special, &queue, &found)) {
+    } else if (!place(slice(text, at, end - at), parse_special, &queue, &found)) {
       return false;
     }
     for (size_t i = at; i < end; ++i) {

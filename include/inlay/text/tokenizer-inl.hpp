@@ -55,7 +55,7 @@ inline void unspell(std::string_view text, PieceSink* sink) noexcept {
 // The byte that a token such as <0x0A> stands for; 0 for what is not spelled so.
 inline char byte_of_name(std::string_view text) noexcept {
   uint32_t value = 0;
-  for (char c : text.substr(text.size() < 3 ? text.size() : 3, 2)) {
+  for (char c : slice(text, text.size() < 3 ? text.size() : 3, 2)) {
     const size_t digit = std::string_view("0123456789abcdef")
                              .find(static_cast<char>(c >= 'A' && c <= 'F' ? c + 32 : c));
     if (digit == std::string_view::npos) break;
@@ -95,7 +95,7 @@ struct Tokenizer::Impl {
     } else if ((traits & detail::kTokenNormal) != 0) {
       for (size_t begin = 0;;) {
         const size_t mark = text.find(detail::kSpaceMark, begin);
-        sink->push(text.substr(begin, mark - begin));
+        sink->push(detail::slice(text, begin, mark - begin));
         if (mark == std::string_view::npos) break;
         sink->push(' ');
         begin = mark + detail::kSpaceMark.size();
