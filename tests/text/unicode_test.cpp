@@ -113,7 +113,8 @@ TEST_CASE(
       {0x2EBF0, C::Lo}, {0x2EE5D, C::Lo}, {0x2EE5E, C::Cn}, {0x1C89, C::Cn},  {0x10FFFE, C::Cn},
       {0x10FFFD, C::Co}};
   for (const auto& [code, category] : known) {
-    CAPTURE(code);
+    const uint32_t character = code;  // a structured binding cannot be captured
+    CAPTURE(character);
     CHECK(category_of(code) == category);
   }
 }
