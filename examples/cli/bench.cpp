@@ -41,7 +41,7 @@ inlay::Result<std::vector<double>> measure(const inlay::Model& model, const Test
   options.threads = test.threads;
   auto session = inlay::Session::create(model, options);
   if (!session) return session.error();
-  const InterruptScope scope(&*session);
+  const CancelScope scope(&*session);
 
   std::mt19937 random(1);
   std::vector<inlay::Token> tokens(test.tokens);

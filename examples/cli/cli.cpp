@@ -131,7 +131,8 @@ void add_threads_option(Command* command, uint32_t* threads) {
 }
 
 inlay::Result<inlay::Model> open_model(const char* path, int64_t targets_mask) {
-  InterruptScope scope(nullptr);
+  // A parent that had it ignored (nohup, a background job) wants it to stay so.
+  if (std::signal(SIGINT, on_interrupt) == SIG_IGN) std::signal(SIGINT, SIG_IGN);
   Progress progress{path};
   inlay::ModelOptions options;
   options.targets = targets_mask;
@@ -156,17 +157,12 @@ void set_binary(std::FILE* file) {
 #endif
 }
 
-InterruptScope::InterruptScope(inlay::Session* session) {
+CancelScope::CancelScope(inlay::Session* session) {
   session_to_cancel = session;
-  previous_ = std::signal(SIGINT, on_interrupt);
-  // A parent that had it ignored (nohup, a background job) wants it to stay so.
-  if (previous_ == SIG_IGN) std::signal(SIGINT, SIG_IGN);
+  if (was_interrupted) session->cancel();
 }
 
-InterruptScope::~InterruptScope() {
-  std::signal(SIGINT, previous_);
-  session_to_cancel = nullptr;
-}
+CancelScope::~CancelScope() { session_to_cancel = nullptr; }
 
 bool interrupted() { return was_interrupted; }
 

@@ -53,17 +53,14 @@ inlay::Result<inlay::Model> open_model(const char* path, int64_t targets_mask = 
 bool is_terminal(std::FILE* file);
 void set_binary(std::FILE* file);  // no newline translation where the system has one
 
-// While it lives, the first Ctrl-C cancels `session` (null: only sets interrupted()) and the second
-// ends the program.
-class InterruptScope {
+// From open_model() on, the first Ctrl-C does not end the program but sets interrupted(), and
+// cancels the session of the CancelScope that is alive; a second one ends the program.
+class CancelScope {
  public:
-  explicit InterruptScope(inlay::Session* session);
-  ~InterruptScope();
-  InterruptScope(const InterruptScope&) = delete;
-  InterruptScope& operator=(const InterruptScope&) = delete;
-
- private:
-  void (*previous_)(int);
+  explicit CancelScope(inlay::Session* session);
+  ~CancelScope();
+  CancelScope(const CancelScope&) = delete;
+  CancelScope& operator=(const CancelScope&) = delete;
 };
 bool interrupted();
 

@@ -61,7 +61,7 @@ int logits(int argc, char** argv) {
   }
   inlay::Status evaluated;
   if (sink.ok) {
-    const InterruptScope scope(&*session);
+    const CancelScope scope(&*session);
     const auto row = [](void* user, size_t position, inlay::Span<const float> logits) {
       Sink& to = *static_cast<Sink*>(user);
       if (to.file != nullptr) {
@@ -116,7 +116,7 @@ int greedy(int argc, char** argv) {
   auto session = create_session(*model, ids.size() + n, batch, threads);
   if (!session) return fail(session.error());
 
-  const InterruptScope scope(&*session);
+  const CancelScope scope(&*session);
   inlay::Token next = inlay::kNoToken;
   const auto row = [](void* user, size_t, inlay::Span<const float> logits) {
     *static_cast<inlay::Token*>(user) = best(logits);

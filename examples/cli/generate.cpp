@@ -115,7 +115,7 @@ int complete(int argc, char** argv) {
   if (const inlay::Status set = session->prompt(prompt); !set) return fail(set.error());
 
   set_binary(stdout);
-  const InterruptScope scope(&*session);
+  const CancelScope scope(&*session);
   if (is_terminal(stdout)) print_given(prompt);
   return stream(*session, "");
 }
@@ -147,7 +147,7 @@ int fim(int argc, char** argv) {
   if (const inlay::Status set = session->prompt_fim(prefix, suffix); !set) return fail(set.error());
 
   set_binary(stdout);
-  const InterruptScope scope(&*session);
+  const CancelScope scope(&*session);
   if (is_terminal(stdout)) print_given(prefix);
   return stream(*session, suffix);
 }
