@@ -249,7 +249,7 @@ template <class F>
 void for_targets(const Problem& p, F f) {
   for (const detail::Kernels* kernels : targets()) {
     CAPTURE(name_of(p.type));
-    CAPTURE(kernels->name);
+    CAPTURE(std::string(kernels->name));
     CAPTURE(p.n);
     CAPTURE(p.rows);
     CAPTURE(p.k);
