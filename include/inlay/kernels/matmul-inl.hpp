@@ -836,17 +836,23 @@ static void prepare_group(const Recipe& r, const uint32_t* HWY_RESTRICT a,
   }
   if (r.wide) {
     // Bytes [k / 4][column][4] to int16 [k / 2][column][2].
-    const hn::Full64<int8_t> d8;
-    const hn::Full128<uint64_t> d64;
-    for (size_t i = 0; i < groups * 8; ++i) {
+    const hn::Rebind<int8_t, hn::Repartition<int16_t, LaneTag>> d8;
+    const hn::Repartition<int16_t, LaneTag> dw16;
+    const hn::Repartition<uint32_t, LaneTag> dw32;
+    uint32_t* to = t.wide[0];
+    for (size_t i = 0; i < groups * 8; ++i, to += 2 * kColumns) {
       const int8_t* from = reinterpret_cast<const int8_t*>(a + i * kColumns);
-      const auto c01 = hn::BitCast(d32, hn::PromoteTo(d16, hn::LoadU(d8, from)));  // 00 01 10 11
-      const auto c23 =
-          hn::BitCast(d32, hn::PromoteTo(d16, hn::LoadU(d8, from + 8)));  // 20 21 30 31
-      hn::Store(hn::ConcatEven(d32, c23, c01), d32, t.wide[2 * i]);
-      hn::Store(hn::ConcatOdd(d32, c23, c01), d32, t.wide[2 * i + 1]);
+#if HWY_MAX_BYTES >= 32
+      alignas(32) static constexpr uint32_t kEvenOdd[8] = {0, 2, 4, 6, 1, 3, 5, 7};
+      const auto all = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
+      hn::Store(hn::TableLookupLanes(all, hn::SetTableIndices(dw32, kEvenOdd)), dw32, to);
+#else
+      const auto c01 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
+      const auto c23 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from + 8)));
+      hn::Store(hn::ConcatEven(dw32, c23, c01), dw32, to);
+      hn::Store(hn::ConcatOdd(dw32, c23, c01), dw32, to + kColumns);
+#endif
     }
-    (void)d64;
   }
 }
 

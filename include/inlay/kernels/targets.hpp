@@ -27,4 +27,15 @@
 #  endif
 #endif
 
+// GCC 12 turns the byte blend into "mask < 0 ? yes : no" on plain chars: with -funsigned-char, that
+// is always `no`. Highway's masks are whole lanes, so that bitwise logic does the same.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__CHAR_UNSIGNED__) && \
+    (defined(__x86_64__) || defined(__i386__))
+#  include <immintrin.h>
+#  define _mm_blendv_epi8(no, yes, mask) \
+    _mm_or_si128(_mm_and_si128((mask), (yes)), _mm_andnot_si128((mask), (no)))
+#  define _mm256_blendv_epi8(no, yes, mask) \
+    _mm256_or_si256(_mm256_and_si256((mask), (yes)), _mm256_andnot_si256((mask), (no)))
+#endif
+
 #endif  // INLAY_KERNELS_TARGETS_HPP_
