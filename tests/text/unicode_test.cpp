@@ -35,18 +35,20 @@ detail::Category category_of(uint32_t code) {
 
 }  // namespace
 
-TEST_CASE("utf-8: every code point comes back, and an extra byte before or after does not matter") {
+TEST_CASE("utf-8: every code point comes back") {
+  uint32_t wrong = 0;
   for (uint32_t code = 0; code < detail::kCodePoints; ++code) {
     char bytes[4];
     const uint32_t size = detail::encode_utf8(code, bytes);
     std::string expected;
     inlay_test::MixedText::append_utf8(&expected, code);
-    REQUIRE(std::string(bytes, size) == expected);
     const detail::DecodedCharacter c = decode_utf8(bytes, bytes + size);
-    REQUIRE(c.code == code);
-    REQUIRE(c.bytes == size);
-    REQUIRE(detail::utf8_length(static_cast<uint8_t>(bytes[0])) == size);
+    const bool same = std::string_view(bytes, size) == expected && c.code == code &&
+                      c.bytes == size &&
+                      detail::utf8_length(static_cast<uint8_t>(bytes[0])) == size;
+    if (!same) ++wrong;
   }
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("utf-8: what is invalid, byte by byte") {
