@@ -2,15 +2,15 @@
 // type: they act in the one file that defines INLAY_IMPLEMENTATION, apart from INLAY_NAMESPACE and
 // INLAY_ASSERT.
 //
-//   INLAY_IMPLEMENTATION   define it in exactly one .cpp before including the header: the engine is
-//   compiled there INLAY_NAMESPACE        name of the outer namespace; rename it to keep two copies
-//   apart in one program (inlay) INLAY_ASSERT(c, text)  what to do when the caller breaks a
-//   documented rule (nothing) INLAY_ARCHITECTURES    comma-separated architecture structs to
-//   compile in (see arch/registry.hpp) INLAY_TARGETS          mask of HWY_* SIMD targets to compile
-//   besides the baseline (see implementation.hpp) INLAY_SELF             name under which the
-//   header can include itself, if you renamed it ("inlay.hpp") INLAY_NO_THREADS       no worker
-//   threads: sessions run on the calling thread or on the host's jobs INLAY_NO_FILES         no
-//   file access: models come from memory or from the host's read function
+// - INLAY_IMPLEMENTATION: define it in exactly one .cpp before including the header; the engine is
+//   compiled there.
+// - INLAY_NAMESPACE (inlay): the outer namespace; rename it to keep two copies apart.
+// - INLAY_ASSERT(condition, text) (nothing): what to do when the caller breaks a documented rule.
+// - INLAY_ARCHITECTURES (all): the architecture structs to compile in, see arch/registry.hpp.
+// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline.
+// - INLAY_SELF ("inlay.hpp"): the name by which the header can include itself, if you renamed it.
+// - INLAY_NO_THREADS: no worker threads; sessions run on the calling thread or on the host's jobs.
+// - INLAY_NO_FILES: no file access; models come from memory or from the host's read function.
 #ifndef INLAY_CONFIG_HPP_
 #define INLAY_CONFIG_HPP_
 

@@ -1,8 +1,14 @@
 // The architectures that a build knows. Trim or extend the list from outside, in the file that
 // compiles the implementation:
+//
 //   #include <inlay.hpp>
-//   struct MyModel : inlay::arch::Decoder { static constexpr std::string_view kName = "my-model";
-//   }; #define INLAY_ARCHITECTURES inlay::arch::Llama, MyModel #define INLAY_IMPLEMENTATION
+//
+//   struct Mine : inlay::arch::Decoder { static constexpr std::string_view kName = "mine"; };
+//
+//   #define INLAY_ARCHITECTURES inlay::arch::Llama, Mine
+//
+//   #define INLAY_IMPLEMENTATION
+//
 //   #include <inlay.hpp>
 #ifndef INLAY_ARCH_REGISTRY_HPP_
 #define INLAY_ARCH_REGISTRY_HPP_

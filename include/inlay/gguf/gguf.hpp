@@ -78,8 +78,8 @@ struct MetadataEntry {
   MetadataValue value;
 };
 
-// One tensor as the file has it. dims[0] is the contiguous one; unused dims are 1. Any product of them, and
-// `bytes`, is below 2^63.
+// One tensor as the file has it. dims[0] is the contiguous one; unused dims are 1. Any product of
+// them, and `bytes`, is below 2^63.
 struct TensorView {
   std::string_view name;
   TensorType type = TensorType::f32;

@@ -17,10 +17,10 @@ namespace detail {
 // of it.
 inline constexpr size_t kPanelRows = 16;
 
-// ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k]
-// ------------------------------------------------------- Activations are quantized once, by
-// whoever produced them, to int8 with one float scale per 32 values ("A32"), in a buffer of
-// quantized_bytes(n, k). Its layout is private to the kernels and differs for n == 1.
+// ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k] ----
+// Activations are quantized once, by whoever produced them, to int8 with one float scale per 32
+// values ("A32"), in a buffer of quantized_bytes(n, k). Its layout is private to the kernels and
+// differs for small n.
 struct Matmul {
   TensorType type;   // of w; any usable type
   const uint8_t* w;  // [rows][k], as the file has it
@@ -35,12 +35,11 @@ struct Matmul {
   bool add;           // out += instead of out =
 };
 
-// ---- attention over the KV cache
-// ------------------------------------------------------------------------------------
+// ---- attention over the KV cache ----
 enum class KvFormat : uint8_t { f32, f16, q8_0 };
 
 // One layer's cache of one sequence. K and V of one KV head lie together; the layout inside is
-// private to the kernels (store_kv, attention, move_kv); kv_bytes says how many bytes a head takes
+// private to the kernels (store_kv, attention); kv_bytes says how many bytes a head takes
 // for `capacity` positions.
 struct KvView {
   KvFormat format;

@@ -179,8 +179,7 @@ inline void close_session(SessionImpl* s) noexcept {
   release(allocator, memory, bytes);
 }
 
-// ---- running
-// --------------------------------------------------------------------------------------------------------
+// ---- running ----
 
 // Starts the batch at the first position that is not cached.
 inline void begin_batch(SessionImpl* s, uint32_t n, uint32_t head_first, uint32_t head_n) noexcept {

@@ -14,8 +14,8 @@ float half_to_float(uint16_t bits) noexcept;
 uint16_t float_to_half(float value) noexcept;
 float bfloat_to_float(uint16_t bits) noexcept;
 
-// `n` values of a row (a multiple of the type's block) to float, bit for bit what ggml's dequantize_row_* give.
-// False if the type is not usable.
+// `n` values of a row (a multiple of the type's block) to float, bit for bit what ggml's
+// dequantize_row_* give. False if the type is not usable.
 bool dequantize_row(TensorType type, const uint8_t* row, size_t n, float* out) noexcept;
 
 }  // namespace detail
