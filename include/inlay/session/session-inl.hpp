@@ -438,7 +438,7 @@ Status Session::evaluate(Span<const Token> tokens, bool last_only,
         truncate(s.n_cached);
         return Error(ErrorCode::cancelled, "cancelled after ") << uint64_t{done} << " tokens";
       }
-      for (uint32_t i = 0; i < s.state.head_n; ++i) {
+      for (uint32_t i = 0; row != nullptr && i < s.state.head_n; ++i) {
         row(user, done + head + i, {s.state.row(detail::Buffer::logits, i), s.impl->hyper.n_vocab});
       }
       head += s.state.head_n;

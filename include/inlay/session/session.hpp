@@ -120,8 +120,9 @@ class Session {
   void set_max_tokens(uint32_t max_tokens) noexcept;
 
   // Process `tokens` after those in the cache, without sampling, and hand the logits of each to
-  // `row` (position from 0 within `tokens`, n_vocab floats that are valid during the call). With
-  // last_only, only of the last token.
+  // `row` (position from 0 within `tokens`, n_vocab floats that are valid during the call; may be
+  // null). With last_only, only of the last token. Errors: context_full, bad_argument (an id
+  // outside the vocabulary), cancelled (batches that were finished stay in the cache).
   Status evaluate(Span<const Token> tokens, bool last_only,
                   void (*row)(void* user, size_t position, Span<const float> logits),
                   void* user) noexcept;
