@@ -37,13 +37,14 @@ print(f"""// Written by tests/golden/unicode_tables.py; do not edit.
 INLAY_BEGIN_NAMESPACE
 namespace detail {{
 
-// Where a run of code points of one general category begins: code point << 5 | Category. Unicode 15.1.
+// Where a run of code points of one general category begins: code point << 5 | Category.
+// Unicode 15.1.
 // clang-format off
 inline constexpr uint32_t kCategoryRuns[{len(starts)}] = {{""")
 row = " "
 for code in starts:
     number = f" {code << 5 | CATEGORIES.index(category[code])},"
-    if len(row) + len(number) > 118:
+    if len(row) + len(number) > 100:
         print(row)
         row = " "
     row += number

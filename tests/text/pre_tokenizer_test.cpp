@@ -43,6 +43,9 @@ TEST_CASE("pre-tokenizers: every row compiles, and every name leads to its row")
     const Result<RegexSplitter> splitter =
         RegexSplitter::create({row.patterns, row.pattern_count()}, Allocator());
     REQUIRE_MESSAGE(splitter.has_value(), splitter.error().message());
+    // Their tables stay in a processor's first cache.
+    CHECK(splitter->class_count() < 64);
+    for (size_t i = 0; i < row.pattern_count(); ++i) CHECK(splitter->state_count(i) < 64);
     std::istringstream names{row.names};
     for (std::string name; names >> name;) {
       CHECK(find_pre_tokenizer(name) == &row);

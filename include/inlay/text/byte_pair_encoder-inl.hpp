@@ -9,8 +9,14 @@ namespace detail {
 
 inline constexpr std::string_view kMergesKey = "tokenizer.ggml.merges";
 
+// Why number_of failed, or a table became too slow.
+inline Error failure(bool crowded) noexcept {
+  if (!crowded) return Error(ErrorCode::out_of_memory);
+  return Error(ErrorCode::corrupt, kMergesKey) << ": expected texts that do not share their hashes";
+}
+
 // The number of the text `first` followed by `second`, which must stay where they are: a token, or
-// a new number.
+// a new number. On failure see failure(crowded_).
 bool BytePairEncoder::number_of(std::string_view first, std::string_view second,
                                 uint32_t* out) noexcept {
   const Token token = vocabulary_->find(first, second);
@@ -38,8 +44,10 @@ bool BytePairEncoder::number_of(std::string_view first, std::string_view second,
   const PartText text{first, second};
   const uint32_t hash = text_hash(text);
   const size_t mask = string_slots_.size() - 1;
-  size_t i = hash & mask;
+  size_t i = hash & mask, probes = 0;
   for (; string_slots_[i].number != UINT32_MAX; i = (i + 1) & mask) {
+    crowded_ = ++probes > kMaxRun;
+    if (crowded_) return false;
     if (string_slots_[i].hash != hash) continue;
     const PartText& other = strings_[string_slots_[i].number - vocabulary_->size()];
     bool same = other.first.size() + other.second.size() == size;
@@ -64,7 +72,7 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
   Pair pair;
   pair.rank = rank;
   if (!number_of(first, {}, &pair.left) || !number_of(second, {}, &pair.right)) {
-    return Error(ErrorCode::out_of_memory);
+    return failure(crowded_);
   }
   // Vocabularies list what merges make in the order of the merges: this one's is likely the next.
   const std::string_view guess =
@@ -73,15 +81,15 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
       slice(guess, first.size()) == second) {
     pair.merged = guess_;
   } else if (!number_of(first, second, &pair.merged)) {
-    return Error(ErrorCode::out_of_memory);
+    return failure(crowded_);
   }
   guess_ = pair.merged + 1;
   const size_t mask = pairs_.size() - 1;
-  size_t i = pair_hash(pair.left, pair.right) & mask;
-  while (pairs_[i].rank != kNoMerge) {
-    if (pairs_[i].left == pair.left && pairs_[i].right == pair.right)
-      return Status();  // the first of equals counts
-    i = (i + 1) & mask;
+  size_t i = pair_hash(pair.left, pair.right) & mask, probes = 0;
+  for (; pairs_[i].rank != kNoMerge; i = (i + 1) & mask) {
+    // The first of equals counts.
+    if (pairs_[i].left == pair.left && pairs_[i].right == pair.right) return Status();
+    if (++probes > kMaxRun) return failure(true);
   }
   pairs_[i] = pair;
   return Status();
@@ -111,14 +119,18 @@ Status BytePairEncoder::create(const Gguf& file, const Vocabulary& vocabulary,
     for (uint32_t i = 0; i < size; ++i) characters_[byte][i] = encoded[i];
     const char raw = static_cast<char>(byte);
     raw_bytes_[byte] = vocabulary.find({&raw, 1});
-    if (!number_of({characters_[byte], size}, {}, &byte_symbols_[byte]))
-      return Error(ErrorCode::out_of_memory);
+    if (!number_of({characters_[byte], size}, {}, &byte_symbols_[byte])) {
+      return failure(crowded_);
+    }
   }
   Status status;
   merges->for_each_string([&](uint64_t rank, std::string_view merge) {
     if (status) status = add_pair(merge, static_cast<uint32_t>(rank));
   });
-  return status;
+  INLAY_TRY(status);
+  const auto occupied = [this](size_t slot) { return pairs_[slot].rank != kNoMerge; };
+  if (!runs_are_short(pairs_.size(), occupied)) return failure(true);
+  return Status();
 }
 
 // The word in the vocabulary's spelling.
@@ -178,7 +190,6 @@ bool BytePairEncoder::encode(std::string_view text, Scratch* scratch,
                              TokenSink* sink) const noexcept {
   std::string_view normal;
   if (!normalize_utf8(text, &scratch->normalized, &normal)) return false;
-  scratch->marks.clear();
   if (!splitter_.split(normal, &scratch->marks)) return false;
   for (size_t begin = 0; begin < normal.size();) {
     size_t end = begin + 1;

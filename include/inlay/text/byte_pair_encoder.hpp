@@ -96,6 +96,7 @@ class BytePairEncoder {
   Array<PartText> strings_;          // texts that are no tokens, by number - vocabulary size
   Array<StringSlot> string_slots_;   // open hash table of them
   uint32_t guess_ = 0;               // what the next merge may make
+  bool crowded_ = false;             // number_of met too many texts with one hash
   Array<Pair> pairs_;                // open hash table by left and right
 };
 

@@ -57,7 +57,7 @@ class Merger {
     uint32_t order, left, left_id, right_id, id;
     // For std::push_heap, which keeps the greatest in front.
     bool operator<(const Candidate& other) const noexcept {
-      return order != other.order ? order > other.order : left > other.left;
+      return (uint64_t{order} << 32 | left) > (uint64_t{other.order} << 32 | other.left);
     }
   };
 

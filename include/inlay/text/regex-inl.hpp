@@ -645,7 +645,9 @@ bool RegexSplitter::split_piece(const Automaton& automaton, uint8_t* marks, size
 }
 
 bool RegexSplitter::split(std::string_view text, Array<uint8_t>* marks) const noexcept {
+  marks->clear();
   if (!marks->resize(text.size())) return false;
+  if (automata_.empty()) return true;
   classify(text, marks->data());
   Trace trace{0, Array<uint32_t>(marks->allocator())};
   for (const Automaton& automaton : automata_) {

@@ -55,6 +55,10 @@ Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
     nodes_[node].token = static_cast<Token>(token);
     starts_[static_cast<uint8_t>(vocabulary.text(token)[0])] = true;
   }
+  if (!runs_are_short(edges_.size(), [this](size_t i) { return edges_[i].child != kNoNode; })) {
+    return Error(ErrorCode::corrupt,
+                 "tokenizer.ggml.tokens: expected special tokens of which few share hashes");
+  }
   for (uint32_t token = 0; token < vocabulary.size(); ++token) {
     if (!is_special(token)) continue;
     uint32_t node = 0, shorter = kNoNode;

@@ -144,18 +144,25 @@ Status Vocabulary::load_tokens(const Gguf& file) noexcept {
     traits_[i] = type >= 0 && type <= 6 ? kTraits[type] : uint16_t{0};
   }
   const size_t mask = slots_.size() - 1;
-  for (i = 0; i < n; ++i) {
+  bool crowded = false;
+  for (i = 0; i < n && !crowded; ++i) {
     const std::string_view own = text(static_cast<uint32_t>(i));
     const uint32_t hash = mix_hash(hash_bytes(kHashStart, own));
-    size_t slot = hash & mask;
+    size_t slot = hash & mask, probes = 0;
     for (; slots_[slot].token != kNoToken; slot = (slot + 1) & mask) {
       if (slots_[slot].hash == hash && text(static_cast<uint32_t>(slots_[slot].token)) == own) {
         return Error(ErrorCode::corrupt, kTokensKey)
                << "[" << static_cast<uint64_t>(i) << "]: the same text as token "
                << slots_[slot].token;
       }
+      crowded = crowded || ++probes > kMaxRun;
     }
     slots_[slot] = {hash, static_cast<Token>(i)};
+  }
+  const auto occupied = [this](size_t slot) { return slots_[slot].token != kNoToken; };
+  if (crowded || !runs_are_short(slots_.size(), occupied)) {
+    return Error(ErrorCode::corrupt, kTokensKey)
+           << ": expected texts that do not share their hashes";
   }
   return Status();
 }

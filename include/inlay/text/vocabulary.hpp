@@ -9,6 +9,7 @@
 
 #include "inlay/core/memory.hpp"
 #include "inlay/gguf/gguf.hpp"
+#include "inlay/text/hash.hpp"
 #include "inlay/text/pre_tokenizer.hpp"
 #include "inlay/text/tokenizer.hpp"
 
@@ -28,26 +29,6 @@ enum TokenTraits : uint16_t {
   kTokenStripRight = 1 << 7,  // and behind it
   kTokenEnd = 1 << 8,         // of generation
 };
-
-// A hash of bytes that can go on where it stopped: hash_bytes(hash_bytes(kHashStart, a), b) is that
-// of a followed by b.
-inline constexpr uint32_t kHashStart = 2166136261u;
-inline uint32_t hash_bytes(uint32_t hash, std::string_view bytes) noexcept {
-  for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
-  return hash;
-}
-// Spreads a hash over all its bits, for use as an index.
-constexpr uint32_t mix_hash(uint32_t hash) noexcept {
-  hash ^= hash >> 15;
-  hash *= 0x2C1B3C6Du;
-  return hash ^ hash >> 12;
-}
-// Slots for an open hash table of that many entries: a power of two, at most two thirds full.
-constexpr size_t hash_slots(size_t entries) noexcept {
-  size_t slots = 16;
-  while (slots < entries + entries / 2) slots *= 2;
-  return slots;
-}
 
 enum class VocabularyKind : uint8_t { sentence_piece, byte_pairs };
 
