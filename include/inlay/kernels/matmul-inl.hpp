@@ -856,6 +856,24 @@ static void prepare_group(const Recipe& r, const uint32_t* HWY_RESTRICT a,
   }
 }
 
+// One column of a panel. A column's rows lie in a cache line or two of their own, far from the next
+// column's, so that stores miss the cache: whole vectors keep many misses under way.
+static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size_t column,
+                                   const float* from) {
+  const hn::Repartition<float, WideTag> df;
+  if (row + kPanelRows > end) {
+    for (; row < end; ++row, ++from) store_result(m, row, column, *from);
+    return;
+  }
+  float* out = m.out + column * m.out_stride + row;
+  for (size_t i = 0; i < kPanelRows; i += kRowLanes) {
+    auto sum = hn::Load(df, from + i);
+    if (m.bias != nullptr) sum = hn::Add(sum, hn::LoadU(df, m.bias + row + i));
+    if (m.add) sum = hn::Add(hn::LoadU(df, out + i), sum);
+    hn::StoreU(sum, df, out + i);
+  }
+}
+
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
@@ -906,10 +924,8 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
       }
       for (size_t column = 0; column < columns; ++column) {
         for (size_t p = 0; p < 2; ++p) {
-          const float* from = t.c[column / kColumns][p][column % kColumns];
-          const size_t row = row0 + p * kPanelRows;
-          for (size_t i = 0; i < kPanelRows && row + i < end; ++i)
-            store_result(m, row + i, column0 + column, from[i]);
+          store_panel(m, row0 + p * kPanelRows, end, column0 + column,
+                      t.c[column / kColumns][p][column % kColumns]);
         }
       }
     }
