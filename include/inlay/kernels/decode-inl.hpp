@@ -84,19 +84,57 @@ using ScaleTag = hn::CappedTag<float, 8>;
 using ScaleVec = hn::Vec<ScaleTag>;
 static constexpr size_t kScaleLanes = HWY_MAX_LANES_D(ScaleTag);
 
-// The halves at p, p + stride, ... of `groups` <= 8 blocks, as float.
-static HWY_INLINE void halves_at(const uint8_t* p, size_t stride, size_t groups, float* out) {
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+// The four halves at p, p + stride ... p + 3 * stride < p + 128, and with `all` the four after
+// them.
+template <size_t stride, bool all>
+static HWY_INLINE hn::Vec<hn::Full512<uint16_t>> pick_halves(const uint8_t* p) {
+  static_assert(stride % 2 == 0 && (all ? 7 : 3) * stride + 2 <= 128);
+  constexpr uint16_t kStep = stride / 2;
+  alignas(64) static constexpr uint16_t kAt[32] = {0,
+                                                   kStep,
+                                                   2 * kStep,
+                                                   3 * kStep,
+                                                   4 * kStep % 64,
+                                                   5 * kStep % 64,
+                                                   6 * kStep % 64,
+                                                   7 * kStep % 64};
+  const hn::Full512<uint8_t> d8;
+  const hn::Full512<uint16_t> d;
+  const auto low = hn::BitCast(d, hn::LoadU(d8, p)), high = hn::BitCast(d, hn::LoadU(d8, p + 64));
+  return hn::TwoTablesLookupLanes(d, low, high, hn::SetTableIndices(d, kAt));
+}
+#endif
+
+// The halves at p, p + stride ... of `groups` <= 8 blocks, as float; p starts a chunk.
+template <size_t stride>
+static HWY_INLINE void halves_at(const uint8_t* p, size_t groups, float* out) {
   const ScaleTag df;
   const hn::Rebind<hwy::float16_t, ScaleTag> dh;
   const hn::Rebind<uint16_t, ScaleTag> du;
   HWY_ALIGN uint16_t h[8] = {};
   if (HWY_LIKELY(groups == 8)) {
-    const hn::Full128<uint16_t> d128;
-    hn::Store(hn::Dup128VecFromValues(d128, load_u16(p), load_u16(p + stride),
+    const hn::Full128<uint16_t> d;
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+    const hn::Full128<uint64_t> d64;
+    if constexpr (stride == 18) {
+      hn::StoreU(
+          hn::PromoteTo(df, hn::BitCast(dh, hn::ResizeBitCast(du, pick_halves<18, true>(p)))), df,
+          out);
+      return;
+    } else if constexpr (stride == 34) {
+      const auto low = hn::ResizeBitCast(d64, pick_halves<34, false>(p));
+      const auto high = hn::ResizeBitCast(d64, pick_halves<34, false>(p + 4 * 34));
+      const auto both = hn::InterleaveLower(d64, low, high);
+      hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::ResizeBitCast(du, both))), df, out);
+      return;
+    }
+#endif
+    hn::Store(hn::Dup128VecFromValues(d, load_u16(p), load_u16(p + stride),
                                       load_u16(p + 2 * stride), load_u16(p + 3 * stride),
                                       load_u16(p + 4 * stride), load_u16(p + 5 * stride),
                                       load_u16(p + 6 * stride), load_u16(p + 7 * stride)),
-              d128, h);
+              d, h);
   } else {
     for (size_t i = 0; i < groups; ++i) h[i] = load_u16(p + i * stride);
   }
@@ -137,7 +175,7 @@ struct Q4_0 {  // half d; 16 bytes of nibbles
     return nibbles(chunk + g * 18 + 2);
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 18, groups, scale);
+    halves_at<18>(chunk, groups, scale);
   }
 };
 
@@ -149,8 +187,8 @@ struct Q4_1 {  // half d, m; 16 bytes of nibbles: d * u + m
     return nibbles(chunk + g * 20 + 4);
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
-    halves_at(chunk, 20, groups, scale);
-    halves_at(chunk + 2, 20, groups, min);
+    halves_at<20>(chunk, groups, scale);
+    halves_at<20>(chunk + 2, groups, min);
     for (size_t i = 0; i < 8; ++i) min[i] = -min[i];
   }
 };
@@ -166,7 +204,7 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 22, groups, scale);
+    halves_at<22>(chunk, groups, scale);
   }
 };
 
@@ -181,8 +219,8 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
-    halves_at(chunk, 24, groups, scale);
-    halves_at(chunk + 2, 24, groups, min);
+    halves_at<24>(chunk, groups, scale);
+    halves_at<24>(chunk + 2, groups, min);
     for (size_t i = 0; i < 8; ++i) min[i] = -min[i];
   }
 };
@@ -195,7 +233,7 @@ struct Q8_0 {  // half d; 32 signed bytes
     return load_lanes(chunk + g * 34 + 2);
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 34, groups, scale);
+    halves_at<34>(chunk, groups, scale);
   }
 };
 
@@ -218,7 +256,7 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
     return iq4_values(nibbles(chunk + g * 18 + 2));
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 18, groups, scale);
+    halves_at<18>(chunk, groups, scale);
   }
 };
 

@@ -74,7 +74,7 @@ inline constexpr size_t kStreams = 4;  // rows at a time
 // ---- tiles --------------------------------------------------------------------------------------
 inline constexpr size_t kTileRows = 32;      // two panels: shares what is prepared per column group
 inline constexpr size_t kTileK = 512;        // of bytes; half as much of int16, a quarter of float
-inline constexpr size_t kTileColumns = 128;  // columns between two decodings of the same weights
+inline constexpr size_t kTileColumns = 256;  // columns between two decodings of the same weights
 
 // Scratch memory of a call with at least kColumns columns. A panel is 16 rows; a step is 4 bytes of
 // a row: 4 k, 2 k, or 1 k.
