@@ -144,6 +144,7 @@ std::vector<float> logits_of(const inlay::Model& model, const std::vector<inlay:
   struct Sink {
     std::vector<float> logits;
     size_t next = 0, width = 0;
+    bool in_order = true;
   } sink;
   sink.width = model.shape().n_vocab;
   const size_t step = way == Way::one_by_one ? 1 : tokens.size();
@@ -153,12 +154,12 @@ std::vector<float> logits_of(const inlay::Model& model, const std::vector<inlay:
         {tokens.data() + at, step}, false,
         [](void* user, size_t position, inlay::Span<const float> logits) {
           Sink& s = *static_cast<Sink*>(user);
-          CHECK(position == s.next++);
-          CHECK(logits.size() == s.width);
+          s.in_order = s.in_order && position == s.next++ && logits.size() == s.width;
           s.logits.insert(s.logits.end(), logits.begin(), logits.end());
         },
         &sink);
     REQUIRE_MESSAGE(bool(status), status.error().message());
+    CHECK(sink.in_order);
     CHECK(sink.next == step);
   }
   CHECK(session->cached() == tokens.size());
@@ -233,8 +234,10 @@ TEST_CASE("f32 logits are llama.cpp's") {
   for (const Spec& spec : random_model::kGoldenModels) {
     for (const auto* kernels : targets()) {
       const inlay::Model model = open(spec, Type::f32, kernels->target);
+      const bool best = kernels == targets()[0];
       CHECK(model.target() == kernels->name);
       for (const Way way : kWays) {
+        if (way == Way::in_sevens && !best) continue;
         CAPTURE(std::string(spec.name));
         CAPTURE(std::string(kernels->name));
         CAPTURE(int(way));
@@ -252,7 +255,9 @@ TEST_CASE("f16 logits are llama.cpp's") {
   for (const Spec& spec : random_model::kGoldenModels) {
     for (const auto* kernels : targets()) {
       const inlay::Model model = open(spec, Type::f16, kernels->target);
+      const bool best = kernels == targets()[0];
       for (const Way way : kWays) {
+        if (way == Way::in_sevens && !best) continue;
         CAPTURE(std::string(spec.name));
         CAPTURE(std::string(kernels->name));
         CAPTURE(int(way));
@@ -272,12 +277,17 @@ TEST_CASE("quantized models lose no more than llama.cpp's") {
     double ours = 0, theirs = 0;
   };
   std::map<std::string, Sum> sums;  // by architecture, type, target, way
+  size_t index = 0;
   for (const Spec& spec : random_model::kGoldenModels) {
     const Recorded& r = recorded(spec);
+    ++index;
     for (const random_model::TypeInfo& type : random_model::kTypes) {
       if (type.type == Type::f32 || type.type == Type::f16) continue;
       const double theirs = r.kl.at(type.name);
       for (const auto* kernels : targets()) {
+        const bool best = kernels == targets()[0];
+        // Of the others, the types that matter most, and of each architecture half the models.
+        if (!best && (!is_main_type(type.type) || index % 2 == 0)) break;
         const inlay::Model model = open(spec, type.type, kernels->target);
         for (const Way way : {Way::at_once, Way::one_by_one}) {
           CAPTURE(std::string(spec.name));
@@ -292,7 +302,6 @@ TEST_CASE("quantized models lose no more than llama.cpp's") {
           sum.ours += ours;
           sum.theirs += theirs;
         }
-        if (!is_main_type(type.type)) break;
       }
     }
   }

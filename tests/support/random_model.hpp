@@ -598,7 +598,7 @@ class Memory {
     size_ = bytes.size();
     words_.resize(size_ / 8 + 3);
     shift_ = reinterpret_cast<uintptr_t>(words_.data()) % 16 == 0 ? 8 : 0;
-    std::memcpy(data(), bytes.data(), size_);
+    if (size_ > 0) std::memcpy(data(), bytes.data(), size_);
   }
   std::vector<uint64_t> words_;
   size_t size_ = 0, shift_ = 0;
@@ -614,10 +614,59 @@ struct Spec {
   bool tied = false;    // no output.weight: token_embd.weight serves
   bool biases = false;  // optional ones of llama; qwen2 has its own always
   Rope rope = Rope::plain;
-  uint32_t window = 0;                          // gemma2: of every second layer, from the first
+  uint32_t window = 4096;                       // gemma2: of every second layer, from the first
   float attn_softcap = 50, final_softcap = 30;  // gemma2
   float rope_base = 10000, epsilon = 1e-5f;
   uint32_t context = 512;
+  float attention_scale = 0;                               // 0: one over the root of the head size
+  float yarn_magnitude = 1, yarn_fast = 0, yarn_slow = 0;  // 0: not in the file
+
+  constexpr Spec with_tied_output() const {
+    Spec s = *this;
+    s.tied = true;
+    return s;
+  }
+  constexpr Spec with_biases() const {
+    Spec s = *this;
+    s.biases = true;
+    return s;
+  }
+  constexpr Spec with_rope(Rope scaling, float base = 10000) const {
+    Spec s = *this;
+    s.rope = scaling;
+    s.rope_base = base;
+    return s;
+  }
+  constexpr Spec with_yarn(float magnitude, float fast, float slow) const {
+    Spec s = with_rope(Rope::yarn);
+    s.yarn_magnitude = magnitude;
+    s.yarn_fast = fast;
+    s.yarn_slow = slow;
+    return s;
+  }
+  constexpr Spec with_epsilon(float value) const {
+    Spec s = *this;
+    s.epsilon = value;
+    return s;
+  }
+  constexpr Spec with_attention_scale(float value) const {
+    Spec s = *this;
+    s.attention_scale = value;
+    return s;
+  }
+  constexpr Spec with_window(uint32_t positions, float attention_cap = 50,
+                             float final_cap = 30) const {
+    Spec s = with_tied_output();
+    s.window = positions;
+    s.attn_softcap = attention_cap;
+    s.final_softcap = final_cap;
+    return s;
+  }
+  constexpr Spec with_context(uint32_t positions) const {
+    Spec s = *this;
+    s.context = positions;
+    return s;
+  }
 };
 
 // The models whose numbers are recorded in tests/golden. Together: 1 to 8 query heads per KV head,
@@ -625,47 +674,67 @@ struct Spec {
 // block (or of 32) and so have another type, odd vocabularies, every RoPE scaling, windows that 64
 // positions outgrow.
 inline constexpr Spec kGoldenModels[] = {
-    {"llama-mha", "llama", 2, 256, 4, 4, 64, 512, 265},
-    {"llama-gqa3-yarn", "llama", 2, 256, 3, 1, 64, 256, 267, false, false, Rope::yarn},
-    {"llama-gqa8-linear", "llama", 2, 512, 8, 1, 32, 256, 259, true, true, Rope::linear},
-    {"llama-gqa5-llama3", "llama", 2, 256, 5, 1, 40, 512, 271, false, false, Rope::llama3, 0, 0, 0,
-     500000},
-    {"llama-gqa2-wide", "llama", 3, 256, 6, 3, 128, 256, 288},
-    {"qwen2-gqa7", "qwen2", 2, 448, 7, 1, 64, 256, 265, true, true, Rope::plain, 0, 0, 0, 1e6f,
-     1e-6f},
-    {"qwen2-mha-odd", "qwen2", 2, 768, 3, 3, 256, 256, 270},
-    {"qwen2-gqa4", "qwen2", 2, 256, 8, 2, 32, 512, 300, false, true, Rope::linear},
-    {"qwen2-gqa6-yarn", "qwen2", 2, 768, 6, 1, 128, 256, 261, false, true, Rope::yarn, 0, 0, 0,
-     1e6f, 1e-6f},
-    {"qwen3-gqa2", "qwen3", 2, 256, 4, 2, 128, 512, 265, true, false, Rope::plain, 0, 0, 0, 1e6f,
-     1e-6f},
-    {"qwen3-gqa5-odd", "qwen3", 2, 256, 5, 1, 256, 256, 263},
-    {"qwen3-gqa3-yarn", "qwen3", 2, 512, 9, 3, 64, 256, 272, false, false, Rope::yarn, 0, 0, 0,
-     1e6f, 1e-6f},
-    {"qwen3-single", "qwen3", 3, 256, 1, 1, 80, 256, 277, true, false, Rope::linear},
-    {"gemma2-gqa2", "gemma2", 3, 256, 4, 2, 64, 512, 265, true, false, Rope::plain, 8},
-    {"gemma2-mha", "gemma2", 2, 512, 2, 2, 128, 256, 269, true, false, Rope::plain, 16, 4, 6},
-    {"gemma2-gqa8", "gemma2", 2, 256, 8, 1, 256, 256, 262, true, false, Rope::plain, 12, 8, 12,
-     10000, 1e-6f},
-    {"gemma2-gqa3-odd", "gemma2", 4, 256, 3, 1, 40, 256, 281, true, false, Rope::linear, 11, 3, 15},
+    Spec{"llama-mha", "llama", 2, 256, 4, 4, 64, 512, 265},
+    Spec{"llama-gqa3-yarn", "llama", 2, 256, 3, 1, 64, 256, 267}.with_rope(Rope::yarn),
+    Spec{"llama-gqa8-linear", "llama", 2, 512, 8, 1, 32, 256, 259}
+        .with_tied_output()
+        .with_biases()
+        .with_rope(Rope::linear),
+    Spec{"llama-gqa5-llama3", "llama", 2, 256, 5, 1, 40, 512, 271}.with_rope(Rope::llama3, 500000),
+    Spec{"llama-gqa2-wide", "llama", 3, 256, 6, 3, 128, 256, 288},
+    Spec{"qwen2-gqa7", "qwen2", 2, 448, 7, 1, 64, 256, 265}
+        .with_tied_output()
+        .with_rope(Rope::plain, 1e6f)
+        .with_epsilon(1e-6f),
+    Spec{"qwen2-mha-odd", "qwen2", 2, 768, 3, 3, 256, 256, 270},
+    Spec{"qwen2-gqa4", "qwen2", 2, 256, 8, 2, 32, 512, 300}.with_rope(Rope::linear),
+    Spec{"qwen2-gqa6-yarn", "qwen2", 2, 768, 6, 1, 128, 256, 261}
+        .with_rope(Rope::yarn, 1e6f)
+        .with_epsilon(1e-6f),
+    Spec{"qwen3-gqa2", "qwen3", 2, 256, 4, 2, 128, 512, 265}
+        .with_tied_output()
+        .with_rope(Rope::plain, 1e6f)
+        .with_epsilon(1e-6f),
+    Spec{"qwen3-gqa5-odd", "qwen3", 2, 256, 5, 1, 256, 256, 263},
+    Spec{"qwen3-gqa3-yarn", "qwen3", 2, 512, 9, 3, 64, 256, 272}
+        .with_rope(Rope::yarn, 1e6f)
+        .with_epsilon(1e-6f),
+    Spec{"qwen3-single", "qwen3", 3, 256, 1, 1, 80, 256, 277}.with_tied_output().with_rope(
+        Rope::linear),
+    Spec{"gemma2-gqa2", "gemma2", 3, 256, 4, 2, 64, 512, 265}.with_window(8),
+    Spec{"gemma2-mha", "gemma2", 2, 512, 2, 2, 128, 256, 269}.with_window(16, 4, 6),
+    Spec{"gemma2-gqa8", "gemma2", 2, 256, 8, 1, 256, 256, 262}.with_window(12, 8, 12).with_epsilon(
+        1e-6f),
+    Spec{"gemma2-gqa3-odd", "gemma2", 4, 256, 3, 1, 40, 256, 281}.with_window(11, 3, 15).with_rope(
+        Rope::linear),
+    Spec{"llama-gqa2-scaled", "llama", 2, 256, 4, 2, 64, 256, 266}
+        .with_yarn(1.3f, 16, 2)
+        .with_attention_scale(0.2f),
 };
 
 // Small models for everything else: with enough vocabulary for words, and one that runs in no time.
 inline constexpr Spec kSmallModels[] = {
-    {"llama-gqa", "llama", 2, 256, 4, 2, 64, 256, 600},
-    {"llama-tiny", "llama", 1, 32, 2, 1, 16, 32, 600},
+    Spec{"llama-gqa", "llama", 2, 256, 4, 2, 64, 256, 600},
+    Spec{"llama-tiny", "llama", 1, 32, 2, 1, 16, 32, 600},
 };
 
 // The sizes of real models, for timing.
 inline constexpr Spec kRealModels[] = {
-    {"tinyllama-1.1b", "llama", 22, 2048, 32, 4, 64, 5632, 32000, false, false, Rope::plain, 0, 0,
-     0, 10000, 1e-5f, 2048},
-    {"qwen2.5-coder-0.5b", "qwen2", 24, 896, 14, 2, 64, 4864, 151936, true, true, Rope::plain, 0, 0,
-     0, 1e6f, 1e-6f, 32768},
-    {"qwen3-0.6b", "qwen3", 28, 1024, 16, 8, 128, 3072, 151936, true, false, Rope::plain, 0, 0, 0,
-     1e6f, 1e-6f, 32768},
-    {"gemma2-2b", "gemma2", 26, 2304, 8, 4, 256, 9216, 256000, true, false, Rope::plain, 4096, 50,
-     30, 10000, 1e-6f, 8192},
+    Spec{"tinyllama-1.1b", "llama", 22, 2048, 32, 4, 64, 5632, 32000}.with_context(2048),
+    Spec{"qwen2.5-coder-0.5b", "qwen2", 24, 896, 14, 2, 64, 4864, 151936}
+        .with_tied_output()
+        .with_rope(Rope::plain, 1e6f)
+        .with_epsilon(1e-6f)
+        .with_context(32768),
+    Spec{"qwen3-0.6b", "qwen3", 28, 1024, 16, 8, 128, 3072, 151936}
+        .with_tied_output()
+        .with_rope(Rope::plain, 1e6f)
+        .with_epsilon(1e-6f)
+        .with_context(32768),
+    Spec{"gemma2-2b", "gemma2", 26, 2304, 8, 4, 256, 9216, 256000}
+        .with_window(4096)
+        .with_epsilon(1e-6f)
+        .with_context(8192),
 };
 
 inline const Spec* find_spec(std::string_view name) {
@@ -756,6 +825,7 @@ inline File make(const Spec& spec, Type type, uint64_t seed = 0, bool fim = fals
     put("vocab_size", u32_value(spec.vocab));
     put("rope.dimension_count", u32_value(spec.head_dim));
   }
+  if (spec.attention_scale > 0) put("attention.scale", f32_value(spec.attention_scale));
   if (spec.rope == Rope::linear || spec.rope == Rope::yarn) {
     put("rope.scaling.type", text_value(spec.rope == Rope::linear ? "linear" : "yarn"));
     put("rope.scaling.factor", f32_value(4));
@@ -763,6 +833,13 @@ inline File make(const Spec& spec, Type type, uint64_t seed = 0, bool fim = fals
   // So small that within 64 positions both ends of YaRN's ramp matter.
   if (spec.rope == Rope::yarn)
     put("rope.scaling.original_context_length", u32_value(spec.context / 4));
+  if (spec.yarn_magnitude != 1) {
+    put("rope.scaling.attn_factor", f32_value(spec.yarn_magnitude));
+  }
+  if (spec.yarn_fast > 0) {
+    put("rope.scaling.yarn_beta_fast", f32_value(spec.yarn_fast));
+    put("rope.scaling.yarn_beta_slow", f32_value(spec.yarn_slow));
+  }
   if (gemma) {
     put("attention.sliding_window", u32_value(spec.window));
     put("attn_logit_softcapping", f32_value(spec.attn_softcap));

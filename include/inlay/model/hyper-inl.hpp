@@ -101,7 +101,6 @@ struct RopeScaling {
   std::string_view type;  // "none", "linear" (the default), "yarn"
   float factor = 1;
   float attn_factor = 1;
-  float beta_fast = 32, beta_slow = 1;
   uint32_t original_context = 0;
 };
 
@@ -151,7 +150,8 @@ inline Status read_hyper(const Gguf& file, const Architecture& a, Hyper* h,
   if (a.layers_scaled_by_embedding == h->n_layers) {
     h->attention_scale = 1.0f / std::sqrt(static_cast<float>(h->n_embd / h->n_heads));
   }
-  keys.read("attention.scale", 1e-6, 1e6, false, &h->attention_scale);
+  // attention.scale, rope.scaling.yarn_beta_fast and yarn_beta_slow mean something to other
+  // architectures only: llama.cpp ignores them in files of these.
   h->attention_softcap = a.default_attention_softcap;
   h->final_softcap = a.default_final_softcap;
   keys.read("attn_logit_softcapping", 0.0, 1e6, false, &h->attention_softcap);
@@ -166,8 +166,6 @@ inline Status read_hyper(const Gguf& file, const Architecture& a, Hyper* h,
   keys.read("rope.scale_linear", 0.0, 1e6, false, &scaling->factor);  // the older name
   keys.read("rope.scaling.factor", 0.0, 1e6, false, &scaling->factor);
   keys.read("rope.scaling.attn_factor", 0.0, 1e6, false, &scaling->attn_factor);
-  keys.read("rope.scaling.yarn_beta_fast", 0.0, 1e6, false, &scaling->beta_fast);
-  keys.read("rope.scaling.yarn_beta_slow", 0.0, 1e6, false, &scaling->beta_slow);
   keys.read("rope.scaling.original_context_length", 1, kMaxContext, false,
             &scaling->original_context);
   if (scaling->factor == 0) scaling->factor = 1;
@@ -195,14 +193,15 @@ inline Status make_rope_frequencies(const Gguf& file, const Architecture& a,
   if (yarn) {
     h->rope_magnitude *= scaling.factor > 1 ? 0.1f * std::log(scaling.factor) + 1.0f : 1.0f;
   }
-  // The pair whose wavelength makes `turns` turns within the original context.
+  // The pair whose wavelength makes `turns` turns within the original context. 32 and 1 turns are
+  // the paper's bounds.
   const auto pair_of = [&](float turns) {
     constexpr double kTwoPi = 6.283185307179586;
     return h->n_rot * std::log(scaling.original_context / (double{turns} * kTwoPi)) /
            (2 * std::log(double{base}));
   };
-  const double low = std::fmax(0.0, std::floor(pair_of(scaling.beta_fast)));
-  const double high = std::fmin(h->n_rot - 1.0, std::ceil(pair_of(scaling.beta_slow)));
+  const double low = std::fmax(0.0, std::floor(pair_of(32)));
+  const double high = std::fmin(h->n_rot - 1.0, std::ceil(pair_of(1)));
   for (uint32_t i = 0; i < h->n_rot / 2; ++i) {
     const double plain = std::pow(double{base}, -2.0 * i / h->n_rot) /
                          (divisors != nullptr ? double{divisors[i]} : 1.0);
