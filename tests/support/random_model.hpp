@@ -618,8 +618,9 @@ struct Spec {
   float attn_softcap = 50, final_softcap = 30;  // gemma2
   float rope_base = 10000, epsilon = 1e-5f;
   uint32_t context = 512;
-  float attention_scale = 0;                               // 0: one over the root of the head size
-  float yarn_magnitude = 1, yarn_fast = 0, yarn_slow = 0;  // 0: not in the file
+  float yarn_magnitude = 1;
+  // Keys that mean nothing to these architectures, whatever they say. 0: not in the file.
+  float attention_scale = 0, yarn_fast = 0, yarn_slow = 0;
 
   constexpr Spec with_tied_output() const {
     Spec s = *this;
