@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Record what llama.cpp computes from the models of tests/support/random_model.hpp.
 
-    logits.py --make-model BUILD/make_model --reference "llama reference" --models /srv/llama/m:/m
+    logits.py --make-model BUILD/make_model --reference "llama reference" --models /opt/llama/m:/m
 
 `make_model` is built from tests/support/make_model.cpp. The reference command is a program over llama.cpp's C API with
 the verbs `logits MODEL --out FILE ID...` (float32 [positions][vocabulary], every position; KV cache in F32, no flash
