@@ -18,9 +18,15 @@
 // begin file inlay/arch/registry.hpp
 // The architectures that a build knows. Trim or extend the list from outside, in the file that
 // compiles the implementation:
+//
 //   #include <inlay.hpp>
-//   struct MyModel : inlay::arch::Decoder { static constexpr std::string_view kName = "my-model";
-//   }; #define INLAY_ARCHITECTURES inlay::arch::Llama, MyModel #define INLAY_IMPLEMENTATION
+//
+//   struct Mine : inlay::arch::Decoder { static constexpr std::string_view kName = "mine"; };
+//
+//   #define INLAY_ARCHITECTURES inlay::arch::Llama, Mine
+//
+//   #define INLAY_IMPLEMENTATION
+//
 //   #include <inlay.hpp>
 #ifndef INLAY_ARCH_REGISTRY_HPP_
 #define INLAY_ARCH_REGISTRY_HPP_
@@ -47,15 +53,15 @@
 // type: they act in the one file that defines INLAY_IMPLEMENTATION, apart from INLAY_NAMESPACE and
 // INLAY_ASSERT.
 //
-//   INLAY_IMPLEMENTATION   define it in exactly one .cpp before including the header: the engine is
-//   compiled there INLAY_NAMESPACE        name of the outer namespace; rename it to keep two copies
-//   apart in one program (inlay) INLAY_ASSERT(c, text)  what to do when the caller breaks a
-//   documented rule (nothing) INLAY_ARCHITECTURES    comma-separated architecture structs to
-//   compile in (see arch/registry.hpp) INLAY_TARGETS          mask of HWY_* SIMD targets to compile
-//   besides the baseline (see implementation.hpp) INLAY_SELF             name under which the
-//   header can include itself, if you renamed it ("inlay.hpp") INLAY_NO_THREADS       no worker
-//   threads: sessions run on the calling thread or on the host's jobs INLAY_NO_FILES         no
-//   file access: models come from memory or from the host's read function
+// - INLAY_IMPLEMENTATION: define it in exactly one .cpp before including the header; the engine is
+//   compiled there.
+// - INLAY_NAMESPACE (inlay): the outer namespace; rename it to keep two copies apart.
+// - INLAY_ASSERT(condition, text) (nothing): what to do when the caller breaks a documented rule.
+// - INLAY_ARCHITECTURES (all): the architecture structs to compile in, see arch/registry.hpp.
+// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline.
+// - INLAY_SELF ("inlay.hpp"): the name by which the header can include itself, if you renamed it.
+// - INLAY_NO_THREADS: no worker threads; sessions run on the calling thread or on the host's jobs.
+// - INLAY_NO_FILES: no file access; models come from memory or from the host's read function.
 #ifndef INLAY_CONFIG_HPP_
 #define INLAY_CONFIG_HPP_
 
@@ -259,6 +265,19 @@ class Span {
   T* data_ = nullptr;
   size_t size_ = 0;
 };
+
+namespace detail {
+
+// Bytes [from, from + count) of a text, cut to what there is: string_view::substr without its
+// exception.
+constexpr std::string_view slice(std::string_view text, size_t from,
+                                 size_t count = SIZE_MAX) noexcept {
+  if (from > text.size()) from = text.size();
+  if (count > text.size() - from) count = text.size() - from;
+  return {text.data() + from, count};
+}
+
+}  // namespace detail
 
 INLAY_END_NAMESPACE
 
@@ -639,7 +658,8 @@ struct MetadataEntry {
   MetadataValue value;
 };
 
-// One tensor as the file has it. dims[0] is the contiguous one; unused dims are 1.
+// One tensor as the file has it. dims[0] is the contiguous one; unused dims are 1. Any product of
+// them, and `bytes`, is below 2^63.
 struct TensorView {
   std::string_view name;
   TensorType type = TensorType::f32;
@@ -652,7 +672,7 @@ struct TensorView {
 struct GgufOptions {
   Host host;
   bool header_only =
-      false;  // metadata and tensor directory; no data is mapped or read, and it may be missing
+      false;  // metadata and tensor directory; no data is read, and it may be missing
 };
 
 // An opened file (or a set of split files). Immutable, so any number of threads may use it. Move
@@ -950,8 +970,9 @@ class Session {
   void set_max_tokens(uint32_t max_tokens) noexcept;
 
   // Process `tokens` after those in the cache, without sampling, and hand the logits of each to
-  // `row` (position from 0 within `tokens`, n_vocab floats that are valid during the call). With
-  // last_only, only of the last token.
+  // `row` (position from 0 within `tokens`, n_vocab floats that are valid during the call; may be
+  // null). With last_only, only of the last token. Errors: context_full, bad_argument (an id
+  // outside the vocabulary), cancelled (batches that were finished stay in the cache).
   Status evaluate(Span<const Token> tokens, bool last_only,
                   void (*row)(void* user, size_t position, Span<const float> logits),
                   void* user) noexcept;
@@ -994,13 +1015,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xddb67dd2
+#define INLAY_SELF_ID_ 0xf2c463cf
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xddb67dd2
+#elif INLAY_SELF_ID_ != 0xf2c463cf
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1014,6 +1035,10 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 // Which SIMD targets are compiled, decided before Highway's first header: part of the spine, once.
 #ifndef INLAY_KERNELS_TARGETS_HPP_
 #define INLAY_KERNELS_TARGETS_HPP_
+
+// Nothing here uses AES or carry-less multiplication: -march=x86-64-v3 has neither and is AVX2 all
+// the same.
+#define HWY_DISABLE_PCLMUL_AES
 
 // Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
 // (pmaddubsw), AVX2, and AVX-512 with VNNI. On Arm the baseline alone. INLAY_TARGETS leaves out
@@ -1032,6 +1057,17 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #    define HWY_DISABLED_TARGETS \
       (HWY_ALL_SVE)  // vectors without a constant size: no arrays of them
 #  endif
+#endif
+
+// GCC 12 turns the byte blend into "mask < 0 ? yes : no" on plain chars: with -funsigned-char, that
+// is always `no`. Highway's masks are whole lanes, so that bitwise logic does the same.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__CHAR_UNSIGNED__) && \
+    (defined(__x86_64__) || defined(__i386__))
+#  include <immintrin.h>
+#  define _mm_blendv_epi8(no, yes, mask) \
+    _mm_or_si128(_mm_and_si128((mask), (yes)), _mm_andnot_si128((mask), (no)))
+#  define _mm256_blendv_epi8(no, yes, mask) \
+    _mm256_or_si256(_mm256_and_si256((mask), (yes)), _mm256_andnot_si256((mask), (no)))
 #endif
 
 #endif  // INLAY_KERNELS_TARGETS_HPP_
@@ -1212,10 +1248,10 @@ namespace detail {
 // of it.
 inline constexpr size_t kPanelRows = 16;
 
-// ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k]
-// ------------------------------------------------------- Activations are quantized once, by
-// whoever produced them, to int8 with one float scale per 32 values ("A32"), in a buffer of
-// quantized_bytes(n, k). Its layout is private to the kernels and differs for n == 1.
+// ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k] ----
+// Activations are quantized once, by whoever produced them, to int8 with one float scale per 32
+// values ("A32"), in a buffer of quantized_bytes(n, k). Its layout is private to the kernels and
+// differs for small n.
 struct Matmul {
   TensorType type;   // of w; any usable type
   const uint8_t* w;  // [rows][k], as the file has it
@@ -1230,12 +1266,11 @@ struct Matmul {
   bool add;           // out += instead of out =
 };
 
-// ---- attention over the KV cache
-// ------------------------------------------------------------------------------------
+// ---- attention over the KV cache ----
 enum class KvFormat : uint8_t { f32, f16, q8_0 };
 
 // One layer's cache of one sequence. K and V of one KV head lie together; the layout inside is
-// private to the kernels (store_kv, attention, move_kv); kv_bytes says how many bytes a head takes
+// private to the kernels (store_kv, attention); kv_bytes says how many bytes a head takes
 // for `capacity` positions.
 struct KvView {
   KvFormat format;
@@ -1331,8 +1366,8 @@ float half_to_float(uint16_t bits) noexcept;
 uint16_t float_to_half(float value) noexcept;
 float bfloat_to_float(uint16_t bits) noexcept;
 
-// `n` values of a row (a multiple of the type's block) to float, bit for bit what ggml's dequantize_row_* give.
-// False if the type is not usable.
+// `n` values of a row (a multiple of the type's block) to float, bit for bit what ggml's
+// dequantize_row_* give. False if the type is not usable.
 bool dequantize_row(TensorType type, const uint8_t* row, size_t n, float* out) noexcept;
 
 }  // namespace detail
@@ -1353,7 +1388,7 @@ INLAY_END_NAMESPACE
 
 // Asks for the cache line at an address, which may be any: prefetching never faults.
 #if defined(__GNUC__) || defined(__clang__)
-#  define INLAY_PREFETCH(address) __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3)
+#  define INLAY_PREFETCH(address) __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2)
 #else
 #  define INLAY_PREFETCH(address) ((void)(address))
 #endif
@@ -1361,8 +1396,7 @@ INLAY_END_NAMESPACE
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// ---- quantized activations ("A32")
-// ----------------------------------------------------------------------------------
+// ---- quantized activations ("A32") --------------------------------------------------------------
 inline constexpr size_t kGroup = 32;   // consecutive k with one activation scale
 inline constexpr size_t kChunk = 256;  // k of a superblock, or of 8 blocks
 inline constexpr size_t kColumns = 4;  // columns of a column group
@@ -1395,24 +1429,24 @@ struct GroupLayout {
   constexpr size_t bytes() const { return round_up(sum() + kp / 16 * 16, 64); }
 };
 
-// ---- tiles
-// ----------------------------------------------------------------------------------------------------------
-inline constexpr size_t kTileRows = 32;  // two panels: shares what is prepared per column group
-inline constexpr size_t kTileK =
-    512;  // k of a tile of bytes; half of it for int16 and a quarter for float
-inline constexpr size_t kTileColumns = 128;  // columns between two decodings of the same weights
+// ---- rows ---------------------------------------------------------------------------------------
+inline constexpr size_t kStreams = 4;  // rows at a time
 
-// Scratch memory of one matmul call. A panel is 16 rows; "step" is 4 bytes of a row: 4 k, 2 k, or 1
-// k.
+// ---- tiles --------------------------------------------------------------------------------------
+inline constexpr size_t kTileRows = 32;      // two panels: shares what is prepared per column group
+inline constexpr size_t kTileK = 512;        // of bytes; half as much of int16, a quarter of float
+inline constexpr size_t kTileColumns = 256;  // columns between two decodings of the same weights
+
+// Scratch memory of a call with at least kColumns columns. A panel is 16 rows; a step is 4 bytes of
+// a row: 4 k, 2 k, or 1 k.
 struct MatmulScratch {
   alignas(64) uint32_t w[2][kTileK / 4][kPanelRows];    // [panel][step][row]
   alignas(64) float scale[2][kTileK / 16][kPanelRows];  // [panel][sub-block][row]
   alignas(64) float min[2][kTileK / 16][kPanelRows];    // [panel][sub-block][row]
   alignas(64) uint32_t start[kTileK / 16][kColumns];    // [sub-block][column]: see matmul-inl.hpp
   alignas(64) float min_sum[kTileK / 16][kColumns];     // [sub-block][column]: sum of x
-  alignas(64) uint32_t wide[kTileK / 4][kColumns];  // [step][column]: activations as int16 pairs
-  alignas(
-      64) float c[kTileColumns / kColumns][2][kColumns][kPanelRows];  // [group][panel][column][row]
+  alignas(64) uint32_t wide[kTileK / 4][kColumns];      // [step][column]: int16 activations
+  alignas(64) float c[kTileColumns / kColumns][2][kColumns][kPanelRows];  // [group][panel]...
 };
 
 inline uint16_t load_u16(const uint8_t* p) noexcept {
@@ -1466,16 +1500,16 @@ struct KvLayout {
                                                    : scales() + capacity * blocks * 2;
     return round_up(bytes, kAlignment);
   }
-  constexpr size_t k_value(size_t position, size_t dim) const {
-    return (position / kKvPanel * padded + dim) * kKvPanel + position % kKvPanel;
+  // Where a position's first dimension, or first scale, lies. The next one of K is kKvPanel
+  // further.
+  constexpr size_t k_value(size_t position) const {
+    return position / kKvPanel * padded * kKvPanel + position % kKvPanel;
   }
-  constexpr size_t k_scale(size_t position, size_t block) const {
-    return (position / kKvPanel * blocks + block) * kKvPanel + position % kKvPanel;
+  constexpr size_t k_scale(size_t position) const {
+    return position / kKvPanel * blocks * kKvPanel + position % kKvPanel;
   }
-  constexpr size_t v_value(size_t position, size_t dim) const { return position * padded + dim; }
-  constexpr size_t v_scale(size_t position, size_t block) const {
-    return position * blocks + block;
-  }
+  constexpr size_t v_value(size_t position) const { return position * padded; }
+  constexpr size_t v_scale(size_t position) const { return position * blocks; }
 };
 
 // Positions between two updates of a row's maximum. Tiles start at multiples of it, wherever the
@@ -1700,8 +1734,8 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // x rounded to an integer n, for |x| < 2^22: returns float(n), and sets *power to 2^n; n = -127
-// gives 0 and n = 128 infinity, below and above them is not allowed. Adding 1.5 * 2^23 leaves n in
-// the low bits of the mantissa; the pin keeps -ffast-math from cancelling the addition.
+// gives 0, and below that or above 127 is not allowed. Adding 1.5 * 2^23 leaves n in
+// the low bits of the mantissa; the pins keep -ffast-math from cancelling that addition.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V round_and_power(D d, V x, V* power) {
   const hn::RebindToSigned<D> di;
@@ -1709,16 +1743,16 @@ HWY_INLINE V round_and_power(D d, V x, V* power) {
   V shifted = hn::Add(x, magic);
   INLAY_PIN(shifted);
   *power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
-  return hn::Sub(shifted, magic);
+  V n = hn::Sub(shifted, magic);
+  INLAY_PIN(n);
+  return n;
 }
 
-// e^x = power * (1 + m) with |m| < 0.42: m to 1.1e-8 of itself before rounding (minimax polynomial
-// of (e^r - 1) / r on
-// [-ln 2 / 2, ln 2 / 2]). x is clamped so that power runs from 0 (x < -87.7) to infinity (x
-// > 88.3).
+// e^x = power * (1 + m) for x <= 88, with |m| < 0.42: m to 1.1e-8 of itself before rounding
+// (minimax polynomial of (e^r - 1) / r on [-ln 2 / 2, ln 2 / 2]). Below -87.7, power is 0.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp_parts(D d, V x, V* power) {
-  x = hn::Min(hn::Max(x, hn::Set(d, -88.02f)), hn::Set(d, 88.72f));
+  x = hn::Max(x, hn::Set(d, -88.02f));
   const V n = round_and_power(d, hn::Mul(x, hn::Set(d, 1.44269504f)), power);
   // ln 2 in two parts; the first has few enough bits that n times it is exact.
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693145752f), x);
@@ -1732,12 +1766,15 @@ HWY_INLINE V exp_parts(D d, V x, V* power) {
   return hn::Mul(p, r);
 }
 
-// e^x to 2 ulp between -87.3 and 88.3; 0 below, infinity above; no NaN unless x is one.
+// x / (1 + e^-t), where t has the sign of x: 4 ulp and what t is off. Nothing overflows on the way,
+// however large they are, for only e^-|t| is computed; it is 0 for |t| above 87.7.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp_of(D d, V x) {
+HWY_INLINE V times_sigmoid(D d, V x, V t) {
+  const V one = hn::Set(d, 1.0f);
   V power;
-  const V m = exp_parts(d, x, &power);
-  return hn::Mul(power, hn::Add(m, hn::Set(d, 1.0f)));
+  const V m = exp_parts(d, hn::Neg(hn::Abs(t)), &power);
+  const V e = hn::Mul(power, hn::Add(m, one));
+  return hn::Div(hn::IfNegativeThenElse(x, hn::Mul(x, e), x), hn::Add(one, e));
 }
 
 // tanh(x) to 3 ulp: (e^2|x| - 1) / (e^2|x| + 1), with the numerator formed without cancellation.
@@ -1781,11 +1818,19 @@ struct Scaled {
   }
 };
 
+struct ScaledProduct {
+  float factor;
+  template <class D, class V>
+  HWY_INLINE V operator()(D d, V a, V b) const {
+    return hn::Mul(hn::Mul(a, hn::Set(d, factor)), b);
+  }
+};
+
 // x / (1 + e^-x) * up
 struct SiluMul {
   template <class D, class V>
   HWY_INLINE V operator()(D d, V x, V up) const {
-    return hn::Mul(hn::Div(x, hn::Add(hn::Set(d, 1.0f), exp_of(d, hn::Neg(x)))), up);
+    return hn::Mul(times_sigmoid(d, x, x), up);
   }
 };
 
@@ -1793,8 +1838,8 @@ struct SiluMul {
 struct GeluMul {
   template <class D, class V>
   HWY_INLINE V operator()(D d, V x, V up) const {
-    const V cubic = hn::MulAdd(hn::Mul(x, x), hn::Set(d, -0.0713548163f), hn::Set(d, -1.59576912f));
-    return hn::Mul(hn::Div(x, hn::Add(hn::Set(d, 1.0f), exp_of(d, hn::Mul(cubic, x)))), up);
+    const V slope = hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.0713548163f), hn::Set(d, 1.59576912f));
+    return hn::Mul(times_sigmoid(d, x, hn::Mul(slope, x)), up);
   }
 };
 
@@ -1842,11 +1887,10 @@ void rms_norm(const float* x, const float* weight, size_t n, float epsilon, floa
   }
   const float sum = hn::ReduceSum(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)));
   const float factor = 1.0f / std::sqrt(sum / static_cast<float>(n) + epsilon);
-  const auto f = hn::Set(d, factor);
-  for (i = 0; i < n; i += lanes) {
-    auto y = hn::Mul(hn::LoadN(d, x + i, n - i), f);
-    if (weight != nullptr) y = hn::Mul(y, hn::LoadN(d, weight + i, n - i));
-    hn::StoreN(y, d, out + i, n - i);
+  if (weight != nullptr) {
+    map(x, weight, n, out, ScaledProduct{factor});
+  } else {
+    map(x, x, n, out, Scaled{factor});
   }
 }
 
@@ -1976,19 +2020,57 @@ using ScaleTag = hn::CappedTag<float, 8>;
 using ScaleVec = hn::Vec<ScaleTag>;
 static constexpr size_t kScaleLanes = HWY_MAX_LANES_D(ScaleTag);
 
-// The halves at p, p + stride, ... of `groups` <= 8 blocks, as float.
-static HWY_INLINE void halves_at(const uint8_t* p, size_t stride, size_t groups, float* out) {
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+// The four halves at p, p + stride ... p + 3 * stride < p + 128, and with `all` the four after
+// them.
+template <size_t stride, bool all>
+static HWY_INLINE hn::Vec<hn::Full512<uint16_t>> pick_halves(const uint8_t* p) {
+  static_assert(stride % 2 == 0 && (all ? 7 : 3) * stride + 2 <= 128);
+  constexpr uint16_t kStep = stride / 2;
+  alignas(64) static constexpr uint16_t kAt[32] = {0,
+                                                   kStep,
+                                                   2 * kStep,
+                                                   3 * kStep,
+                                                   4 * kStep % 64,
+                                                   5 * kStep % 64,
+                                                   6 * kStep % 64,
+                                                   7 * kStep % 64};
+  const hn::Full512<uint8_t> d8;
+  const hn::Full512<uint16_t> d;
+  const auto low = hn::BitCast(d, hn::LoadU(d8, p)), high = hn::BitCast(d, hn::LoadU(d8, p + 64));
+  return hn::TwoTablesLookupLanes(d, low, high, hn::SetTableIndices(d, kAt));
+}
+#endif
+
+// The halves at p, p + stride ... of `groups` <= 8 blocks, as float; p starts a chunk.
+template <size_t stride>
+static HWY_INLINE void halves_at(const uint8_t* p, size_t groups, float* out) {
   const ScaleTag df;
   const hn::Rebind<hwy::float16_t, ScaleTag> dh;
   const hn::Rebind<uint16_t, ScaleTag> du;
   HWY_ALIGN uint16_t h[8] = {};
   if (HWY_LIKELY(groups == 8)) {
-    const hn::Full128<uint16_t> d128;
-    hn::Store(hn::Dup128VecFromValues(d128, load_u16(p), load_u16(p + stride),
+    const hn::Full128<uint16_t> d;
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+    const hn::Full128<uint64_t> d64;
+    if constexpr (stride == 18) {
+      hn::StoreU(
+          hn::PromoteTo(df, hn::BitCast(dh, hn::ResizeBitCast(du, pick_halves<18, true>(p)))), df,
+          out);
+      return;
+    } else if constexpr (stride == 34) {
+      const auto low = hn::ResizeBitCast(d64, pick_halves<34, false>(p));
+      const auto high = hn::ResizeBitCast(d64, pick_halves<34, false>(p + 4 * 34));
+      const auto both = hn::InterleaveLower(d64, low, high);
+      hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::ResizeBitCast(du, both))), df, out);
+      return;
+    }
+#endif
+    hn::Store(hn::Dup128VecFromValues(d, load_u16(p), load_u16(p + stride),
                                       load_u16(p + 2 * stride), load_u16(p + 3 * stride),
                                       load_u16(p + 4 * stride), load_u16(p + 5 * stride),
                                       load_u16(p + 6 * stride), load_u16(p + 7 * stride)),
-              d128, h);
+              d, h);
   } else {
     for (size_t i = 0; i < groups; ++i) h[i] = load_u16(p + i * stride);
   }
@@ -2020,8 +2102,7 @@ static HWY_INLINE void scale_signed_bytes(Bytes16 bytes, float d, float* out) {
   }
 }
 
-// ---- blocks of 32
-// -----------------------------------------------------------------------------------------------------
+// ---- blocks of 32 -------------------------------------------------------------------------------
 struct Q4_0 {  // half d; 16 bytes of nibbles
   static constexpr size_t kBlock = 32, kChunkBytes = 8 * 18, kSub = 32;
   static constexpr int kMax = 15, kOffset = 8;
@@ -2030,7 +2111,7 @@ struct Q4_0 {  // half d; 16 bytes of nibbles
     return nibbles(chunk + g * 18 + 2);
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 18, groups, scale);
+    halves_at<18>(chunk, groups, scale);
   }
 };
 
@@ -2042,8 +2123,8 @@ struct Q4_1 {  // half d, m; 16 bytes of nibbles: d * u + m
     return nibbles(chunk + g * 20 + 4);
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
-    halves_at(chunk, 20, groups, scale);
-    halves_at(chunk + 2, 20, groups, min);
+    halves_at<20>(chunk, groups, scale);
+    halves_at<20>(chunk + 2, groups, min);
     for (size_t i = 0; i < 8; ++i) min[i] = -min[i];
   }
 };
@@ -2059,7 +2140,7 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 22, groups, scale);
+    halves_at<22>(chunk, groups, scale);
   }
 };
 
@@ -2074,8 +2155,8 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
-    halves_at(chunk, 24, groups, scale);
-    halves_at(chunk + 2, 24, groups, min);
+    halves_at<24>(chunk, groups, scale);
+    halves_at<24>(chunk + 2, groups, min);
     for (size_t i = 0; i < 8; ++i) min[i] = -min[i];
   }
 };
@@ -2088,7 +2169,7 @@ struct Q8_0 {  // half d; 32 signed bytes
     return load_lanes(chunk + g * 34 + 2);
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 34, groups, scale);
+    halves_at<34>(chunk, groups, scale);
   }
 };
 
@@ -2111,12 +2192,11 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
     return iq4_values(nibbles(chunk + g * 18 + 2));
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
-    halves_at(chunk, 18, groups, scale);
+    halves_at<18>(chunk, groups, scale);
   }
 };
 
-// ---- superblocks of 256
-// -----------------------------------------------------------------------------------------------
+// ---- superblocks of 256 -------------------------------------------------------------------------
 struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
                 // bytes of indices
   static constexpr size_t kBlock = 256, kChunkBytes = 136, kSub = 32;
@@ -2276,8 +2356,7 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
   }
 };
 
-// ---- plain floats
-// -------------------------------------------------------------------------------------------------------
+// ---- plain floats -------------------------------------------------------------------------------
 // kScaleLanes values as float.
 struct PlainF32 {
   static constexpr size_t kBytes = 4;
@@ -2345,8 +2424,7 @@ static constexpr DotKind kDot = DotKind::maddubs;
 static constexpr DotKind kDot = DotKind::wide;
 #endif
 
-// ---- quantize
-// -----------------------------------------------------------------------------------------------------------
+// ---- quantize -----------------------------------------------------------------------------------
 // 32 values of x (fewer: padded with zeros) to q; returns the scale.
 static HWY_INLINE float quantize_group(const float* HWY_RESTRICT x, size_t count,
                                        int8_t* HWY_RESTRICT q) {
@@ -2468,10 +2546,7 @@ static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t
   }
 }
 
-// ---- row kernels
-// --------------------------------------------------------------------------------------------------------
-static constexpr size_t kStreams = 4;
-
+// ---- row kernels --------------------------------------------------------------------------------
 // Rows [begin, end) as kStreams ranges that are walked in lockstep. The last may be shorter.
 struct Streams {
   size_t begin, end, length;
@@ -2487,7 +2562,7 @@ static HWY_INLINE void store_result(const Matmul& m, size_t row, size_t column, 
 }
 
 // Sums of the products of 4 (VNNI) or of as many as a vector's int32 lane covers.
-template <class T>
+template <bool is_signed>
 static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
     LaneVec u, hn::Vec<hn::Repartition<int8_t, LaneTag>> a) {
   const LaneTag du8;
@@ -2495,10 +2570,10 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
   const hn::Repartition<int16_t, LaneTag> d16;
   const hn::Repartition<int32_t, LaneTag> d32;
   if constexpr (kDot == DotKind::vnni) {
-    if constexpr (T::kSigned) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
+    if constexpr (is_signed) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
     return hn::SumOfMulQuadAccumulate(d32, u, a, hn::Zero(d32));
-  } else if constexpr (kDot == DotKind::maddubs && !T::kSigned) {
-    static_assert(2 * 127 * T::kMax <= 32767);
+  } else if constexpr (kDot == DotKind::maddubs && !is_signed) {
+    // u <= 127: a pair is at most 2 * 127 * 127.
     return hn::WidenMulPairwiseAdd(d32, hn::SatWidenMulPairwiseAdd(d16, u, a), hn::Set(d16, 1));
   } else if constexpr (kDot == DotKind::maddubs) {
     // |u| <= 128 and |a| <= 127: a pair is at most 2 * 128 * 127 = 32512.
@@ -2512,7 +2587,7 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
     const hn::Rebind<int8_t, decltype(dh8)> dhs8;
     const auto widen = [&](auto v) HWY_ATTR { return hn::PromoteTo(d16, v); };
     const auto a0 = widen(hn::LowerHalf(dhs8, a)), a1 = widen(hn::UpperHalf(dhs8, a));
-    if constexpr (T::kSigned) {
+    if constexpr (is_signed) {
       const auto s = hn::BitCast(d8, u);
       return hn::Add(hn::WidenMulPairwiseAdd(d32, widen(hn::LowerHalf(dhs8, s)), a0),
                      hn::WidenMulPairwiseAdd(d32, widen(hn::UpperHalf(dhs8, s)), a1));
@@ -2529,36 +2604,43 @@ static constexpr int dot_offset() {
   return T::kSigned && kDot != DotKind::vnni ? 0 : T::kOffset;
 }
 
+// The scales of vector `part` of a group: one, or one for each half of the lanes.
+template <size_t sub>
+static HWY_INLINE ScaleVec group_scale(const float* scale, size_t g, size_t part) {
+  const ScaleTag df;
+  if constexpr (sub == 32) {
+    return hn::Set(df, scale[g]);
+  } else if constexpr (kParts == 2) {
+    return hn::Set(df, scale[g * 2 + part]);
+  } else {
+    alignas(32) static constexpr uint8_t kSpread[32] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
+                                                        3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5,
+                                                        6, 7, 4, 5, 6, 7, 4, 5, 6, 7};
+    const hn::Repartition<uint64_t, ScaleTag> d64;
+    uint64_t two;
+    std::memcpy(&two, &scale[g * 2], sizeof two);
+    const auto both = hn::BitCast(LaneTag(), hn::Set(d64, two));
+    return hn::BitCast(df, hn::TableLookupBytes(both, hn::Load(LaneTag(), kSpread)));
+  }
+}
+
 // Adds group g of a chunk of each row; scale[stream][sub-block] includes the activations' scales.
 template <class T, size_t subs>
 static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int8_t* a,
                                  const float (*scale)[subs], ScaleVec* sum) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
+  static_assert(T::kSigned || T::kMax <= 127);
   HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
     HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      const auto dot = hn::ConvertTo(df, dot_lanes<T>(T::lanes(rows[s], g).v[part], av));
-      if constexpr (T::kSub == 32) {
-        sum[s] = hn::MulAdd(dot, hn::Set(df, scale[s][g]), sum[s]);
-      } else if constexpr (kParts == 2) {
-        sum[s] = hn::MulAdd(dot, hn::Set(df, scale[s][g * 2 + part]), sum[s]);
-      } else {
-        // Two scales, for the lower and the upper half.
-        alignas(32) static constexpr uint8_t kSpread[32] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
-                                                            3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5,
-                                                            6, 7, 4, 5, 6, 7, 4, 5, 6, 7};
-        const hn::Repartition<uint64_t, ScaleTag> d64;
-        uint64_t two;
-        std::memcpy(&two, &scale[s][g * 2], sizeof two);
-        const auto both = hn::BitCast(LaneTag(), hn::Set(d64, two));
-        sum[s] = hn::MulAdd(
-            dot, hn::BitCast(df, hn::TableLookupBytes(both, hn::Load(LaneTag(), kSpread))), sum[s]);
-      }
+      const auto dot = dot_lanes<T::kSigned>(T::lanes(rows[s], g).v[part], av);
+      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<T::kSub>(scale[s], g, part), sum[s]);
     }
   }
 }
 
+// One column.
 template <class T>
 static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end) {
   const ScaleTag df;
@@ -2652,8 +2734,7 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
   }
 }
 
-// ---- decoding to a tile
-// ---------------------------------------------------------------------------------------------------
+// ---- decoding to a tile -------------------------------------------------------------------------
 // Dword j of vector r to to[j * kPanelRows + r], for kBatch rows.
 static HWY_INLINE void store_transposed(const LaneVec* rows, uint32_t* to) {
   const hn::Repartition<uint32_t, LaneTag> d32;
@@ -2690,18 +2771,18 @@ static constexpr bool wide_tile() {
   return kDot == DotKind::wide || (kDot == DotKind::maddubs && T::kSigned);
 }
 
-// 32 rows are more streams than the hardware follows, so decoding a tile prefetches the next one,
-// as far on as `ahead`.
-static HWY_INLINE void prefetch(const uint8_t* now, size_t ahead, size_t bytes) {
-  const uintptr_t from = reinterpret_cast<uintptr_t>(now) + ahead;
-  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(from + i);
+// 32 rows are more streams than the hardware follows, so decoding a tile prefetches, from one end
+// to the other, as many bytes as it reads, of the next 32 rows.
+static HWY_INLINE void prefetch(uintptr_t& next, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(next + i);
+  next += bytes;
 }
 
 // Groups [first, first + groups) of 16 rows, first a multiple of 8: w[step][row], scale and
 // min[sub-block][row].
 template <class T>
 static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, size_t groups,
-                                      size_t ahead, uint32_t* HWY_RESTRICT w,
+                                      uintptr_t next, uint32_t* HWY_RESTRICT w,
                                       float* HWY_RESTRICT scale, float* HWY_RESTRICT min) {
   const LaneTag d8;
   constexpr size_t kSubs = kChunk / T::kSub;
@@ -2728,7 +2809,7 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
         if constexpr (T::kMins) store(row_min, min);
       }
       for (size_t g = 0; g < here; ++g) {
-        prefetch(chunk[r + g % kBatch], ahead, T::kChunkBytes);
+        prefetch(next, T::kChunkBytes * kBatch / 8);
         uint32_t* to = w + (g0 + g) * kSteps * kPanelRows + r;
         for (size_t part = 0; part < kParts; ++part) {
           if constexpr (!wide_tile<T>()) {
@@ -2764,16 +2845,16 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
 // Elements [first, first + count) of 16 rows of plain floats: w[k][row].
 template <class T>
 static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
-                                            size_t ahead, uint32_t* HWY_RESTRICT w, float*,
+                                            uintptr_t next, uint32_t* HWY_RESTRICT w, float*,
                                             float*) {
   const LaneTag d8;
   for (size_t j = 0; j < count; j += kScaleLanes) {
     const size_t here = HWY_MIN(kScaleLanes, count - j);
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
+      prefetch(next, kBatch * kScaleLanes * T::kBytes);
       LaneVec v[kBatch];
       for (size_t i = 0; i < kBatch; ++i) {
         const uint8_t* from = rows[r + i] + (first + j) * T::kBytes;
-        if (j % 16 == 0) prefetch(from, ahead, 16 * T::kBytes);
         HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
         if (HWY_UNLIKELY(here < kScaleLanes)) {
           std::memcpy(tail, from, here * T::kBytes);
@@ -2786,8 +2867,7 @@ static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t f
   }
 }
 
-// ---- tile kernels
-// -------------------------------------------------------------------------------------------------------
+// ---- tile kernels -------------------------------------------------------------------------------
 // One column group times both panels of a tile, for `groups` groups of 32 k: c[panel][column][row]
 // += ....
 using TileKernel = void (*)(const MatmulScratch& t, const uint32_t* a, const float* a_scale,
@@ -3037,13 +3117,12 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
   }
 }
 
-// ---- matmul
-// -----------------------------------------------------------------------------------------------------------
+// ---- matmul -------------------------------------------------------------------------------------
 // What matmul has to know of a type.
 struct Recipe {
   void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
-  void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, size_t ahead, uint32_t* w,
-                 float* scale, float* min);
+  void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
+                 uint32_t* w, float* scale, float* min);
   TileKernel tile;     // null: plain floats
   size_t unit;         // k of what `decode` counts
   size_t unit_bytes8;  // bytes of 8 units
@@ -3151,30 +3230,54 @@ static void prepare_group(const Recipe& r, const uint32_t* HWY_RESTRICT a,
   }
   if (r.wide) {
     // Bytes [k / 4][column][4] to int16 [k / 2][column][2].
-    const hn::Full64<int8_t> d8;
-    const hn::Full128<uint64_t> d64;
-    for (size_t i = 0; i < groups * 8; ++i) {
+    const hn::Rebind<int8_t, hn::Repartition<int16_t, LaneTag>> d8;
+    const hn::Repartition<int16_t, LaneTag> dw16;
+    const hn::Repartition<uint32_t, LaneTag> dw32;
+    uint32_t* to = t.wide[0];
+    for (size_t i = 0; i < groups * 8; ++i, to += 2 * kColumns) {
       const int8_t* from = reinterpret_cast<const int8_t*>(a + i * kColumns);
-      const auto c01 = hn::BitCast(d32, hn::PromoteTo(d16, hn::LoadU(d8, from)));  // 00 01 10 11
-      const auto c23 =
-          hn::BitCast(d32, hn::PromoteTo(d16, hn::LoadU(d8, from + 8)));  // 20 21 30 31
-      hn::Store(hn::ConcatEven(d32, c23, c01), d32, t.wide[2 * i]);
-      hn::Store(hn::ConcatOdd(d32, c23, c01), d32, t.wide[2 * i + 1]);
+#if HWY_MAX_BYTES >= 32
+      alignas(32) static constexpr uint32_t kEvenOdd[8] = {0, 2, 4, 6, 1, 3, 5, 7};
+      const auto all = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
+      hn::Store(hn::TableLookupLanes(all, hn::SetTableIndices(dw32, kEvenOdd)), dw32, to);
+#else
+      const auto c01 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
+      const auto c23 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from + 8)));
+      hn::Store(hn::ConcatEven(dw32, c23, c01), dw32, to);
+      hn::Store(hn::ConcatOdd(dw32, c23, c01), dw32, to + kColumns);
+#endif
     }
-    (void)d64;
+  }
+}
+
+// One column of a panel. A column's rows lie in a cache line or two of their own, far from the next
+// column's, so that stores miss the cache: whole vectors keep many misses under way.
+static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size_t column,
+                                   const float* from) {
+  const hn::Repartition<float, WideTag> df;
+  if (row + kPanelRows > end) {
+    for (; row < end; ++row, ++from) store_result(m, row, column, *from);
+    return;
+  }
+  float* out = m.out + column * m.out_stride + row;
+  for (size_t i = 0; i < kPanelRows; i += kRowLanes) {
+    auto sum = hn::Load(df, from + i);
+    if (m.bias != nullptr) sum = hn::Add(sum, hn::LoadU(df, m.bias + row + i));
+    if (m.add) sum = hn::Add(hn::LoadU(df, out + i), sum);
+    hn::StoreU(sum, df, out + i);
   }
 }
 
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
+  const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   if (m.n < kColumns) {
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
     return;
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
   const GroupLayout layout(m.k);
-  const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   const size_t tile_units = (r.tile == nullptr ? kTileK / 4
                              : r.wide          ? kTileK / 2
                                                : kTileK) /
@@ -3185,14 +3288,15 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
     for (size_t row0 = begin; row0 < end; row0 += kTileRows) {
       const uint8_t* rows[kTileRows];
       for (size_t i = 0; i < kTileRows; ++i) rows[i] = m.w + HWY_MIN(row0 + i, end - 1) * row_bytes;
+      uintptr_t next = reinterpret_cast<uintptr_t>(m.w) + (row0 + kTileRows) * row_bytes;
       std::memset(t.c, 0, column_groups * sizeof t.c[0]);
       for (size_t u = 0; u < units; u += tile_units) {
         const size_t here = HWY_MIN(tile_units, units - u);
-        // The next tile: more of these rows, or the start of the next ones.
-        const size_t ahead = u + here < units ? tile_units * r.unit_bytes8 / 8
-                                              : kTileRows * row_bytes - u * r.unit_bytes8 / 8;
-        for (size_t p = 0; p < 2; ++p)
-          r.decode(rows + p * kPanelRows, u, here, ahead, t.w[p][0], t.scale[p][0], t.min[p][0]);
+        const size_t tile_bytes = kPanelRows * (here * r.unit_bytes8 / 8);
+        for (size_t p = 0; p < 2; ++p) {
+          r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+          next += tile_bytes;
+        }
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
           if (r.tile == nullptr) {
@@ -3214,10 +3318,8 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
       }
       for (size_t column = 0; column < columns; ++column) {
         for (size_t p = 0; p < 2; ++p) {
-          const float* from = t.c[column / kColumns][p][column % kColumns];
-          const size_t row = row0 + p * kPanelRows;
-          for (size_t i = 0; i < kPanelRows && row + i < end; ++i)
-            store_result(m, row + i, column0 + column, from[i]);
+          store_panel(m, row0 + p * kPanelRows, end, column0 + column,
+                      t.c[column / kColumns][p][column % kColumns]);
         }
       }
     }
@@ -3252,6 +3354,9 @@ inline constexpr size_t kUnitVectors = kKvPanel / kFloatLanes;
 inline constexpr size_t kRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 32 : 16;
 inline constexpr size_t kRowGroup =
     kRegisters / 2 / kUnitVectors < 8 ? kRegisters / 2 / kUnitVectors : 8;
+// Up to this many rows, halves are converted in the inner loops, again for each group of rows;
+// beyond, and always without an instruction for it, once for all rows. (Measured on Zen 4.)
+inline constexpr size_t kConvertingRows = HWY_TARGET <= HWY_AVX2 || HWY_ARCH_ARM ? 24 : kRowGroup;
 static_assert(kRowGroup <= kMaxRowGroup);
 
 HWY_INLINE FloatVector load_floats(const float* p) { return hn::LoadU(FloatTag(), p); }
@@ -3327,7 +3432,8 @@ HWY_NOINLINE void multiply(size_t n, const float* HWY_RESTRICT a, const T* HWY_R
 template <bool kAdd, size_t kRows, size_t kStrideR, size_t kStrideI, class T>
 HWY_INLINE void multiply_units(size_t n, size_t units, const float* a, const T* b, size_t b_i,
                                size_t b_u, float* out, size_t out_r) {
-  constexpr size_t kFit = kRegisters * 3 / 4 / (kRows * kUnitVectors);
+  // Registers for the sums, for one load of each unit, and for the factor.
+  constexpr size_t kFit = (kRegisters - 1) / ((kRows + 1) * kUnitVectors);
   constexpr size_t kUnits = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
   size_t u = 0;
   for (; u + kUnits <= units; u += kUnits) {
@@ -3360,27 +3466,24 @@ struct Range {
   size_t from, to;
 };
 
-// One row's scores of a tile (base-2 logarithms of weights) become weights, 0 outside `seen`;
-// maximum, sum of weights and sum of V are brought up to date. `cap`: 0, or the scores are
-// tangents' arguments.
+// One row's scores of a tile (base-2 logarithms of weights) become weights, 0 outside `seen` in the
+// panels that it touches; maximum, sum of weights and sum of V are brought up to date. `cap`: 0, or
+// what hyperbolic tangents of the scores are multiplied by.
 HWY_INLINE void softmax(float* score, Range seen, float cap, float* maximum, float* weight,
                         float* sum, size_t padded) {
   const FloatTag d;
-  const hn::RebindToSigned<FloatTag> di;
   const size_t first = seen.from / kKvPanel * kKvPanel, last = round_up(seen.to, kKvPanel);
-  const auto below = hn::Set(di, static_cast<int32_t>(seen.from));
-  const auto above = hn::Set(di, static_cast<int32_t>(seen.to));
-  const auto nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
-  FloatVector most = nothing;
-  for (size_t i = first; i < last; i += kFloatLanes) {
-    FloatVector s = hn::LoadU(d, score + i);
-    if (cap != 0.0f) s = hn::Mul(tanh_of(d, s), hn::Set(d, cap));
-    const auto position = hn::Iota(di, static_cast<int32_t>(i));
-    const auto unseen = hn::Or(hn::Lt(position, below), hn::Ge(position, above));
-    s = hn::IfThenElse(hn::RebindMask(d, unseen), nothing, s);
-    hn::StoreU(s, d, score + i);
-    most = hn::Max(most, s);
+  if (cap != 0.0f) {
+    for (size_t i = first; i < last; i += kFloatLanes) {
+      const FloatVector t = tanh_of(d, hn::LoadU(d, score + i));
+      hn::StoreU(hn::Mul(t, hn::Set(d, cap)), d, score + i);
+    }
   }
+  constexpr float kNothing = -std::numeric_limits<float>::infinity();
+  for (size_t i = first; i < seen.from; ++i) score[i] = kNothing;
+  for (size_t i = seen.to; i < last; ++i) score[i] = kNothing;
+  FloatVector most = hn::Set(d, kNothing);
+  for (size_t i = first; i < last; i += kFloatLanes) most = hn::Max(most, hn::LoadU(d, score + i));
   FloatVector total = hn::LoadU(d, weight);
   const float tile_maximum = hn::ReduceMax(d, most);
   if (tile_maximum > *maximum) {
@@ -3459,28 +3562,33 @@ HWY_INLINE void expand(const hwy::float16_t* from, size_t n, float* out) {
     hn::StoreU(load_floats(from + i), FloatTag(), out + i);
 }
 
-HWY_INLINE FloatVector load_scale(const uint16_t* p) {  // one scale in all lanes
-  const hn::Rebind<uint16_t, FloatTag> du;
-  const hn::Rebind<hwy::float16_t, FloatTag> dh;
-  return hn::PromoteTo(FloatTag(), hn::BitCast(dh, hn::Set(du, *p)));
-}
-
-// Panels of int8 K: from[padded][16], scale[blocks][16].
+// A panel of int8 K: from[padded][16], scale[blocks][16].
 HWY_INLINE void expand_k(const int8_t* from, const uint16_t* scale, size_t head, float* out) {
-  for (size_t dim = 0; dim < head; ++dim) {
-    for (size_t i = 0; i < kKvPanel; i += kFloatLanes) {
-      const auto s =
-          load_floats(reinterpret_cast<const hwy::float16_t*>(scale + dim / 32 * kKvPanel + i));
-      hn::StoreU(hn::Mul(load_floats(from + dim * kKvPanel + i), s), FloatTag(),
-                 out + dim * kKvPanel + i);
+  for (size_t block = 0; block < head; block += 32, scale += kKvPanel) {
+    FloatVector s[kUnitVectors];
+    HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+      s[v] = load_floats(reinterpret_cast<const hwy::float16_t*>(scale) + v * kFloatLanes);
+    }
+    const size_t end = HWY_MIN(block + 32, head) * kKvPanel;
+    for (size_t i = block * kKvPanel; i < end; i += kKvPanel) {
+      HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+        const size_t at = i + v * kFloatLanes;
+        hn::StoreU(hn::Mul(load_floats(from + at), s[v]), FloatTag(), out + at);
+      }
     }
   }
 }
 
 // A position of int8 V: from[padded], scale[blocks].
 HWY_INLINE void expand_v(const int8_t* from, const uint16_t* scale, size_t padded, float* out) {
-  for (size_t i = 0; i < padded; i += kFloatLanes) {
-    hn::StoreU(hn::Mul(load_floats(from + i), load_scale(scale + i / 32)), FloatTag(), out + i);
+  const hn::Rebind<uint16_t, FloatTag> du;
+  const hn::Rebind<hwy::float16_t, FloatTag> dh;
+  for (size_t block = 0; block < padded; block += 32, ++scale) {
+    const FloatVector s = hn::PromoteTo(FloatTag(), hn::BitCast(dh, hn::Set(du, *scale)));
+    const size_t end = HWY_MIN(block + 32, padded);
+    for (size_t i = block; i < end; i += kFloatLanes) {
+      hn::StoreU(hn::Mul(load_floats(from + i), s), FloatTag(), out + i);
+    }
   }
 }
 
@@ -3515,28 +3623,28 @@ void attention(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t en
   };
   const Range all{seen_by(begin).from, seen_by(end - 1).to};
   const bool expanded =
-      kv.format == KvFormat::q8_0 || (kv.format == KvFormat::f16 && rows > kRowGroup);
+      kv.format == KvFormat::q8_0 || (kv.format == KvFormat::f16 && rows > kConvertingRows);
   for (size_t tile = all.from / kKvTile * kKvTile; tile < all.to; tile += kKvTile) {
     const size_t first = HWY_MAX(tile, all.from), last = HWY_MIN(tile + kKvTile, all.to);
     if (expanded) {
       for (size_t p = first / kKvPanel * kKvPanel; p < last; p += kKvPanel) {
         float* out = scratch.k + (p - tile) * lk.padded;
         if (kv.format == KvFormat::f16) {
-          expand(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(p, 0), lk.head * kKvPanel,
+          expand(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(p), lk.head * kKvPanel,
                  out);
         } else {
-          expand_k(reinterpret_cast<const int8_t*>(k) + lk.k_value(p, 0),
-                   reinterpret_cast<const uint16_t*>(k + lk.scales()) + lk.k_scale(p, 0), lk.head,
+          expand_k(reinterpret_cast<const int8_t*>(k) + lk.k_value(p),
+                   reinterpret_cast<const uint16_t*>(k + lk.scales()) + lk.k_scale(p), lk.head,
                    out);
         }
       }
       for (size_t p = first; p < last; ++p) {
         float* out = scratch.v + (p - tile) * lv.padded;
         if (kv.format == KvFormat::f16) {
-          expand(reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(p, 0), lv.padded, out);
+          expand(reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(p), lv.padded, out);
         } else {
-          expand_v(reinterpret_cast<const int8_t*>(v) + lv.v_value(p, 0),
-                   reinterpret_cast<const uint16_t*>(v + lv.scales()) + lv.v_scale(p, 0), lv.padded,
+          expand_v(reinterpret_cast<const int8_t*>(v) + lv.v_value(p),
+                   reinterpret_cast<const uint16_t*>(v + lv.scales()) + lv.v_scale(p), lv.padded,
                    out);
         }
       }
@@ -3557,11 +3665,11 @@ void attention(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t en
       if (expanded) {
         run(scratch.k, scratch.v);
       } else if (kv.format == KvFormat::f16) {
-        run(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(tile, 0),
-            reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(tile, 0));
+        run(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(tile),
+            reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(tile));
       } else {
-        run(reinterpret_cast<const float*>(k) + lk.k_value(tile, 0),
-            reinterpret_cast<const float*>(v) + lv.v_value(tile, 0));
+        run(reinterpret_cast<const float*>(k) + lk.k_value(tile),
+            reinterpret_cast<const float*>(v) + lv.v_value(tile));
       }
     }
   }
@@ -3594,6 +3702,8 @@ HWY_INLINE uint16_t quantize_block(const float* x, size_t n, int8_t* q) {
 // One head of one position, K or V: value i goes to at + i * step, in elements of the format.
 void store_head(KvFormat format, const float* x, size_t head, size_t padded, uint8_t* values,
                 size_t at, size_t step, uint8_t* scales, size_t scale_at, size_t scale_step) {
+  const FloatTag d;
+  const hn::Rebind<hwy::float16_t, FloatTag> dh;
   if (format == KvFormat::q8_0) {
     for (size_t i = 0; i < head; i += 32) {
       int8_t q[32];
@@ -3605,12 +3715,20 @@ void store_head(KvFormat format, const float* x, size_t head, size_t padded, uin
     }
     return;
   }
-  for (size_t i = 0; i < padded; ++i) {
-    const float value = i < head ? x[i] : 0.0f;
+  for (size_t i = 0; i < padded; i += kFloatLanes) {
+    const FloatVector value = i + kFloatLanes <= head
+                                  ? hn::LoadU(d, x + i)
+                                  : hn::LoadN(d, x + i, head > i ? head - i : 0);
     if (format == KvFormat::f16) {
-      reinterpret_cast<uint16_t*>(values)[at + i * step] = float_to_half(value);
+      alignas(64) uint16_t half[kFloatLanes];
+      hn::StoreU(hn::DemoteTo(dh, value), dh, reinterpret_cast<hwy::float16_t*>(half));
+      uint16_t* to = reinterpret_cast<uint16_t*>(values) + at + i * step;
+      for (size_t j = 0; j < kFloatLanes; ++j) to[j * step] = half[j];
     } else {
-      reinterpret_cast<float*>(values)[at + i * step] = value;
+      alignas(64) float copy[kFloatLanes];
+      hn::Store(value, d, copy);
+      float* to = reinterpret_cast<float*>(values) + at + i * step;
+      for (size_t j = 0; j < kFloatLanes; ++j) to[j * step] = copy[j];
     }
   }
 }
@@ -3620,10 +3738,10 @@ void store_kv(const KvView& kv, uint32_t position, const float* k, const float* 
   for (size_t h = 0; h < kv.n_kv_heads; ++h) {
     uint8_t* head_k = kv.k + h * lk.bytes(kv.format);
     uint8_t* head_v = kv.v + h * lv.bytes(kv.format);
-    store_head(kv.format, k + h * lk.head, lk.head, lk.padded, head_k, lk.k_value(position, 0),
-               kKvPanel, head_k + lk.scales(), lk.k_scale(position, 0), kKvPanel);
-    store_head(kv.format, v + h * lv.head, lv.head, lv.padded, head_v, lv.v_value(position, 0), 1,
-               head_v + lv.scales(), lv.v_scale(position, 0), 1);
+    store_head(kv.format, k + h * lk.head, lk.head, lk.padded, head_k, lk.k_value(position),
+               kKvPanel, head_k + lk.scales(), lk.k_scale(position), kKvPanel);
+    store_head(kv.format, v + h * lv.head, lv.head, lv.padded, head_v, lv.v_value(position), 1,
+               head_v + lv.scales(), lv.v_scale(position), 1);
   }
 }
 
@@ -4285,9 +4403,9 @@ inline constexpr ForeignTensorType kForeignTensorTypes[] = {
 
 // A name from the file, in a message: quoted, short, printable.
 inline Error& quote(Error& error, std::string_view name) noexcept {
-  constexpr size_t kMaxShown = 64;
+  constexpr size_t kMaxShown = 48;
   error << "\"";
-  for (char c : name.substr(0, kMaxShown)) {
+  for (char c : slice(name, 0, kMaxShown)) {
     const bool printable = c >= 0x20 && c < 0x7f;
     error << std::string_view(printable ? &c : "?", 1);
   }
@@ -4306,19 +4424,18 @@ inline Error in_file(std::string_view path, const Error& error) noexcept {
   const size_t slash = path.find_last_of("/\\");
   std::string_view name = path;
   if (slash != std::string_view::npos) name.remove_prefix(slash + 1);  // substr can throw
-  if (name.size() > 100) name = name.substr(name.size() - 100);
+  if (name.size() > 64) name = slice(name, name.size() - 64);
   return Error(error.code(), name) << ": " << error.message();
 }
 
 }  // namespace detail
 
-// ---- values
-// ----------------------------------------------------------------------------------------------------------
+// ---- values -------------------------------------------------------------------------------------
 
 bool MetadataValue::as_u64(uint64_t* out, uint64_t i) const noexcept {
   if (i >= count_) return false;
   const uint8_t* at = data_ + i * detail::metadata_type_bytes(element_type_);
-  int64_t negative_if = 0;
+  int64_t integer = 0;
   uint64_t value = 0;
   switch (element_type_) {
     case MetadataType::u8:
@@ -4334,8 +4451,8 @@ bool MetadataValue::as_u64(uint64_t* out, uint64_t i) const noexcept {
       value = detail::read_number<uint64_t>(at);
       break;
     default:
-      if (!as_i64(&negative_if, i) || negative_if < 0) return false;
-      value = static_cast<uint64_t>(negative_if);
+      if (!as_i64(&integer, i) || integer < 0) return false;
+      value = static_cast<uint64_t>(integer);
   }
   *out = value;
   return true;
@@ -4409,8 +4526,7 @@ bool MetadataValue::as_string(std::string_view* out) const noexcept {
   return true;
 }
 
-// ---- the file
-// --------------------------------------------------------------------------------------------------------
+// ---- the file -----------------------------------------------------------------------------------
 
 struct Gguf::Impl {
   using Entries = detail::Array<MetadataEntry>;
@@ -4627,8 +4743,10 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
   if (!bytes->has(next, uint64_t{8} * tensor.n_dims + 12)) {
     return cut_off("dimensions, type and offset");
   }
+  // The product of all dims but empty ones must fit too, so that no one who multiplies some
+  // overflows.
   uint64_t elements = 1;
-  bool fits = true;
+  bool fits = true, empty = false;
   for (uint32_t d = 0; d < tensor.n_dims; ++d, next += 8) {
     tensor.dims[d] = detail::read_number<uint64_t>(bytes->data + next);
     if (tensor.dims[d] > INT64_MAX) {
@@ -4636,7 +4754,9 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
              << "dimension " << d << " at byte " << next << " is " << tensor.dims[d]
              << ", expected less than 2^63";
     }
-    fits = fits && detail::checked_mul(elements, tensor.dims[d], &elements);
+    empty = empty || tensor.dims[d] == 0;
+    if (tensor.dims[d] != 0)
+      fits = fits && detail::checked_mul(elements, tensor.dims[d], &elements);
   }
   const uint32_t type = detail::read_number<uint32_t>(bytes->data + next);
   tensor.type = static_cast<TensorType>(type);
@@ -4655,15 +4775,16 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
            << "rows of " << tensor.dims[0] << " elements, expected a multiple of "
            << info.block_elements << ", the block of " << info.name;
   }
-  // Rows are whole blocks, so this division is exact.
+  // Rows are whole blocks, so this division is exact where there are rows.
   fits =
       fits && detail::checked_mul(elements / info.block_elements, info.block_bytes, &tensor.bytes);
-  if (!fits || tensor.bytes > INT64_MAX) {
+  if (!fits || elements > INT64_MAX || tensor.bytes > INT64_MAX) {
     Error error = tensor_error(ErrorCode::corrupt, name, begin);
     error << "dimensions ";
     for (uint32_t d = 0; d < tensor.n_dims; ++d) error << (d > 0 ? " x " : "") << tensor.dims[d];
-    return error << " of " << info.name << " need 2^63 bytes or more";
+    return error << " of " << info.name << " make 2^63 elements or bytes, or more";
   }
+  if (empty) tensor.bytes = 0;
 
   const uint64_t offset = detail::read_number<uint64_t>(bytes->data + next);
   if (offset != *data_size) {
@@ -4846,8 +4967,7 @@ const MetadataValue* Gguf::Impl::find(std::string_view key) const noexcept {
   return &metadata[*at].value;
 }
 
-// ---- files in several parts
-// ------------------------------------------------------------------------------------------
+// ---- files in several parts ---------------------------------------------------------------------
 
 namespace detail {
 
@@ -4938,14 +5058,14 @@ Status Gguf::Impl::open(const char* path, bool header_only) noexcept {
   }
   const std::string_view name = path;
   if (split.count > 99999 || name.size() < detail::kSplitSuffix ||
-      name.substr(name.size() - detail::kSplitSuffix) !=
+      detail::slice(name, name.size() - detail::kSplitSuffix) !=
           detail::split_suffix(1, split.count).text) {
     return detail::in_file(path, Error(ErrorCode::corrupt, "this is part 1 of a model in ")
                                      << split.count << " files, expected a name that ends in "
                                      << detail::split_suffix(1, split.count % 100000).text);
   }
-  INLAY_TRY(
-      open_others(name.substr(0, name.size() - detail::kSplitSuffix), split.count, header_only));
+  INLAY_TRY(open_others(detail::slice(name, 0, name.size() - detail::kSplitSuffix), split.count,
+                        header_only));
   if (split.tensors != UINT64_MAX && split.tensors != tensors.size()) {
     return detail::in_file(
         path, Error(ErrorCode::corrupt, "metadata key \"split.tensors.count\": found ")
@@ -4983,8 +5103,7 @@ Status Gguf::Impl::open_others(std::string_view prefix, uint64_t count, bool hea
 
 #endif  // INLAY_HAS_FILES
 
-// ---- a host's read function
-// ------------------------------------------------------------------------------------------
+// ---- a host's read function ---------------------------------------------------------------------
 
 Status Gguf::Impl::read(const ReadFunction& file, bool header_only) noexcept {
   constexpr uint64_t kFirstChunk = uint64_t{256} << 10, kDataChunk = uint64_t{64} << 20;
@@ -5039,8 +5158,7 @@ Status Gguf::Impl::read(const ReadFunction& file, bool header_only) noexcept {
   return {};
 }
 
-// ---- the public class
-// ------------------------------------------------------------------------------------------------
+// ---- the public class ---------------------------------------------------------------------------
 
 Result<Gguf> Gguf::open(const char* path, const GgufOptions& options) noexcept {
 #if INLAY_HAS_FILES
@@ -5461,8 +5579,7 @@ static int64_t cpu_targets() noexcept {
     extended[2] = 0;
   }
   const auto all = [](uint32_t reg, auto... bits) { return ((reg >> bits & 1u) & ...) != 0; };
-  if (!all(leaf1[2], 0, 1, 9, 19, 20, 25))
-    return targets;  // SSE3, PCLMUL, SSSE3, SSE4.1, SSE4.2, AES
+  if (!all(leaf1[2], 0, 9, 19, 20)) return targets;  // SSE3, SSSE3, SSE4.1, SSE4.2
   targets |= HWY_SSE4;
   if (!all(leaf1[2], 26, 27)) return targets;  // XSAVE, OSXSAVE
   const uint64_t saved = read_xcr0();
@@ -5510,7 +5627,10 @@ const Kernels& pick_kernels(int64_t mask) noexcept {
 }
 
 size_t quantized_bytes(size_t n, size_t k) noexcept {
-  return n < kColumns ? n * ColumnLayout(k).bytes() : div_up(n, kColumns) * GroupLayout(k).bytes();
+  // Monotonic in n: who has memory for a batch has it for any smaller one.
+  const size_t columns = (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
+  const size_t groups = n < kColumns ? 0 : div_up(n, kColumns) * GroupLayout(k).bytes();
+  return columns > groups ? columns : groups;
 }
 
 size_t matmul_scratch_bytes(size_t) noexcept { return sizeof(MatmulScratch); }
@@ -5768,295 +5888,345 @@ INLAY_END_NAMESPACE
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// Where a run of code points of one general category begins: code point << 5 | Category. Unicode 15.1.
+// Where a run of code points of one general category begins: code point << 5 | Category.
+// Unicode 15.1.
 // clang-format off
 inline constexpr uint32_t kCategoryRuns[4009] = {
-  26, 1047, 1074, 1172, 1202, 1294, 1327, 1362, 1395, 1426, 1453, 1490, 1545, 1874, 1939, 2034, 2081, 2926, 2962,
-  2991, 3029, 3052, 3093, 3106, 3950, 3987, 4015, 4051, 4090, 5143, 5170, 5204, 5334, 5362, 5397, 5430, 5445, 5488,
-  5523, 5563, 5590, 5621, 5654, 5683, 5707, 5781, 5794, 5842, 5909, 5931, 5957, 6001, 6027, 6130, 6145, 6899, 6913,
-  7138, 7923, 7938, 8193, 8226, 8257, 8290, 8321, 8354, 8385, 8418, 8449, 8482, 8513, 8546, 8577, 8610, 8641, 8674,
-  8705, 8738, 8769, 8802, 8833, 8866, 8897, 8930, 8961, 8994, 9025, 9058, 9089, 9122, 9153, 9186, 9217, 9250, 9281,
-  9314, 9345, 9378, 9409, 9442, 9473, 9506, 9537, 9570, 9601, 9634, 9665, 9698, 9729, 9762, 9793, 9826, 9857, 9890,
-  9921, 9954, 10017, 10050, 10081, 10114, 10145, 10178, 10209, 10242, 10273, 10306, 10337, 10370, 10401, 10434, 10465,
-  10498, 10561, 10594, 10625, 10658, 10689, 10722, 10753, 10786, 10817, 10850, 10881, 10914, 10945, 10978, 11009,
-  11042, 11073, 11106, 11137, 11170, 11201, 11234, 11265, 11298, 11329, 11362, 11393, 11426, 11457, 11490, 11521,
-  11554, 11585, 11618, 11649, 11682, 11713, 11746, 11777, 11810, 11841, 11874, 11905, 11938, 11969, 12002, 12033,
-  12098, 12129, 12162, 12193, 12226, 12321, 12386, 12417, 12450, 12481, 12546, 12577, 12674, 12737, 12866, 12897,
-  12962, 12993, 13090, 13185, 13250, 13281, 13346, 13377, 13410, 13441, 13474, 13505, 13570, 13601, 13634, 13697,
-  13730, 13761, 13826, 13857, 13954, 13985, 14018, 14049, 14114, 14181, 14209, 14242, 14341, 14465, 14499, 14530,
-  14561, 14595, 14626, 14657, 14691, 14722, 14753, 14786, 14817, 14850, 14881, 14914, 14945, 14978, 15009, 15042,
-  15073, 15106, 15137, 15170, 15201, 15234, 15297, 15330, 15361, 15394, 15425, 15458, 15489, 15522, 15553, 15586,
-  15617, 15650, 15681, 15714, 15745, 15778, 15809, 15842, 15905, 15939, 15970, 16001, 16034, 16065, 16162, 16193,
-  16226, 16257, 16290, 16321, 16354, 16385, 16418, 16449, 16482, 16513, 16546, 16577, 16610, 16641, 16674, 16705,
-  16738, 16769, 16802, 16833, 16866, 16897, 16930, 16961, 16994, 17025, 17058, 17089, 17122, 17153, 17186, 17217,
-  17250, 17281, 17314, 17345, 17378, 17409, 17442, 17473, 17506, 17537, 17570, 17601, 17634, 17665, 17698, 17729,
-  17762, 17793, 17826, 17857, 17890, 17921, 17954, 17985, 18018, 18241, 18306, 18337, 18402, 18465, 18498, 18529,
-  18658, 18689, 18722, 18753, 18786, 18817, 18850, 18881, 18914, 21125, 21154, 22020, 22613, 22724, 23125, 23556,
-  23733, 23940, 23989, 24004, 24053, 24582, 28161, 28194, 28225, 28258, 28292, 28341, 28353, 28386, 28416, 28484,
-  28514, 28626, 28641, 28672, 28821, 28865, 28914, 28929, 29024, 29057, 29088, 29121, 29186, 29217, 29760, 29793,
-  30082, 31201, 31234, 31297, 31394, 31489, 31522, 31553, 31586, 31617, 31650, 31681, 31714, 31745, 31778, 31809,
-  31842, 31873, 31906, 31937, 31970, 32001, 32034, 32065, 32098, 32129, 32162, 32193, 32226, 32385, 32418, 32467,
-  32481, 32514, 32545, 32610, 32673, 34306, 35841, 35874, 35905, 35938, 35969, 36002, 36033, 36066, 36097, 36130,
-  36161, 36194, 36225, 36258, 36289, 36322, 36353, 36386, 36417, 36450, 36481, 36514, 36545, 36578, 36609, 36642,
-  36673, 36706, 36737, 36770, 36801, 36834, 36865, 36898, 36950, 36966, 37128, 37185, 37218, 37249, 37282, 37313,
-  37346, 37377, 37410, 37441, 37474, 37505, 37538, 37569, 37602, 37633, 37666, 37697, 37730, 37761, 37794, 37825,
-  37858, 37889, 37922, 37953, 37986, 38017, 38050, 38081, 38114, 38145, 38178, 38209, 38242, 38273, 38306, 38337,
-  38370, 38401, 38434, 38465, 38498, 38529, 38562, 38593, 38626, 38657, 38690, 38721, 38754, 38785, 38818, 38849,
-  38882, 38913, 38978, 39009, 39042, 39073, 39106, 39137, 39170, 39201, 39234, 39265, 39298, 39329, 39362, 39425,
-  39458, 39489, 39522, 39553, 39586, 39617, 39650, 39681, 39714, 39745, 39778, 39809, 39842, 39873, 39906, 39937,
-  39970, 40001, 40034, 40065, 40098, 40129, 40162, 40193, 40226, 40257, 40290, 40321, 40354, 40385, 40418, 40449,
-  40482, 40513, 40546, 40577, 40610, 40641, 40674, 40705, 40738, 40769, 40802, 40833, 40866, 40897, 40930, 40961,
-  40994, 41025, 41058, 41089, 41122, 41153, 41186, 41217, 41250, 41281, 41314, 41345, 41378, 41409, 41442, 41473,
-  41506, 41537, 41570, 41601, 41634, 41665, 41698, 41729, 41762, 41793, 41826, 41857, 41890, 41921, 41954, 41985,
-  42018, 42049, 42082, 42113, 42146, 42177, 42210, 42241, 42274, 42305, 42338, 42369, 42402, 42433, 42466, 42496,
-  42529, 43744, 43812, 43858, 44034, 45362, 45389, 45408, 45494, 45556, 45568, 45606, 47053, 47078, 47122, 47142,
-  47218, 47238, 47314, 47334, 47360, 47621, 48480, 48613, 48754, 48800, 49179, 49363, 49458, 49524, 49554, 49622,
-  49670, 50034, 50075, 50098, 50181, 51204, 51237, 51558, 52233, 52562, 52677, 52742, 52773, 55954, 55973, 56006,
-  56251, 56278, 56294, 56484, 56550, 56630, 56646, 56773, 56841, 57157, 57270, 57317, 57362, 57792, 57851, 57861,
-  57894, 57925, 58886, 59744, 59813, 62662, 63013, 63040, 63497, 63813, 64870, 65156, 65238, 65266, 65348, 65376,
-  65446, 65492, 65541, 66246, 66372, 66406, 66692, 66726, 66820, 66854, 67008, 67090, 67552, 67589, 68390, 68480,
-  68562, 68576, 68613, 68960, 69125, 69909, 69925, 70112, 70171, 70208, 70406, 70661, 71972, 72006, 72795, 72806,
-  73831, 73861, 75590, 75623, 75654, 75685, 75719, 75814, 76071, 76198, 76231, 76293, 76326, 76549, 76870, 76946,
-  77001, 77330, 77348, 77381, 77862, 77895, 77952, 77989, 78240, 78309, 78368, 78437, 79136, 79173, 79392, 79429,
-  79456, 79557, 79680, 79750, 79781, 79815, 79910, 80032, 80103, 80160, 80231, 80294, 80325, 80352, 80615, 80640,
-  80773, 80832, 80869, 80966, 81024, 81097, 81413, 81492, 81547, 81750, 81780, 81797, 81842, 81862, 81888, 81958,
-  82023, 82048, 82085, 82272, 82405, 82464, 82533, 83232, 83269, 83488, 83525, 83584, 83621, 83680, 83717, 83776,
-  83846, 83872, 83911, 84006, 84064, 84198, 84256, 84326, 84416, 84518, 84544, 84773, 84896, 84933, 84960, 85193,
-  85510, 85573, 85670, 85714, 85728, 86054, 86119, 86144, 86181, 86464, 86501, 86592, 86629, 87328, 87365, 87584,
-  87621, 87680, 87717, 87872, 87942, 87973, 88007, 88102, 88256, 88294, 88359, 88384, 88423, 88486, 88512, 88581,
-  88608, 89093, 89158, 89216, 89289, 89618, 89652, 89664, 89893, 89926, 90112, 90150, 90183, 90240, 90277, 90528,
-  90597, 90656, 90725, 91424, 91461, 91680, 91717, 91776, 91813, 91968, 92038, 92069, 92103, 92134, 92167, 92198,
-  92320, 92391, 92448, 92519, 92582, 92608, 92838, 92903, 92928, 93061, 93120, 93157, 93254, 93312, 93385, 93718,
-  93733, 93771, 93952, 94278, 94309, 94336, 94373, 94560, 94661, 94752, 94789, 94912, 95013, 95072, 95109, 95136,
-  95173, 95232, 95333, 95392, 95493, 95584, 95685, 96064, 96199, 96262, 96295, 96352, 96455, 96544, 96583, 96678,
-  96704, 96773, 96800, 96999, 97024, 97481, 97803, 97910, 98100, 98134, 98144, 98310, 98343, 98438, 98469, 98720,
-  98757, 98848, 98885, 99616, 99653, 100160, 100230, 100261, 100294, 100391, 100512, 100550, 100640, 100678, 100800,
-  101030, 101088, 101125, 101216, 101285, 101312, 101381, 101446, 101504, 101577, 101888, 102130, 102155, 102390,
-  102405, 102438, 102471, 102546, 102565, 102816, 102853, 102944, 102981, 103712, 103749, 104064, 104101, 104256,
-  104326, 104357, 104391, 104422, 104455, 104608, 104646, 104679, 104736, 104775, 104838, 104896, 105127, 105184,
-  105381, 105440, 105477, 105542, 105600, 105673, 105984, 106021, 106087, 106112, 106502, 106567, 106629, 106912,
-  106949, 107040, 107077, 108390, 108453, 108487, 108582, 108704, 108743, 108832, 108871, 108966, 108997, 109046,
-  109056, 109189, 109287, 109323, 109541, 109638, 109696, 109769, 110091, 110390, 110405, 110592, 110630, 110663,
-  110720, 110757, 111328, 111429, 112192, 112229, 112512, 112549, 112576, 112645, 112864, 112966, 112992, 113127,
-  113222, 113312, 113350, 113376, 113415, 113664, 113865, 114176, 114247, 114322, 114336, 114725, 116262, 116293,
-  116358, 116576, 116724, 116741, 116932, 116966, 117234, 117257, 117586, 117632, 118821, 118880, 118917, 118944,
-  118981, 119136, 119173, 119936, 119973, 120000, 120037, 120358, 120389, 120454, 120741, 120768, 120837, 120992,
-  121028, 121056, 121094, 121312, 121353, 121664, 121733, 121856, 122885, 122934, 123026, 123510, 123538, 123574,
-  123654, 123734, 123913, 124235, 124566, 124582, 124630, 124646, 124694, 124710, 124750, 124783, 124814, 124847,
-  124871, 124933, 125184, 125221, 126368, 126502, 126951, 126982, 127154, 127174, 127237, 127398, 127744, 127782,
-  128928, 128982, 129222, 129270, 129440, 129494, 129554, 129718, 129842, 129888, 131077, 132455, 132518, 132647,
-  132678, 132871, 132902, 132967, 133030, 133093, 133129, 133458, 133637, 133831, 133894, 133957, 134086, 134181,
-  134215, 134309, 134375, 134597, 134694, 134821, 135238, 135271, 135334, 135399, 135590, 135621, 135655, 135689,
-  136007, 136102, 136150, 136193, 137408, 137441, 137472, 137633, 137664, 137730, 139122, 139140, 139170, 139269,
-  149792, 149829, 149952, 150021, 150240, 150277, 150304, 150341, 150464, 150533, 151840, 151877, 152000, 152069,
-  153120, 153157, 153280, 153349, 153568, 153605, 153632, 153669, 153792, 153861, 154336, 154373, 156192, 156229,
-  156352, 156421, 158560, 158630, 158738, 159019, 159648, 159749, 160278, 160576, 160769, 163520, 163586, 163776,
-  163853, 163877, 183734, 183762, 183781, 184343, 184357, 185198, 185231, 185248, 185349, 187762, 187850, 187941,
-  188192, 188421, 188998, 189095, 189120, 189413, 190022, 190087, 190130, 190176, 190469, 191046, 191104, 191493,
-  191904, 191941, 192032, 192070, 192128, 192517, 194182, 194247, 194278, 194503, 194758, 194791, 194854, 195218,
-  195300, 195346, 195444, 195461, 195494, 195520, 195593, 195904, 196107, 196416, 196626, 196813, 196850, 196966,
-  197083, 197094, 197129, 197440, 197637, 198756, 198789, 200480, 200709, 200870, 200933, 202022, 202053, 202080,
-  202245, 204480, 204805, 205792, 205830, 205927, 206054, 206119, 206208, 206343, 206406, 206439, 206630, 206720,
-  206870, 206880, 206994, 207049, 207365, 208320, 208389, 208544, 208901, 210304, 210437, 211264, 211465, 211787,
-  211808, 211926, 212997, 213734, 213799, 213862, 213888, 213970, 214021, 215719, 215750, 215783, 215814, 216032,
-  216070, 216103, 216134, 216167, 216230, 216487, 216678, 216992, 217062, 217097, 217408, 217609, 217920, 218130,
-  218340, 218386, 218560, 218630, 219080, 219110, 219616, 221190, 221319, 221349, 222854, 222887, 222918, 223079,
-  223110, 223143, 223302, 223335, 223397, 223648, 223753, 224082, 224310, 224614, 224918, 225202, 225248, 225286,
-  225351, 225381, 226343, 226374, 226503, 226566, 226631, 226662, 226757, 226825, 227141, 228550, 228583, 228614,
-  228679, 228774, 228807, 228838, 228935, 228992, 229266, 229381, 230535, 230790, 231047, 231110, 231168, 231282,
-  231433, 231744, 231845, 231945, 232261, 233220, 233426, 233474, 233760, 233985, 235360, 235425, 235538, 235776,
-  236038, 236146, 236166, 236583, 236614, 236837, 236966, 236997, 237190, 237221, 237287, 237318, 237381, 237408,
-  237570, 238980, 240994, 241412, 241442, 242532, 243718, 245761, 245794, 245825, 245858, 245889, 245922, 245953,
-  245986, 246017, 246050, 246081, 246114, 246145, 246178, 246209, 246242, 246273, 246306, 246337, 246370, 246401,
-  246434, 246465, 246498, 246529, 246562, 246593, 246626, 246657, 246690, 246721, 246754, 246785, 246818, 246849,
-  246882, 246913, 246946, 246977, 247010, 247041, 247074, 247105, 247138, 247169, 247202, 247233, 247266, 247297,
-  247330, 247361, 247394, 247425, 247458, 247489, 247522, 247553, 247586, 247617, 247650, 247681, 247714, 247745,
-  247778, 247809, 247842, 247873, 247906, 247937, 247970, 248001, 248034, 248065, 248098, 248129, 248162, 248193,
-  248226, 248257, 248290, 248321, 248354, 248385, 248418, 248449, 248482, 248513, 248546, 248577, 248610, 248641,
-  248674, 248705, 248738, 248769, 248802, 248833, 248866, 248897, 248930, 248961, 248994, 249025, 249058, 249089,
-  249122, 249153, 249186, 249217, 249250, 249281, 249314, 249345, 249378, 249409, 249442, 249473, 249506, 249537,
-  249570, 249601, 249634, 249665, 249698, 249729, 249762, 249793, 249826, 249857, 249890, 249921, 249954, 249985,
-  250018, 250049, 250082, 250113, 250146, 250177, 250210, 250241, 250274, 250305, 250338, 250369, 250402, 250433,
-  250466, 250497, 250530, 250817, 250850, 250881, 250914, 250945, 250978, 251009, 251042, 251073, 251106, 251137,
-  251170, 251201, 251234, 251265, 251298, 251329, 251362, 251393, 251426, 251457, 251490, 251521, 251554, 251585,
-  251618, 251649, 251682, 251713, 251746, 251777, 251810, 251841, 251874, 251905, 251938, 251969, 252002, 252033,
-  252066, 252097, 252130, 252161, 252194, 252225, 252258, 252289, 252322, 252353, 252386, 252417, 252450, 252481,
-  252514, 252545, 252578, 252609, 252642, 252673, 252706, 252737, 252770, 252801, 252834, 252865, 252898, 252929,
-  252962, 252993, 253026, 253057, 253090, 253121, 253154, 253185, 253218, 253249, 253282, 253313, 253346, 253377,
-  253410, 253441, 253474, 253505, 253538, 253569, 253602, 253633, 253666, 253697, 253730, 253761, 253794, 253825,
-  253858, 253889, 253922, 254209, 254466, 254656, 254721, 254912, 254978, 255233, 255490, 255745, 256002, 256192,
-  256257, 256448, 256514, 256768, 256801, 256832, 256865, 256896, 256929, 256960, 256993, 257026, 257281, 257538,
-  257984, 258050, 258307, 258562, 258819, 259074, 259331, 259586, 259744, 259778, 259841, 259971, 260021, 260034,
-  260085, 260162, 260256, 260290, 260353, 260483, 260533, 260610, 260736, 260802, 260865, 260992, 261045, 261122,
-  261377, 261557, 261632, 261698, 261792, 261826, 261889, 262019, 262069, 262112, 262167, 262523, 262669, 262866,
-  262928, 262961, 262990, 263024, 263089, 263118, 263152, 263186, 263448, 263481, 263515, 263671, 263698, 263984,
-  264017, 264050, 264172, 264242, 264339, 264366, 264399, 264434, 264787, 264818, 264844, 264882, 265207, 265243,
-  265376, 265435, 265739, 265764, 265792, 265867, 266067, 266158, 266191, 266212, 266251, 266579, 266670, 266703,
-  266720, 266756, 267168, 267284, 268320, 268806, 269224, 269350, 269384, 269478, 269856, 270358, 270401, 270454,
-  270561, 270614, 270658, 270689, 270786, 270849, 270946, 270998, 271009, 271062, 271123, 271137, 271318, 271489,
-  271542, 271553, 271606, 271617, 271670, 271681, 271830, 271842, 271873, 272002, 272037, 272162, 272214, 272258,
-  272321, 272403, 272545, 272578, 272726, 272755, 272790, 272834, 272886, 272907, 273418, 274529, 274562, 274602,
-  274731, 274774, 274816, 274963, 275126, 275283, 275350, 275475, 275510, 275571, 275606, 275667, 275702, 275923,
-  275958, 276947, 277014, 277075, 277110, 277139, 277174, 278163, 286742, 286990, 287023, 287054, 287087, 287126,
-  287763, 287830, 288046, 288079, 288118, 290707, 290742, 291699, 292502, 293779, 293974, 296160, 296982, 297312,
-  297995, 299926, 302411, 303126, 308979, 309014, 309299, 309334, 311059, 311318, 314867, 314902, 322830, 322863,
-  322894, 322927, 322958, 322991, 323022, 323055, 323086, 323119, 323150, 323183, 323214, 323247, 323275, 324246,
-  325651, 325806, 325839, 325875, 326862, 326895, 326926, 326959, 326990, 327023, 327054, 327087, 327118, 327151,
-  327187, 327702, 335891, 340078, 340111, 340142, 340175, 340206, 340239, 340270, 340303, 340334, 340367, 340398,
-  340431, 340462, 340495, 340526, 340559, 340590, 340623, 340654, 340687, 340718, 340751, 340787, 342798, 342831,
-  342862, 342895, 342931, 343950, 343983, 344019, 352278, 353811, 354486, 354547, 354742, 355968, 356054, 357056,
-  357110, 360449, 361986, 363521, 363554, 363585, 363682, 363745, 363778, 363809, 363842, 363873, 363906, 363937,
-  364066, 364097, 364130, 364193, 364226, 364420, 364481, 364578, 364609, 364642, 364673, 364706, 364737, 364770,
-  364801, 364834, 364865, 364898, 364929, 364962, 364993, 365026, 365057, 365090, 365121, 365154, 365185, 365218,
-  365249, 365282, 365313, 365346, 365377, 365410, 365441, 365474, 365505, 365538, 365569, 365602, 365633, 365666,
-  365697, 365730, 365761, 365794, 365825, 365858, 365889, 365922, 365953, 365986, 366017, 366050, 366081, 366114,
-  366145, 366178, 366209, 366242, 366273, 366306, 366337, 366370, 366401, 366434, 366465, 366498, 366529, 366562,
-  366593, 366626, 366657, 366690, 366721, 366754, 366785, 366818, 366849, 366882, 366913, 366946, 366977, 367010,
-  367041, 367074, 367105, 367138, 367169, 367202, 367233, 367266, 367297, 367330, 367361, 367394, 367425, 367458,
-  367489, 367522, 367553, 367586, 367617, 367650, 367681, 367714, 367798, 367969, 368002, 368033, 368066, 368102,
-  368193, 368226, 368256, 368434, 368555, 368594, 368642, 369856, 369890, 369920, 370082, 370112, 370181, 371968,
-  372196, 372242, 372256, 372710, 372741, 373472, 373765, 373984, 374021, 374240, 374277, 374496, 374533, 374752,
-  374789, 375008, 375045, 375264, 375301, 375520, 375557, 375776, 375814, 376850, 376912, 376945, 376976, 377009,
-  377042, 377136, 377169, 377202, 377232, 377265, 377298, 377581, 377618, 377677, 377714, 377744, 377777, 377810,
-  377872, 377905, 377934, 377967, 377998, 378031, 378062, 378095, 378126, 378159, 378194, 378340, 378386, 378701,
-  378770, 378893, 378930, 378958, 378994, 379414, 379474, 379566, 379599, 379630, 379663, 379694, 379727, 379758,
-  379791, 379821, 379840, 380950, 381760, 381814, 384640, 385046, 391872, 392726, 393239, 393266, 393366, 393380,
-  393413, 393450, 393486, 393519, 393550, 393583, 393614, 393647, 393678, 393711, 393742, 393775, 393814, 393870,
-  393903, 393934, 393967, 393998, 394031, 394062, 394095, 394125, 394158, 394191, 394262, 394282, 394566, 394695,
-  394765, 394788, 394966, 395018, 395108, 395141, 395186, 395222, 395264, 395301, 398048, 398118, 398197, 398244,
-  398309, 398349, 398373, 401266, 401284, 401381, 401408, 401573, 402944, 402981, 405984, 406038, 406091, 406230,
-  406533, 407574, 408704, 409078, 409093, 409622, 410592, 410635, 410966, 411915, 412182, 412203, 412694, 413707,
-  414038, 415275, 415766, 425989, 636950, 638981, 1311396, 1311429, 1348000, 1348118, 1349856, 1350149, 1351428,
-  1351634, 1351685, 1360260, 1360306, 1360389, 1360905, 1361221, 1361280, 1361921, 1361954, 1361985, 1362018, 1362049,
-  1362082, 1362113, 1362146, 1362177, 1362210, 1362241, 1362274, 1362305, 1362338, 1362369, 1362402, 1362433, 1362466,
-  1362497, 1362530, 1362561, 1362594, 1362625, 1362658, 1362689, 1362722, 1362753, 1362786, 1362817, 1362850, 1362881,
-  1362914, 1362945, 1362978, 1363009, 1363042, 1363073, 1363106, 1363137, 1363170, 1363201, 1363234, 1363265, 1363298,
-  1363329, 1363362, 1363397, 1363430, 1363464, 1363570, 1363590, 1363922, 1363940, 1363969, 1364002, 1364033, 1364066,
-  1364097, 1364130, 1364161, 1364194, 1364225, 1364258, 1364289, 1364322, 1364353, 1364386, 1364417, 1364450, 1364481,
-  1364514, 1364545, 1364578, 1364609, 1364642, 1364673, 1364706, 1364737, 1364770, 1364801, 1364834, 1364868, 1364934,
-  1364997, 1367242, 1367558, 1367634, 1367808, 1368085, 1368804, 1369109, 1369153, 1369186, 1369217, 1369250, 1369281,
-  1369314, 1369345, 1369378, 1369409, 1369442, 1369473, 1369506, 1369537, 1369570, 1369665, 1369698, 1369729, 1369762,
-  1369793, 1369826, 1369857, 1369890, 1369921, 1369954, 1369985, 1370018, 1370049, 1370082, 1370113, 1370146, 1370177,
-  1370210, 1370241, 1370274, 1370305, 1370338, 1370369, 1370402, 1370433, 1370466, 1370497, 1370530, 1370561, 1370594,
-  1370625, 1370658, 1370689, 1370722, 1370753, 1370786, 1370817, 1370850, 1370881, 1370914, 1370945, 1370978, 1371009,
-  1371042, 1371073, 1371106, 1371137, 1371170, 1371201, 1371234, 1371265, 1371298, 1371329, 1371362, 1371393, 1371426,
-  1371457, 1371490, 1371521, 1371554, 1371585, 1371618, 1371652, 1371682, 1371937, 1371970, 1372001, 1372034, 1372065,
-  1372130, 1372161, 1372194, 1372225, 1372258, 1372289, 1372322, 1372353, 1372386, 1372420, 1372469, 1372513, 1372546,
-  1372577, 1372610, 1372645, 1372673, 1372706, 1372737, 1372770, 1372865, 1372898, 1372929, 1372962, 1372993, 1373026,
-  1373057, 1373090, 1373121, 1373154, 1373185, 1373218, 1373249, 1373282, 1373313, 1373346, 1373377, 1373410, 1373441,
-  1373474, 1373505, 1373666, 1373697, 1373858, 1373889, 1373922, 1373953, 1373986, 1374017, 1374050, 1374081, 1374114,
-  1374145, 1374178, 1374209, 1374242, 1374273, 1374306, 1374337, 1374466, 1374497, 1374530, 1374560, 1374721, 1374754,
-  1374784, 1374818, 1374848, 1374882, 1374913, 1374946, 1374977, 1375010, 1375040, 1375812, 1375905, 1375938, 1375973,
-  1376004, 1376066, 1376101, 1376326, 1376357, 1376454, 1376485, 1376614, 1376645, 1377383, 1377446, 1377511, 1377558,
-  1377670, 1377696, 1377803, 1378006, 1378068, 1378102, 1378112, 1378309, 1379986, 1380096, 1380359, 1380421, 1382023,
-  1382534, 1382592, 1382866, 1382921, 1383232, 1383430, 1384005, 1384210, 1384293, 1384338, 1384357, 1384422, 1384457,
-  1384773, 1385670, 1385938, 1385989, 1386726, 1387079, 1387136, 1387506, 1387525, 1388448, 1388550, 1388647, 1388677,
-  1390182, 1390215, 1390278, 1390407, 1390470, 1390535, 1390642, 1391040, 1391076, 1391113, 1391424, 1391570, 1391621,
-  1391782, 1391812, 1391845, 1392137, 1392453, 1392608, 1392645, 1393958, 1394151, 1394214, 1394279, 1394342, 1394400,
-  1394693, 1394790, 1394821, 1395078, 1395111, 1395136, 1395209, 1395520, 1395602, 1395717, 1396228, 1396261, 1396470,
-  1396549, 1396583, 1396614, 1396647, 1396677, 1398278, 1398309, 1398342, 1398437, 1398502, 1398565, 1398726, 1398789,
-  1398822, 1398853, 1398880, 1399653, 1399716, 1399762, 1399813, 1400167, 1400198, 1400263, 1400338, 1400389, 1400420,
-  1400487, 1400518, 1400544, 1400869, 1401056, 1401125, 1401312, 1401381, 1401568, 1401861, 1402080, 1402117, 1402336,
-  1402370, 1403765, 1403780, 1403906, 1404196, 1404245, 1404288, 1404418, 1406981, 1408103, 1408166, 1408199, 1408262,
-  1408295, 1408370, 1408391, 1408422, 1408448, 1408521, 1408832, 1409029, 1766528, 1766917, 1767648, 1767781, 1769344,
-  1769500, 1835037, 2039813, 2051520, 2051589, 2054976, 2056194, 2056416, 2056802, 2056960, 2057125, 2057158, 2057189,
-  2057523, 2057541, 2057952, 2057989, 2058144, 2058181, 2058208, 2058245, 2058304, 2058341, 2058400, 2058437, 2061909,
-  2062432, 2062949, 2074575, 2074606, 2074646, 2075141, 2077184, 2077253, 2078976, 2079222, 2079232, 2080261, 2080660,
-  2080694, 2080774, 2081298, 2081518, 2081551, 2081586, 2081600, 2081798, 2082322, 2082349, 2082412, 2082478, 2082511,
-  2082542, 2082575, 2082606, 2082639, 2082670, 2082703, 2082734, 2082767, 2082798, 2082831, 2082862, 2082895, 2082926,
-  2082959, 2082994, 2083054, 2083087, 2083122, 2083244, 2083346, 2083424, 2083474, 2083597, 2083630, 2083663, 2083694,
-  2083727, 2083758, 2083791, 2083826, 2083923, 2083949, 2083987, 2084064, 2084114, 2084148, 2084178, 2084224, 2084357,
-  2084512, 2084549, 2088864, 2088955, 2088960, 2089010, 2089108, 2089138, 2089230, 2089263, 2089298, 2089331, 2089362,
-  2089389, 2089426, 2089481, 2089810, 2089875, 2089970, 2090017, 2090862, 2090898, 2090927, 2090965, 2090988, 2091029,
-  2091042, 2091886, 2091923, 2091951, 2091987, 2092014, 2092047, 2092082, 2092110, 2092143, 2092178, 2092229, 2092548,
-  2092581, 2094020, 2094085, 2095072, 2095173, 2095360, 2095429, 2095616, 2095685, 2095872, 2095941, 2096032, 2096148,
-  2096211, 2096245, 2096278, 2096308, 2096352, 2096406, 2096435, 2096566, 2096608, 2096955, 2097046, 2097088, 2097157,
-  2097536, 2097573, 2098400, 2098437, 2099040, 2099077, 2099136, 2099173, 2099648, 2099717, 2100160, 2101253, 2105184,
-  2105362, 2105440, 2105579, 2107008, 2107126, 2107402, 2109099, 2109238, 2109771, 2109846, 2109920, 2109974, 2110368,
-  2110486, 2110496, 2112022, 2113446, 2113472, 2117637, 2118560, 2118661, 2120224, 2120710, 2120747, 2121600, 2121733,
-  2122763, 2122880, 2123173, 2123818, 2123845, 2124106, 2124128, 2124293, 2125510, 2125664, 2125829, 2126784, 2126834,
-  2126853, 2128000, 2128133, 2128402, 2128426, 2128576, 2129921, 2131202, 2132485, 2134976, 2135049, 2135360, 2135553,
-  2136704, 2136834, 2137984, 2138117, 2139392, 2139653, 2141312, 2141682, 2141697, 2142048, 2142081, 2142560, 2142593,
-  2142816, 2142849, 2142912, 2142946, 2143296, 2143330, 2143808, 2143842, 2144064, 2144098, 2144160, 2146309, 2156256,
-  2156549, 2157248, 2157573, 2157824, 2158596, 2158784, 2158820, 2160160, 2160196, 2160480, 2162693, 2162880, 2162949,
-  2162976, 2163013, 2164416, 2164453, 2164512, 2164613, 2164640, 2164709, 2165440, 2165490, 2165515, 2165765, 2166518,
-  2166571, 2166789, 2167776, 2168043, 2168320, 2169861, 2170464, 2170501, 2170560, 2170731, 2170885, 2171595, 2171776,
-  2171890, 2171909, 2172736, 2172914, 2172928, 2174981, 2176768, 2176907, 2176965, 2177035, 2177536, 2177611, 2179077,
-  2179110, 2179200, 2179238, 2179296, 2179462, 2179589, 2179712, 2179749, 2179840, 2179877, 2180800, 2180870, 2180960,
-  2181094, 2181131, 2181408, 2181650, 2181920, 2182149, 2183083, 2183154, 2183173, 2184107, 2184192, 2185221, 2185494,
-  2185509, 2186406, 2186464, 2186603, 2186770, 2186976, 2187269, 2188992, 2189106, 2189317, 2190016, 2190091, 2190341,
-  2190944, 2191115, 2191365, 2191936, 2192178, 2192288, 2192683, 2192896, 2195461, 2197792, 2199553, 2201184, 2201602,
-  2203232, 2203467, 2203653, 2204806, 2204928, 2205193, 2205504, 2214923, 2215904, 2215941, 2217280, 2217318, 2217389,
-  2217408, 2217477, 2217536, 2219942, 2220037, 2220971, 2221285, 2221312, 2221573, 2222278, 2222635, 2222770, 2222912,
-  2223621, 2224198, 2224338, 2224448, 2225669, 2226347, 2226560, 2227205, 2227936, 2228231, 2228262, 2228295, 2228325,
-  2230022, 2230514, 2230720, 2230859, 2231497, 2231814, 2231845, 2231910, 2231973, 2232000, 2232294, 2232391, 2232421,
-  2233863, 2233958, 2234087, 2234150, 2234226, 2234299, 2234322, 2234438, 2234464, 2234811, 2234816, 2234885, 2235680,
-  2235913, 2236224, 2236422, 2236517, 2237670, 2237831, 2237862, 2238112, 2238153, 2238482, 2238597, 2238631, 2238693,
-  2238720, 2238981, 2240102, 2240146, 2240197, 2240224, 2240518, 2240583, 2240613, 2242151, 2242246, 2242535, 2242597,
-  2242738, 2242854, 2242994, 2243015, 2243046, 2243081, 2243397, 2243442, 2243461, 2243506, 2243584, 2243627, 2244256,
-  2244613, 2245184, 2245221, 2246023, 2246118, 2246215, 2246278, 2246311, 2246342, 2246418, 2246598, 2246629, 2246694,
-  2246720, 2248709, 2248928, 2248965, 2248992, 2249029, 2249152, 2249189, 2249664, 2249701, 2250034, 2250048, 2250245,
-  2251750, 2251783, 2251878, 2252128, 2252297, 2252608, 2252806, 2252871, 2252928, 2252965, 2253216, 2253285, 2253344,
-  2253413, 2254112, 2254149, 2254368, 2254405, 2254464, 2254501, 2254656, 2254694, 2254757, 2254791, 2254854, 2254887,
-  2255008, 2255079, 2255136, 2255207, 2255296, 2255365, 2255392, 2255591, 2255616, 2255781, 2255943, 2256000, 2256070,
-  2256288, 2256390, 2256544, 2260997, 2262695, 2262790, 2263047, 2263110, 2263207, 2263238, 2263269, 2263410, 2263561,
-  2263890, 2263936, 2263986, 2264006, 2264037, 2264128, 2265093, 2266631, 2266726, 2266919, 2266950, 2266983, 2267110,
-  2267175, 2267206, 2267269, 2267346, 2267365, 2267392, 2267657, 2267968, 2273285, 2274791, 2274886, 2275008, 2275079,
-  2275206, 2275271, 2275302, 2275378, 2276101, 2276230, 2276288, 2277381, 2278919, 2279014, 2279271, 2279334, 2279367,
-  2279398, 2279474, 2279557, 2279584, 2279945, 2280256, 2280466, 2280864, 2281477, 2282854, 2282887, 2282918, 2282951,
-  2283014, 2283207, 2283238, 2283269, 2283314, 2283328, 2283529, 2283840, 2285573, 2286432, 2286502, 2286599, 2286662,
-  2286791, 2286822, 2286976, 2287113, 2287435, 2287506, 2287606, 2287621, 2287840, 2293765, 2295175, 2295270, 2295559,
-  2295590, 2295666, 2295680, 2298881, 2299906, 2300937, 2301259, 2301536, 2301925, 2302176, 2302245, 2302272, 2302341,
-  2302592, 2302629, 2302688, 2302725, 2303495, 2303680, 2303719, 2303776, 2303846, 2303911, 2303942, 2303973, 2304007,
-  2304037, 2304071, 2304102, 2304146, 2304224, 2304521, 2304832, 2307077, 2307328, 2307397, 2308647, 2308742, 2308864,
-  2308934, 2308999, 2309126, 2309157, 2309202, 2309221, 2309255, 2309280, 2310149, 2310182, 2310501, 2311782, 2311975,
-  2312005, 2312038, 2312178, 2312422, 2312448, 2312709, 2312742, 2312935, 2312998, 2313093, 2314566, 2314983, 2315014,
-  2315090, 2315173, 2315218, 2315360, 2315781, 2318112, 2318354, 2318656, 2326533, 2326816, 2326853, 2328039, 2328070,
-  2328288, 2328326, 2328519, 2328550, 2328581, 2328626, 2328768, 2329097, 2329419, 2330016, 2330130, 2330181, 2331136,
-  2331206, 2331904, 2331943, 2331974, 2332199, 2332230, 2332295, 2332326, 2332384, 2334725, 2334944, 2334981, 2335040,
-  2335077, 2336294, 2336480, 2336582, 2336608, 2336646, 2336704, 2336742, 2336965, 2336998, 2337024, 2337289, 2337600,
-  2337797, 2337984, 2338021, 2338080, 2338117, 2339143, 2339296, 2339334, 2339392, 2339431, 2339494, 2339527, 2339558,
-  2339589, 2339616, 2339849, 2340160, 2350085, 2350694, 2350759, 2350834, 2350880, 2351110, 2351173, 2351207, 2351237,
-  2351648, 2351685, 2352775, 2352838, 2352992, 2353095, 2353158, 2353191, 2353222, 2353266, 2353673, 2353984, 2356741,
-  2356768, 2357259, 2357942, 2358196, 2358326, 2358848, 2359282, 2359301, 2388800, 2392074, 2395616, 2395666, 2395808,
-  2396165, 2402432, 2486789, 2489906, 2489952, 2490373, 2524699, 2525190, 2525221, 2525414, 2525888, 2654213, 2672864,
-  2949125, 2967328, 2967557, 2968544, 2968585, 2968896, 2969042, 2969093, 2971616, 2971657, 2971968, 2972165, 2973120,
-  2973190, 2973362, 2973376, 2973701, 2975238, 2975474, 2975638, 2975748, 2975890, 2975926, 2975936, 2976265, 2976576,
-  2976619, 2976832, 2976869, 2977536, 2977701, 2978304, 3000321, 3001346, 3002379, 3003122, 3003232, 3006469, 3008864,
-  3008998, 3009029, 3009063, 3010816, 3011046, 3011172, 3011584, 3013636, 3013714, 3013732, 3013766, 3013792, 3014151,
-  3014208, 3014661, 3211008, 3211269, 3250880, 3252229, 3252512, 3538436, 3538560, 3538596, 3538816, 3538852, 3538912,
-  3538949, 3548256, 3548741, 3548768, 3549701, 3549792, 3549861, 3549888, 3550341, 3550464, 3550725, 3563392, 3637253,
-  3640672, 3640837, 3641248, 3641349, 3641632, 3641861, 3642176, 3642262, 3642278, 3642354, 3642395, 3642496, 3792902,
-  3794368, 3794438, 3795168, 3795478, 3799168, 3801110, 3808960, 3809302, 3810528, 3810614, 3812519, 3812582, 3812694,
-  3812775, 3812987, 3813222, 3813494, 3813542, 3813782, 3814726, 3814870, 3816800, 3817494, 3819590, 3819702, 3819712,
-  3823627, 3824256, 3824651, 3825280, 3825686, 3828448, 3828747, 3829536, 3833857, 3834690, 3835521, 3836354, 3836576,
-  3836610, 3837185, 3838018, 3838849, 3838880, 3838913, 3838976, 3839041, 3839072, 3839137, 3839200, 3839265, 3839392,
-  3839425, 3839682, 3839808, 3839842, 3839872, 3839906, 3840128, 3840162, 3840513, 3841346, 3842177, 3842240, 3842273,
-  3842400, 3842465, 3842720, 3842753, 3842976, 3843010, 3843841, 3843904, 3843937, 3844064, 3844097, 3844256, 3844289,
-  3844320, 3844417, 3844640, 3844674, 3845505, 3846338, 3847169, 3848002, 3848833, 3849666, 3850497, 3851330, 3852161,
-  3852994, 3853825, 3854658, 3855552, 3855617, 3856435, 3856450, 3857267, 3857282, 3857473, 3858291, 3858306, 3859123,
-  3859138, 3859329, 3860147, 3860162, 3860979, 3860994, 3861185, 3862003, 3862018, 3862835, 3862850, 3863041, 3863859,
-  3863874, 3864691, 3864706, 3864897, 3864930, 3864960, 3865033, 3866646, 3883014, 3884790, 3884902, 3886518, 3886758,
-  3886806, 3887238, 3887286, 3887346, 3887488, 3887974, 3888128, 3888166, 3888640, 3923970, 3924293, 3924322, 3924960,
-  3925154, 3925344, 3932166, 3932384, 3932422, 3932960, 3933030, 3933248, 3933286, 3933344, 3933382, 3933536, 3933700,
-  3935680, 3936742, 3936768, 3940357, 3941792, 3941894, 3942116, 3942336, 3942409, 3942720, 3942853, 3942902, 3942912,
-  3953157, 3954118, 3954144, 3954693, 3956102, 3956233, 3956544, 3956724, 3956736, 3971589, 3972452, 3972486, 3972617,
-  3972928, 3996677, 3996896, 3996933, 3997056, 3997093, 3997152, 3997189, 3997664, 3997701, 4004000, 4004075, 4004358,
-  4004576, 4005889, 4006978, 4008070, 4008292, 4008320, 4008457, 4008768, 4008914, 4008960, 4034091, 4035990, 4036011,
-  4036116, 4036139, 4036256, 4038699, 4040150, 4040171, 4040640, 4046853, 4046976, 4047013, 4047872, 4047909, 4047968,
-  4048005, 4048032, 4048101, 4048128, 4048165, 4048480, 4048517, 4048640, 4048677, 4048704, 4048741, 4048768, 4048965,
-  4048992, 4049125, 4049152, 4049189, 4049216, 4049253, 4049280, 4049317, 4049408, 4049445, 4049504, 4049541, 4049568,
-  4049637, 4049664, 4049701, 4049728, 4049765, 4049792, 4049829, 4049856, 4049893, 4049920, 4049957, 4050016, 4050053,
-  4050080, 4050149, 4050272, 4050309, 4050528, 4050565, 4050688, 4050725, 4050848, 4050885, 4050912, 4050949, 4051264,
-  4051301, 4051840, 4052005, 4052096, 4052133, 4052288, 4052325, 4052864, 4054547, 4054592, 4063254, 4064640, 4064790,
-  4067968, 4068374, 4068832, 4068918, 4069376, 4069430, 4069888, 4069942, 4071104, 4071435, 4071862, 4076992, 4078806,
-  4079712, 4080150, 4081536, 4081686, 4081952, 4082198, 4082240, 4082710, 4082880, 4087830, 4095861, 4096022, 4119296,
-  4119446, 4119968, 4120086, 4120480, 4120598, 4124384, 4124534, 4127552, 4127766, 4128128, 4128278, 4128288, 4128790,
-  4129152, 4129302, 4131072, 4131350, 4131648, 4131862, 4133120, 4133398, 4134336, 4134422, 4134464, 4136982, 4147840,
-  4148246, 4148672, 4148758, 4149152, 4149270, 4149536, 4149782, 4151232, 4151286, 4151488, 4151766, 4152192, 4152342,
-  4152608, 4152854, 4153120, 4153366, 4158048, 4158102, 4159840, 4161033, 4161344, 4194309, 5561344, 5562373, 5695296,
-  5695493, 5702592, 5702661, 5887040, 5887493, 6126624, 6127109, 6147008, 6225925, 6243264, 6291461, 6449504, 6449669,
-  6583808, 29360187, 29360192, 29361179, 29364224, 29368326, 29376000, 31457309, 33554368, 33554461, 35651520,
+  26, 1047, 1074, 1172, 1202, 1294, 1327, 1362, 1395, 1426, 1453, 1490, 1545, 1874, 1939, 2034,
+  2081, 2926, 2962, 2991, 3029, 3052, 3093, 3106, 3950, 3987, 4015, 4051, 4090, 5143, 5170, 5204,
+  5334, 5362, 5397, 5430, 5445, 5488, 5523, 5563, 5590, 5621, 5654, 5683, 5707, 5781, 5794, 5842,
+  5909, 5931, 5957, 6001, 6027, 6130, 6145, 6899, 6913, 7138, 7923, 7938, 8193, 8226, 8257, 8290,
+  8321, 8354, 8385, 8418, 8449, 8482, 8513, 8546, 8577, 8610, 8641, 8674, 8705, 8738, 8769, 8802,
+  8833, 8866, 8897, 8930, 8961, 8994, 9025, 9058, 9089, 9122, 9153, 9186, 9217, 9250, 9281, 9314,
+  9345, 9378, 9409, 9442, 9473, 9506, 9537, 9570, 9601, 9634, 9665, 9698, 9729, 9762, 9793, 9826,
+  9857, 9890, 9921, 9954, 10017, 10050, 10081, 10114, 10145, 10178, 10209, 10242, 10273, 10306,
+  10337, 10370, 10401, 10434, 10465, 10498, 10561, 10594, 10625, 10658, 10689, 10722, 10753, 10786,
+  10817, 10850, 10881, 10914, 10945, 10978, 11009, 11042, 11073, 11106, 11137, 11170, 11201, 11234,
+  11265, 11298, 11329, 11362, 11393, 11426, 11457, 11490, 11521, 11554, 11585, 11618, 11649, 11682,
+  11713, 11746, 11777, 11810, 11841, 11874, 11905, 11938, 11969, 12002, 12033, 12098, 12129, 12162,
+  12193, 12226, 12321, 12386, 12417, 12450, 12481, 12546, 12577, 12674, 12737, 12866, 12897, 12962,
+  12993, 13090, 13185, 13250, 13281, 13346, 13377, 13410, 13441, 13474, 13505, 13570, 13601, 13634,
+  13697, 13730, 13761, 13826, 13857, 13954, 13985, 14018, 14049, 14114, 14181, 14209, 14242, 14341,
+  14465, 14499, 14530, 14561, 14595, 14626, 14657, 14691, 14722, 14753, 14786, 14817, 14850, 14881,
+  14914, 14945, 14978, 15009, 15042, 15073, 15106, 15137, 15170, 15201, 15234, 15297, 15330, 15361,
+  15394, 15425, 15458, 15489, 15522, 15553, 15586, 15617, 15650, 15681, 15714, 15745, 15778, 15809,
+  15842, 15905, 15939, 15970, 16001, 16034, 16065, 16162, 16193, 16226, 16257, 16290, 16321, 16354,
+  16385, 16418, 16449, 16482, 16513, 16546, 16577, 16610, 16641, 16674, 16705, 16738, 16769, 16802,
+  16833, 16866, 16897, 16930, 16961, 16994, 17025, 17058, 17089, 17122, 17153, 17186, 17217, 17250,
+  17281, 17314, 17345, 17378, 17409, 17442, 17473, 17506, 17537, 17570, 17601, 17634, 17665, 17698,
+  17729, 17762, 17793, 17826, 17857, 17890, 17921, 17954, 17985, 18018, 18241, 18306, 18337, 18402,
+  18465, 18498, 18529, 18658, 18689, 18722, 18753, 18786, 18817, 18850, 18881, 18914, 21125, 21154,
+  22020, 22613, 22724, 23125, 23556, 23733, 23940, 23989, 24004, 24053, 24582, 28161, 28194, 28225,
+  28258, 28292, 28341, 28353, 28386, 28416, 28484, 28514, 28626, 28641, 28672, 28821, 28865, 28914,
+  28929, 29024, 29057, 29088, 29121, 29186, 29217, 29760, 29793, 30082, 31201, 31234, 31297, 31394,
+  31489, 31522, 31553, 31586, 31617, 31650, 31681, 31714, 31745, 31778, 31809, 31842, 31873, 31906,
+  31937, 31970, 32001, 32034, 32065, 32098, 32129, 32162, 32193, 32226, 32385, 32418, 32467, 32481,
+  32514, 32545, 32610, 32673, 34306, 35841, 35874, 35905, 35938, 35969, 36002, 36033, 36066, 36097,
+  36130, 36161, 36194, 36225, 36258, 36289, 36322, 36353, 36386, 36417, 36450, 36481, 36514, 36545,
+  36578, 36609, 36642, 36673, 36706, 36737, 36770, 36801, 36834, 36865, 36898, 36950, 36966, 37128,
+  37185, 37218, 37249, 37282, 37313, 37346, 37377, 37410, 37441, 37474, 37505, 37538, 37569, 37602,
+  37633, 37666, 37697, 37730, 37761, 37794, 37825, 37858, 37889, 37922, 37953, 37986, 38017, 38050,
+  38081, 38114, 38145, 38178, 38209, 38242, 38273, 38306, 38337, 38370, 38401, 38434, 38465, 38498,
+  38529, 38562, 38593, 38626, 38657, 38690, 38721, 38754, 38785, 38818, 38849, 38882, 38913, 38978,
+  39009, 39042, 39073, 39106, 39137, 39170, 39201, 39234, 39265, 39298, 39329, 39362, 39425, 39458,
+  39489, 39522, 39553, 39586, 39617, 39650, 39681, 39714, 39745, 39778, 39809, 39842, 39873, 39906,
+  39937, 39970, 40001, 40034, 40065, 40098, 40129, 40162, 40193, 40226, 40257, 40290, 40321, 40354,
+  40385, 40418, 40449, 40482, 40513, 40546, 40577, 40610, 40641, 40674, 40705, 40738, 40769, 40802,
+  40833, 40866, 40897, 40930, 40961, 40994, 41025, 41058, 41089, 41122, 41153, 41186, 41217, 41250,
+  41281, 41314, 41345, 41378, 41409, 41442, 41473, 41506, 41537, 41570, 41601, 41634, 41665, 41698,
+  41729, 41762, 41793, 41826, 41857, 41890, 41921, 41954, 41985, 42018, 42049, 42082, 42113, 42146,
+  42177, 42210, 42241, 42274, 42305, 42338, 42369, 42402, 42433, 42466, 42496, 42529, 43744, 43812,
+  43858, 44034, 45362, 45389, 45408, 45494, 45556, 45568, 45606, 47053, 47078, 47122, 47142, 47218,
+  47238, 47314, 47334, 47360, 47621, 48480, 48613, 48754, 48800, 49179, 49363, 49458, 49524, 49554,
+  49622, 49670, 50034, 50075, 50098, 50181, 51204, 51237, 51558, 52233, 52562, 52677, 52742, 52773,
+  55954, 55973, 56006, 56251, 56278, 56294, 56484, 56550, 56630, 56646, 56773, 56841, 57157, 57270,
+  57317, 57362, 57792, 57851, 57861, 57894, 57925, 58886, 59744, 59813, 62662, 63013, 63040, 63497,
+  63813, 64870, 65156, 65238, 65266, 65348, 65376, 65446, 65492, 65541, 66246, 66372, 66406, 66692,
+  66726, 66820, 66854, 67008, 67090, 67552, 67589, 68390, 68480, 68562, 68576, 68613, 68960, 69125,
+  69909, 69925, 70112, 70171, 70208, 70406, 70661, 71972, 72006, 72795, 72806, 73831, 73861, 75590,
+  75623, 75654, 75685, 75719, 75814, 76071, 76198, 76231, 76293, 76326, 76549, 76870, 76946, 77001,
+  77330, 77348, 77381, 77862, 77895, 77952, 77989, 78240, 78309, 78368, 78437, 79136, 79173, 79392,
+  79429, 79456, 79557, 79680, 79750, 79781, 79815, 79910, 80032, 80103, 80160, 80231, 80294, 80325,
+  80352, 80615, 80640, 80773, 80832, 80869, 80966, 81024, 81097, 81413, 81492, 81547, 81750, 81780,
+  81797, 81842, 81862, 81888, 81958, 82023, 82048, 82085, 82272, 82405, 82464, 82533, 83232, 83269,
+  83488, 83525, 83584, 83621, 83680, 83717, 83776, 83846, 83872, 83911, 84006, 84064, 84198, 84256,
+  84326, 84416, 84518, 84544, 84773, 84896, 84933, 84960, 85193, 85510, 85573, 85670, 85714, 85728,
+  86054, 86119, 86144, 86181, 86464, 86501, 86592, 86629, 87328, 87365, 87584, 87621, 87680, 87717,
+  87872, 87942, 87973, 88007, 88102, 88256, 88294, 88359, 88384, 88423, 88486, 88512, 88581, 88608,
+  89093, 89158, 89216, 89289, 89618, 89652, 89664, 89893, 89926, 90112, 90150, 90183, 90240, 90277,
+  90528, 90597, 90656, 90725, 91424, 91461, 91680, 91717, 91776, 91813, 91968, 92038, 92069, 92103,
+  92134, 92167, 92198, 92320, 92391, 92448, 92519, 92582, 92608, 92838, 92903, 92928, 93061, 93120,
+  93157, 93254, 93312, 93385, 93718, 93733, 93771, 93952, 94278, 94309, 94336, 94373, 94560, 94661,
+  94752, 94789, 94912, 95013, 95072, 95109, 95136, 95173, 95232, 95333, 95392, 95493, 95584, 95685,
+  96064, 96199, 96262, 96295, 96352, 96455, 96544, 96583, 96678, 96704, 96773, 96800, 96999, 97024,
+  97481, 97803, 97910, 98100, 98134, 98144, 98310, 98343, 98438, 98469, 98720, 98757, 98848, 98885,
+  99616, 99653, 100160, 100230, 100261, 100294, 100391, 100512, 100550, 100640, 100678, 100800,
+  101030, 101088, 101125, 101216, 101285, 101312, 101381, 101446, 101504, 101577, 101888, 102130,
+  102155, 102390, 102405, 102438, 102471, 102546, 102565, 102816, 102853, 102944, 102981, 103712,
+  103749, 104064, 104101, 104256, 104326, 104357, 104391, 104422, 104455, 104608, 104646, 104679,
+  104736, 104775, 104838, 104896, 105127, 105184, 105381, 105440, 105477, 105542, 105600, 105673,
+  105984, 106021, 106087, 106112, 106502, 106567, 106629, 106912, 106949, 107040, 107077, 108390,
+  108453, 108487, 108582, 108704, 108743, 108832, 108871, 108966, 108997, 109046, 109056, 109189,
+  109287, 109323, 109541, 109638, 109696, 109769, 110091, 110390, 110405, 110592, 110630, 110663,
+  110720, 110757, 111328, 111429, 112192, 112229, 112512, 112549, 112576, 112645, 112864, 112966,
+  112992, 113127, 113222, 113312, 113350, 113376, 113415, 113664, 113865, 114176, 114247, 114322,
+  114336, 114725, 116262, 116293, 116358, 116576, 116724, 116741, 116932, 116966, 117234, 117257,
+  117586, 117632, 118821, 118880, 118917, 118944, 118981, 119136, 119173, 119936, 119973, 120000,
+  120037, 120358, 120389, 120454, 120741, 120768, 120837, 120992, 121028, 121056, 121094, 121312,
+  121353, 121664, 121733, 121856, 122885, 122934, 123026, 123510, 123538, 123574, 123654, 123734,
+  123913, 124235, 124566, 124582, 124630, 124646, 124694, 124710, 124750, 124783, 124814, 124847,
+  124871, 124933, 125184, 125221, 126368, 126502, 126951, 126982, 127154, 127174, 127237, 127398,
+  127744, 127782, 128928, 128982, 129222, 129270, 129440, 129494, 129554, 129718, 129842, 129888,
+  131077, 132455, 132518, 132647, 132678, 132871, 132902, 132967, 133030, 133093, 133129, 133458,
+  133637, 133831, 133894, 133957, 134086, 134181, 134215, 134309, 134375, 134597, 134694, 134821,
+  135238, 135271, 135334, 135399, 135590, 135621, 135655, 135689, 136007, 136102, 136150, 136193,
+  137408, 137441, 137472, 137633, 137664, 137730, 139122, 139140, 139170, 139269, 149792, 149829,
+  149952, 150021, 150240, 150277, 150304, 150341, 150464, 150533, 151840, 151877, 152000, 152069,
+  153120, 153157, 153280, 153349, 153568, 153605, 153632, 153669, 153792, 153861, 154336, 154373,
+  156192, 156229, 156352, 156421, 158560, 158630, 158738, 159019, 159648, 159749, 160278, 160576,
+  160769, 163520, 163586, 163776, 163853, 163877, 183734, 183762, 183781, 184343, 184357, 185198,
+  185231, 185248, 185349, 187762, 187850, 187941, 188192, 188421, 188998, 189095, 189120, 189413,
+  190022, 190087, 190130, 190176, 190469, 191046, 191104, 191493, 191904, 191941, 192032, 192070,
+  192128, 192517, 194182, 194247, 194278, 194503, 194758, 194791, 194854, 195218, 195300, 195346,
+  195444, 195461, 195494, 195520, 195593, 195904, 196107, 196416, 196626, 196813, 196850, 196966,
+  197083, 197094, 197129, 197440, 197637, 198756, 198789, 200480, 200709, 200870, 200933, 202022,
+  202053, 202080, 202245, 204480, 204805, 205792, 205830, 205927, 206054, 206119, 206208, 206343,
+  206406, 206439, 206630, 206720, 206870, 206880, 206994, 207049, 207365, 208320, 208389, 208544,
+  208901, 210304, 210437, 211264, 211465, 211787, 211808, 211926, 212997, 213734, 213799, 213862,
+  213888, 213970, 214021, 215719, 215750, 215783, 215814, 216032, 216070, 216103, 216134, 216167,
+  216230, 216487, 216678, 216992, 217062, 217097, 217408, 217609, 217920, 218130, 218340, 218386,
+  218560, 218630, 219080, 219110, 219616, 221190, 221319, 221349, 222854, 222887, 222918, 223079,
+  223110, 223143, 223302, 223335, 223397, 223648, 223753, 224082, 224310, 224614, 224918, 225202,
+  225248, 225286, 225351, 225381, 226343, 226374, 226503, 226566, 226631, 226662, 226757, 226825,
+  227141, 228550, 228583, 228614, 228679, 228774, 228807, 228838, 228935, 228992, 229266, 229381,
+  230535, 230790, 231047, 231110, 231168, 231282, 231433, 231744, 231845, 231945, 232261, 233220,
+  233426, 233474, 233760, 233985, 235360, 235425, 235538, 235776, 236038, 236146, 236166, 236583,
+  236614, 236837, 236966, 236997, 237190, 237221, 237287, 237318, 237381, 237408, 237570, 238980,
+  240994, 241412, 241442, 242532, 243718, 245761, 245794, 245825, 245858, 245889, 245922, 245953,
+  245986, 246017, 246050, 246081, 246114, 246145, 246178, 246209, 246242, 246273, 246306, 246337,
+  246370, 246401, 246434, 246465, 246498, 246529, 246562, 246593, 246626, 246657, 246690, 246721,
+  246754, 246785, 246818, 246849, 246882, 246913, 246946, 246977, 247010, 247041, 247074, 247105,
+  247138, 247169, 247202, 247233, 247266, 247297, 247330, 247361, 247394, 247425, 247458, 247489,
+  247522, 247553, 247586, 247617, 247650, 247681, 247714, 247745, 247778, 247809, 247842, 247873,
+  247906, 247937, 247970, 248001, 248034, 248065, 248098, 248129, 248162, 248193, 248226, 248257,
+  248290, 248321, 248354, 248385, 248418, 248449, 248482, 248513, 248546, 248577, 248610, 248641,
+  248674, 248705, 248738, 248769, 248802, 248833, 248866, 248897, 248930, 248961, 248994, 249025,
+  249058, 249089, 249122, 249153, 249186, 249217, 249250, 249281, 249314, 249345, 249378, 249409,
+  249442, 249473, 249506, 249537, 249570, 249601, 249634, 249665, 249698, 249729, 249762, 249793,
+  249826, 249857, 249890, 249921, 249954, 249985, 250018, 250049, 250082, 250113, 250146, 250177,
+  250210, 250241, 250274, 250305, 250338, 250369, 250402, 250433, 250466, 250497, 250530, 250817,
+  250850, 250881, 250914, 250945, 250978, 251009, 251042, 251073, 251106, 251137, 251170, 251201,
+  251234, 251265, 251298, 251329, 251362, 251393, 251426, 251457, 251490, 251521, 251554, 251585,
+  251618, 251649, 251682, 251713, 251746, 251777, 251810, 251841, 251874, 251905, 251938, 251969,
+  252002, 252033, 252066, 252097, 252130, 252161, 252194, 252225, 252258, 252289, 252322, 252353,
+  252386, 252417, 252450, 252481, 252514, 252545, 252578, 252609, 252642, 252673, 252706, 252737,
+  252770, 252801, 252834, 252865, 252898, 252929, 252962, 252993, 253026, 253057, 253090, 253121,
+  253154, 253185, 253218, 253249, 253282, 253313, 253346, 253377, 253410, 253441, 253474, 253505,
+  253538, 253569, 253602, 253633, 253666, 253697, 253730, 253761, 253794, 253825, 253858, 253889,
+  253922, 254209, 254466, 254656, 254721, 254912, 254978, 255233, 255490, 255745, 256002, 256192,
+  256257, 256448, 256514, 256768, 256801, 256832, 256865, 256896, 256929, 256960, 256993, 257026,
+  257281, 257538, 257984, 258050, 258307, 258562, 258819, 259074, 259331, 259586, 259744, 259778,
+  259841, 259971, 260021, 260034, 260085, 260162, 260256, 260290, 260353, 260483, 260533, 260610,
+  260736, 260802, 260865, 260992, 261045, 261122, 261377, 261557, 261632, 261698, 261792, 261826,
+  261889, 262019, 262069, 262112, 262167, 262523, 262669, 262866, 262928, 262961, 262990, 263024,
+  263089, 263118, 263152, 263186, 263448, 263481, 263515, 263671, 263698, 263984, 264017, 264050,
+  264172, 264242, 264339, 264366, 264399, 264434, 264787, 264818, 264844, 264882, 265207, 265243,
+  265376, 265435, 265739, 265764, 265792, 265867, 266067, 266158, 266191, 266212, 266251, 266579,
+  266670, 266703, 266720, 266756, 267168, 267284, 268320, 268806, 269224, 269350, 269384, 269478,
+  269856, 270358, 270401, 270454, 270561, 270614, 270658, 270689, 270786, 270849, 270946, 270998,
+  271009, 271062, 271123, 271137, 271318, 271489, 271542, 271553, 271606, 271617, 271670, 271681,
+  271830, 271842, 271873, 272002, 272037, 272162, 272214, 272258, 272321, 272403, 272545, 272578,
+  272726, 272755, 272790, 272834, 272886, 272907, 273418, 274529, 274562, 274602, 274731, 274774,
+  274816, 274963, 275126, 275283, 275350, 275475, 275510, 275571, 275606, 275667, 275702, 275923,
+  275958, 276947, 277014, 277075, 277110, 277139, 277174, 278163, 286742, 286990, 287023, 287054,
+  287087, 287126, 287763, 287830, 288046, 288079, 288118, 290707, 290742, 291699, 292502, 293779,
+  293974, 296160, 296982, 297312, 297995, 299926, 302411, 303126, 308979, 309014, 309299, 309334,
+  311059, 311318, 314867, 314902, 322830, 322863, 322894, 322927, 322958, 322991, 323022, 323055,
+  323086, 323119, 323150, 323183, 323214, 323247, 323275, 324246, 325651, 325806, 325839, 325875,
+  326862, 326895, 326926, 326959, 326990, 327023, 327054, 327087, 327118, 327151, 327187, 327702,
+  335891, 340078, 340111, 340142, 340175, 340206, 340239, 340270, 340303, 340334, 340367, 340398,
+  340431, 340462, 340495, 340526, 340559, 340590, 340623, 340654, 340687, 340718, 340751, 340787,
+  342798, 342831, 342862, 342895, 342931, 343950, 343983, 344019, 352278, 353811, 354486, 354547,
+  354742, 355968, 356054, 357056, 357110, 360449, 361986, 363521, 363554, 363585, 363682, 363745,
+  363778, 363809, 363842, 363873, 363906, 363937, 364066, 364097, 364130, 364193, 364226, 364420,
+  364481, 364578, 364609, 364642, 364673, 364706, 364737, 364770, 364801, 364834, 364865, 364898,
+  364929, 364962, 364993, 365026, 365057, 365090, 365121, 365154, 365185, 365218, 365249, 365282,
+  365313, 365346, 365377, 365410, 365441, 365474, 365505, 365538, 365569, 365602, 365633, 365666,
+  365697, 365730, 365761, 365794, 365825, 365858, 365889, 365922, 365953, 365986, 366017, 366050,
+  366081, 366114, 366145, 366178, 366209, 366242, 366273, 366306, 366337, 366370, 366401, 366434,
+  366465, 366498, 366529, 366562, 366593, 366626, 366657, 366690, 366721, 366754, 366785, 366818,
+  366849, 366882, 366913, 366946, 366977, 367010, 367041, 367074, 367105, 367138, 367169, 367202,
+  367233, 367266, 367297, 367330, 367361, 367394, 367425, 367458, 367489, 367522, 367553, 367586,
+  367617, 367650, 367681, 367714, 367798, 367969, 368002, 368033, 368066, 368102, 368193, 368226,
+  368256, 368434, 368555, 368594, 368642, 369856, 369890, 369920, 370082, 370112, 370181, 371968,
+  372196, 372242, 372256, 372710, 372741, 373472, 373765, 373984, 374021, 374240, 374277, 374496,
+  374533, 374752, 374789, 375008, 375045, 375264, 375301, 375520, 375557, 375776, 375814, 376850,
+  376912, 376945, 376976, 377009, 377042, 377136, 377169, 377202, 377232, 377265, 377298, 377581,
+  377618, 377677, 377714, 377744, 377777, 377810, 377872, 377905, 377934, 377967, 377998, 378031,
+  378062, 378095, 378126, 378159, 378194, 378340, 378386, 378701, 378770, 378893, 378930, 378958,
+  378994, 379414, 379474, 379566, 379599, 379630, 379663, 379694, 379727, 379758, 379791, 379821,
+  379840, 380950, 381760, 381814, 384640, 385046, 391872, 392726, 393239, 393266, 393366, 393380,
+  393413, 393450, 393486, 393519, 393550, 393583, 393614, 393647, 393678, 393711, 393742, 393775,
+  393814, 393870, 393903, 393934, 393967, 393998, 394031, 394062, 394095, 394125, 394158, 394191,
+  394262, 394282, 394566, 394695, 394765, 394788, 394966, 395018, 395108, 395141, 395186, 395222,
+  395264, 395301, 398048, 398118, 398197, 398244, 398309, 398349, 398373, 401266, 401284, 401381,
+  401408, 401573, 402944, 402981, 405984, 406038, 406091, 406230, 406533, 407574, 408704, 409078,
+  409093, 409622, 410592, 410635, 410966, 411915, 412182, 412203, 412694, 413707, 414038, 415275,
+  415766, 425989, 636950, 638981, 1311396, 1311429, 1348000, 1348118, 1349856, 1350149, 1351428,
+  1351634, 1351685, 1360260, 1360306, 1360389, 1360905, 1361221, 1361280, 1361921, 1361954, 1361985,
+  1362018, 1362049, 1362082, 1362113, 1362146, 1362177, 1362210, 1362241, 1362274, 1362305, 1362338,
+  1362369, 1362402, 1362433, 1362466, 1362497, 1362530, 1362561, 1362594, 1362625, 1362658, 1362689,
+  1362722, 1362753, 1362786, 1362817, 1362850, 1362881, 1362914, 1362945, 1362978, 1363009, 1363042,
+  1363073, 1363106, 1363137, 1363170, 1363201, 1363234, 1363265, 1363298, 1363329, 1363362, 1363397,
+  1363430, 1363464, 1363570, 1363590, 1363922, 1363940, 1363969, 1364002, 1364033, 1364066, 1364097,
+  1364130, 1364161, 1364194, 1364225, 1364258, 1364289, 1364322, 1364353, 1364386, 1364417, 1364450,
+  1364481, 1364514, 1364545, 1364578, 1364609, 1364642, 1364673, 1364706, 1364737, 1364770, 1364801,
+  1364834, 1364868, 1364934, 1364997, 1367242, 1367558, 1367634, 1367808, 1368085, 1368804, 1369109,
+  1369153, 1369186, 1369217, 1369250, 1369281, 1369314, 1369345, 1369378, 1369409, 1369442, 1369473,
+  1369506, 1369537, 1369570, 1369665, 1369698, 1369729, 1369762, 1369793, 1369826, 1369857, 1369890,
+  1369921, 1369954, 1369985, 1370018, 1370049, 1370082, 1370113, 1370146, 1370177, 1370210, 1370241,
+  1370274, 1370305, 1370338, 1370369, 1370402, 1370433, 1370466, 1370497, 1370530, 1370561, 1370594,
+  1370625, 1370658, 1370689, 1370722, 1370753, 1370786, 1370817, 1370850, 1370881, 1370914, 1370945,
+  1370978, 1371009, 1371042, 1371073, 1371106, 1371137, 1371170, 1371201, 1371234, 1371265, 1371298,
+  1371329, 1371362, 1371393, 1371426, 1371457, 1371490, 1371521, 1371554, 1371585, 1371618, 1371652,
+  1371682, 1371937, 1371970, 1372001, 1372034, 1372065, 1372130, 1372161, 1372194, 1372225, 1372258,
+  1372289, 1372322, 1372353, 1372386, 1372420, 1372469, 1372513, 1372546, 1372577, 1372610, 1372645,
+  1372673, 1372706, 1372737, 1372770, 1372865, 1372898, 1372929, 1372962, 1372993, 1373026, 1373057,
+  1373090, 1373121, 1373154, 1373185, 1373218, 1373249, 1373282, 1373313, 1373346, 1373377, 1373410,
+  1373441, 1373474, 1373505, 1373666, 1373697, 1373858, 1373889, 1373922, 1373953, 1373986, 1374017,
+  1374050, 1374081, 1374114, 1374145, 1374178, 1374209, 1374242, 1374273, 1374306, 1374337, 1374466,
+  1374497, 1374530, 1374560, 1374721, 1374754, 1374784, 1374818, 1374848, 1374882, 1374913, 1374946,
+  1374977, 1375010, 1375040, 1375812, 1375905, 1375938, 1375973, 1376004, 1376066, 1376101, 1376326,
+  1376357, 1376454, 1376485, 1376614, 1376645, 1377383, 1377446, 1377511, 1377558, 1377670, 1377696,
+  1377803, 1378006, 1378068, 1378102, 1378112, 1378309, 1379986, 1380096, 1380359, 1380421, 1382023,
+  1382534, 1382592, 1382866, 1382921, 1383232, 1383430, 1384005, 1384210, 1384293, 1384338, 1384357,
+  1384422, 1384457, 1384773, 1385670, 1385938, 1385989, 1386726, 1387079, 1387136, 1387506, 1387525,
+  1388448, 1388550, 1388647, 1388677, 1390182, 1390215, 1390278, 1390407, 1390470, 1390535, 1390642,
+  1391040, 1391076, 1391113, 1391424, 1391570, 1391621, 1391782, 1391812, 1391845, 1392137, 1392453,
+  1392608, 1392645, 1393958, 1394151, 1394214, 1394279, 1394342, 1394400, 1394693, 1394790, 1394821,
+  1395078, 1395111, 1395136, 1395209, 1395520, 1395602, 1395717, 1396228, 1396261, 1396470, 1396549,
+  1396583, 1396614, 1396647, 1396677, 1398278, 1398309, 1398342, 1398437, 1398502, 1398565, 1398726,
+  1398789, 1398822, 1398853, 1398880, 1399653, 1399716, 1399762, 1399813, 1400167, 1400198, 1400263,
+  1400338, 1400389, 1400420, 1400487, 1400518, 1400544, 1400869, 1401056, 1401125, 1401312, 1401381,
+  1401568, 1401861, 1402080, 1402117, 1402336, 1402370, 1403765, 1403780, 1403906, 1404196, 1404245,
+  1404288, 1404418, 1406981, 1408103, 1408166, 1408199, 1408262, 1408295, 1408370, 1408391, 1408422,
+  1408448, 1408521, 1408832, 1409029, 1766528, 1766917, 1767648, 1767781, 1769344, 1769500, 1835037,
+  2039813, 2051520, 2051589, 2054976, 2056194, 2056416, 2056802, 2056960, 2057125, 2057158, 2057189,
+  2057523, 2057541, 2057952, 2057989, 2058144, 2058181, 2058208, 2058245, 2058304, 2058341, 2058400,
+  2058437, 2061909, 2062432, 2062949, 2074575, 2074606, 2074646, 2075141, 2077184, 2077253, 2078976,
+  2079222, 2079232, 2080261, 2080660, 2080694, 2080774, 2081298, 2081518, 2081551, 2081586, 2081600,
+  2081798, 2082322, 2082349, 2082412, 2082478, 2082511, 2082542, 2082575, 2082606, 2082639, 2082670,
+  2082703, 2082734, 2082767, 2082798, 2082831, 2082862, 2082895, 2082926, 2082959, 2082994, 2083054,
+  2083087, 2083122, 2083244, 2083346, 2083424, 2083474, 2083597, 2083630, 2083663, 2083694, 2083727,
+  2083758, 2083791, 2083826, 2083923, 2083949, 2083987, 2084064, 2084114, 2084148, 2084178, 2084224,
+  2084357, 2084512, 2084549, 2088864, 2088955, 2088960, 2089010, 2089108, 2089138, 2089230, 2089263,
+  2089298, 2089331, 2089362, 2089389, 2089426, 2089481, 2089810, 2089875, 2089970, 2090017, 2090862,
+  2090898, 2090927, 2090965, 2090988, 2091029, 2091042, 2091886, 2091923, 2091951, 2091987, 2092014,
+  2092047, 2092082, 2092110, 2092143, 2092178, 2092229, 2092548, 2092581, 2094020, 2094085, 2095072,
+  2095173, 2095360, 2095429, 2095616, 2095685, 2095872, 2095941, 2096032, 2096148, 2096211, 2096245,
+  2096278, 2096308, 2096352, 2096406, 2096435, 2096566, 2096608, 2096955, 2097046, 2097088, 2097157,
+  2097536, 2097573, 2098400, 2098437, 2099040, 2099077, 2099136, 2099173, 2099648, 2099717, 2100160,
+  2101253, 2105184, 2105362, 2105440, 2105579, 2107008, 2107126, 2107402, 2109099, 2109238, 2109771,
+  2109846, 2109920, 2109974, 2110368, 2110486, 2110496, 2112022, 2113446, 2113472, 2117637, 2118560,
+  2118661, 2120224, 2120710, 2120747, 2121600, 2121733, 2122763, 2122880, 2123173, 2123818, 2123845,
+  2124106, 2124128, 2124293, 2125510, 2125664, 2125829, 2126784, 2126834, 2126853, 2128000, 2128133,
+  2128402, 2128426, 2128576, 2129921, 2131202, 2132485, 2134976, 2135049, 2135360, 2135553, 2136704,
+  2136834, 2137984, 2138117, 2139392, 2139653, 2141312, 2141682, 2141697, 2142048, 2142081, 2142560,
+  2142593, 2142816, 2142849, 2142912, 2142946, 2143296, 2143330, 2143808, 2143842, 2144064, 2144098,
+  2144160, 2146309, 2156256, 2156549, 2157248, 2157573, 2157824, 2158596, 2158784, 2158820, 2160160,
+  2160196, 2160480, 2162693, 2162880, 2162949, 2162976, 2163013, 2164416, 2164453, 2164512, 2164613,
+  2164640, 2164709, 2165440, 2165490, 2165515, 2165765, 2166518, 2166571, 2166789, 2167776, 2168043,
+  2168320, 2169861, 2170464, 2170501, 2170560, 2170731, 2170885, 2171595, 2171776, 2171890, 2171909,
+  2172736, 2172914, 2172928, 2174981, 2176768, 2176907, 2176965, 2177035, 2177536, 2177611, 2179077,
+  2179110, 2179200, 2179238, 2179296, 2179462, 2179589, 2179712, 2179749, 2179840, 2179877, 2180800,
+  2180870, 2180960, 2181094, 2181131, 2181408, 2181650, 2181920, 2182149, 2183083, 2183154, 2183173,
+  2184107, 2184192, 2185221, 2185494, 2185509, 2186406, 2186464, 2186603, 2186770, 2186976, 2187269,
+  2188992, 2189106, 2189317, 2190016, 2190091, 2190341, 2190944, 2191115, 2191365, 2191936, 2192178,
+  2192288, 2192683, 2192896, 2195461, 2197792, 2199553, 2201184, 2201602, 2203232, 2203467, 2203653,
+  2204806, 2204928, 2205193, 2205504, 2214923, 2215904, 2215941, 2217280, 2217318, 2217389, 2217408,
+  2217477, 2217536, 2219942, 2220037, 2220971, 2221285, 2221312, 2221573, 2222278, 2222635, 2222770,
+  2222912, 2223621, 2224198, 2224338, 2224448, 2225669, 2226347, 2226560, 2227205, 2227936, 2228231,
+  2228262, 2228295, 2228325, 2230022, 2230514, 2230720, 2230859, 2231497, 2231814, 2231845, 2231910,
+  2231973, 2232000, 2232294, 2232391, 2232421, 2233863, 2233958, 2234087, 2234150, 2234226, 2234299,
+  2234322, 2234438, 2234464, 2234811, 2234816, 2234885, 2235680, 2235913, 2236224, 2236422, 2236517,
+  2237670, 2237831, 2237862, 2238112, 2238153, 2238482, 2238597, 2238631, 2238693, 2238720, 2238981,
+  2240102, 2240146, 2240197, 2240224, 2240518, 2240583, 2240613, 2242151, 2242246, 2242535, 2242597,
+  2242738, 2242854, 2242994, 2243015, 2243046, 2243081, 2243397, 2243442, 2243461, 2243506, 2243584,
+  2243627, 2244256, 2244613, 2245184, 2245221, 2246023, 2246118, 2246215, 2246278, 2246311, 2246342,
+  2246418, 2246598, 2246629, 2246694, 2246720, 2248709, 2248928, 2248965, 2248992, 2249029, 2249152,
+  2249189, 2249664, 2249701, 2250034, 2250048, 2250245, 2251750, 2251783, 2251878, 2252128, 2252297,
+  2252608, 2252806, 2252871, 2252928, 2252965, 2253216, 2253285, 2253344, 2253413, 2254112, 2254149,
+  2254368, 2254405, 2254464, 2254501, 2254656, 2254694, 2254757, 2254791, 2254854, 2254887, 2255008,
+  2255079, 2255136, 2255207, 2255296, 2255365, 2255392, 2255591, 2255616, 2255781, 2255943, 2256000,
+  2256070, 2256288, 2256390, 2256544, 2260997, 2262695, 2262790, 2263047, 2263110, 2263207, 2263238,
+  2263269, 2263410, 2263561, 2263890, 2263936, 2263986, 2264006, 2264037, 2264128, 2265093, 2266631,
+  2266726, 2266919, 2266950, 2266983, 2267110, 2267175, 2267206, 2267269, 2267346, 2267365, 2267392,
+  2267657, 2267968, 2273285, 2274791, 2274886, 2275008, 2275079, 2275206, 2275271, 2275302, 2275378,
+  2276101, 2276230, 2276288, 2277381, 2278919, 2279014, 2279271, 2279334, 2279367, 2279398, 2279474,
+  2279557, 2279584, 2279945, 2280256, 2280466, 2280864, 2281477, 2282854, 2282887, 2282918, 2282951,
+  2283014, 2283207, 2283238, 2283269, 2283314, 2283328, 2283529, 2283840, 2285573, 2286432, 2286502,
+  2286599, 2286662, 2286791, 2286822, 2286976, 2287113, 2287435, 2287506, 2287606, 2287621, 2287840,
+  2293765, 2295175, 2295270, 2295559, 2295590, 2295666, 2295680, 2298881, 2299906, 2300937, 2301259,
+  2301536, 2301925, 2302176, 2302245, 2302272, 2302341, 2302592, 2302629, 2302688, 2302725, 2303495,
+  2303680, 2303719, 2303776, 2303846, 2303911, 2303942, 2303973, 2304007, 2304037, 2304071, 2304102,
+  2304146, 2304224, 2304521, 2304832, 2307077, 2307328, 2307397, 2308647, 2308742, 2308864, 2308934,
+  2308999, 2309126, 2309157, 2309202, 2309221, 2309255, 2309280, 2310149, 2310182, 2310501, 2311782,
+  2311975, 2312005, 2312038, 2312178, 2312422, 2312448, 2312709, 2312742, 2312935, 2312998, 2313093,
+  2314566, 2314983, 2315014, 2315090, 2315173, 2315218, 2315360, 2315781, 2318112, 2318354, 2318656,
+  2326533, 2326816, 2326853, 2328039, 2328070, 2328288, 2328326, 2328519, 2328550, 2328581, 2328626,
+  2328768, 2329097, 2329419, 2330016, 2330130, 2330181, 2331136, 2331206, 2331904, 2331943, 2331974,
+  2332199, 2332230, 2332295, 2332326, 2332384, 2334725, 2334944, 2334981, 2335040, 2335077, 2336294,
+  2336480, 2336582, 2336608, 2336646, 2336704, 2336742, 2336965, 2336998, 2337024, 2337289, 2337600,
+  2337797, 2337984, 2338021, 2338080, 2338117, 2339143, 2339296, 2339334, 2339392, 2339431, 2339494,
+  2339527, 2339558, 2339589, 2339616, 2339849, 2340160, 2350085, 2350694, 2350759, 2350834, 2350880,
+  2351110, 2351173, 2351207, 2351237, 2351648, 2351685, 2352775, 2352838, 2352992, 2353095, 2353158,
+  2353191, 2353222, 2353266, 2353673, 2353984, 2356741, 2356768, 2357259, 2357942, 2358196, 2358326,
+  2358848, 2359282, 2359301, 2388800, 2392074, 2395616, 2395666, 2395808, 2396165, 2402432, 2486789,
+  2489906, 2489952, 2490373, 2524699, 2525190, 2525221, 2525414, 2525888, 2654213, 2672864, 2949125,
+  2967328, 2967557, 2968544, 2968585, 2968896, 2969042, 2969093, 2971616, 2971657, 2971968, 2972165,
+  2973120, 2973190, 2973362, 2973376, 2973701, 2975238, 2975474, 2975638, 2975748, 2975890, 2975926,
+  2975936, 2976265, 2976576, 2976619, 2976832, 2976869, 2977536, 2977701, 2978304, 3000321, 3001346,
+  3002379, 3003122, 3003232, 3006469, 3008864, 3008998, 3009029, 3009063, 3010816, 3011046, 3011172,
+  3011584, 3013636, 3013714, 3013732, 3013766, 3013792, 3014151, 3014208, 3014661, 3211008, 3211269,
+  3250880, 3252229, 3252512, 3538436, 3538560, 3538596, 3538816, 3538852, 3538912, 3538949, 3548256,
+  3548741, 3548768, 3549701, 3549792, 3549861, 3549888, 3550341, 3550464, 3550725, 3563392, 3637253,
+  3640672, 3640837, 3641248, 3641349, 3641632, 3641861, 3642176, 3642262, 3642278, 3642354, 3642395,
+  3642496, 3792902, 3794368, 3794438, 3795168, 3795478, 3799168, 3801110, 3808960, 3809302, 3810528,
+  3810614, 3812519, 3812582, 3812694, 3812775, 3812987, 3813222, 3813494, 3813542, 3813782, 3814726,
+  3814870, 3816800, 3817494, 3819590, 3819702, 3819712, 3823627, 3824256, 3824651, 3825280, 3825686,
+  3828448, 3828747, 3829536, 3833857, 3834690, 3835521, 3836354, 3836576, 3836610, 3837185, 3838018,
+  3838849, 3838880, 3838913, 3838976, 3839041, 3839072, 3839137, 3839200, 3839265, 3839392, 3839425,
+  3839682, 3839808, 3839842, 3839872, 3839906, 3840128, 3840162, 3840513, 3841346, 3842177, 3842240,
+  3842273, 3842400, 3842465, 3842720, 3842753, 3842976, 3843010, 3843841, 3843904, 3843937, 3844064,
+  3844097, 3844256, 3844289, 3844320, 3844417, 3844640, 3844674, 3845505, 3846338, 3847169, 3848002,
+  3848833, 3849666, 3850497, 3851330, 3852161, 3852994, 3853825, 3854658, 3855552, 3855617, 3856435,
+  3856450, 3857267, 3857282, 3857473, 3858291, 3858306, 3859123, 3859138, 3859329, 3860147, 3860162,
+  3860979, 3860994, 3861185, 3862003, 3862018, 3862835, 3862850, 3863041, 3863859, 3863874, 3864691,
+  3864706, 3864897, 3864930, 3864960, 3865033, 3866646, 3883014, 3884790, 3884902, 3886518, 3886758,
+  3886806, 3887238, 3887286, 3887346, 3887488, 3887974, 3888128, 3888166, 3888640, 3923970, 3924293,
+  3924322, 3924960, 3925154, 3925344, 3932166, 3932384, 3932422, 3932960, 3933030, 3933248, 3933286,
+  3933344, 3933382, 3933536, 3933700, 3935680, 3936742, 3936768, 3940357, 3941792, 3941894, 3942116,
+  3942336, 3942409, 3942720, 3942853, 3942902, 3942912, 3953157, 3954118, 3954144, 3954693, 3956102,
+  3956233, 3956544, 3956724, 3956736, 3971589, 3972452, 3972486, 3972617, 3972928, 3996677, 3996896,
+  3996933, 3997056, 3997093, 3997152, 3997189, 3997664, 3997701, 4004000, 4004075, 4004358, 4004576,
+  4005889, 4006978, 4008070, 4008292, 4008320, 4008457, 4008768, 4008914, 4008960, 4034091, 4035990,
+  4036011, 4036116, 4036139, 4036256, 4038699, 4040150, 4040171, 4040640, 4046853, 4046976, 4047013,
+  4047872, 4047909, 4047968, 4048005, 4048032, 4048101, 4048128, 4048165, 4048480, 4048517, 4048640,
+  4048677, 4048704, 4048741, 4048768, 4048965, 4048992, 4049125, 4049152, 4049189, 4049216, 4049253,
+  4049280, 4049317, 4049408, 4049445, 4049504, 4049541, 4049568, 4049637, 4049664, 4049701, 4049728,
+  4049765, 4049792, 4049829, 4049856, 4049893, 4049920, 4049957, 4050016, 4050053, 4050080, 4050149,
+  4050272, 4050309, 4050528, 4050565, 4050688, 4050725, 4050848, 4050885, 4050912, 4050949, 4051264,
+  4051301, 4051840, 4052005, 4052096, 4052133, 4052288, 4052325, 4052864, 4054547, 4054592, 4063254,
+  4064640, 4064790, 4067968, 4068374, 4068832, 4068918, 4069376, 4069430, 4069888, 4069942, 4071104,
+  4071435, 4071862, 4076992, 4078806, 4079712, 4080150, 4081536, 4081686, 4081952, 4082198, 4082240,
+  4082710, 4082880, 4087830, 4095861, 4096022, 4119296, 4119446, 4119968, 4120086, 4120480, 4120598,
+  4124384, 4124534, 4127552, 4127766, 4128128, 4128278, 4128288, 4128790, 4129152, 4129302, 4131072,
+  4131350, 4131648, 4131862, 4133120, 4133398, 4134336, 4134422, 4134464, 4136982, 4147840, 4148246,
+  4148672, 4148758, 4149152, 4149270, 4149536, 4149782, 4151232, 4151286, 4151488, 4151766, 4152192,
+  4152342, 4152608, 4152854, 4153120, 4153366, 4158048, 4158102, 4159840, 4161033, 4161344, 4194309,
+  5561344, 5562373, 5695296, 5695493, 5702592, 5702661, 5887040, 5887493, 6126624, 6127109, 6147008,
+  6225925, 6243264, 6291461, 6449504, 6449669, 6583808, 29360187, 29360192, 29361179, 29364224,
+  29368326, 29376000, 31457309, 33554368, 33554461, 35651520,
 };
 // clang-format on
 
@@ -6305,7 +6475,7 @@ class RegexCompiler {
 
   // The number of the set written at [begin, end).
   bool find_set(size_t begin, size_t end, uint32_t* out) noexcept {
-    const std::string_view source = pattern_.substr(begin, end - begin);
+    const std::string_view source = slice(pattern_, begin, end - begin);
     for (*out = 0; *out < sets_.size(); ++*out) {
       if (std::string_view(sets_[*out].source, sets_[*out].length) == source) return true;
     }
@@ -6385,7 +6555,7 @@ class RegexCompiler {
       case 'p':
       case 'P':
         item->negated = kind == 'P';
-        return parse_property(begin, pattern_.substr(begin + 3, end - begin - 4), item);
+        return parse_property(begin, slice(pattern_, begin + 3, end - begin - 4), item);
       default:
         break;
     }
@@ -6412,8 +6582,8 @@ class RegexCompiler {
     static constexpr std::string_view kNames =
         "CnLuLlLtLmLoMnMcMeNdNlNoPcPdPsPePiPfPoSmScSkSoZsZlZpCcCfCsCo";
     for (uint32_t i = 0; i < kCategories; ++i) {
-      const std::string_view category = kNames.substr(size_t{2} * i, 2);
-      if (category == name || category.substr(0, 1) == name) item->categories |= 1u << i;
+      const std::string_view category = slice(kNames, size_t{2} * i, 2);
+      if (category == name || slice(category, 0, 1) == name) item->categories |= 1u << i;
     }
     return item->categories != 0 || syntax_error(begin);
   }
@@ -6701,7 +6871,9 @@ bool RegexSplitter::split_piece(const Automaton& automaton, uint8_t* marks, size
 }
 
 bool RegexSplitter::split(std::string_view text, Array<uint8_t>* marks) const noexcept {
+  marks->clear();
   if (!marks->resize(text.size())) return false;
+  if (automata_.empty()) return true;
   classify(text, marks->data());
   Trace trace{0, Array<uint32_t>(marks->allocator())};
   for (const Automaton& automaton : automata_) {
@@ -6815,7 +6987,7 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name) noexcept {
   if (name.find(' ') != std::string_view::npos) return nullptr;
   for (const PreTokenizer& row : kPreTokenizers) {
     for (std::string_view names = row.names; !names.empty();) {
-      const std::string_view candidate = names.substr(0, names.find(' '));
+      const std::string_view candidate = slice(names, 0, names.find(' '));
       if (candidate == name) return &row;
       names.remove_prefix(candidate.size() < names.size() ? candidate.size() + 1 : names.size());
     }
@@ -6839,6 +7011,58 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_TEXT_VOCABULARY_HPP_
 #define INLAY_TEXT_VOCABULARY_HPP_
 
+// begin file inlay/text/hash.hpp
+// What the hash tables of this folder share: open addressing, linear probing.
+#ifndef INLAY_TEXT_HASH_HPP_
+#define INLAY_TEXT_HASH_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// A hash of bytes (FNV-1a) that can go on where it stopped: hash_bytes(hash_bytes(kHashStart, a),
+// b) is that of a followed by b.
+inline constexpr uint32_t kHashStart = 2166136261u;
+inline uint32_t hash_bytes(uint32_t hash, std::string_view bytes) noexcept {
+  for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
+  return hash;
+}
+
+// Spreads a hash over all its bits, for use as an index.
+constexpr uint32_t mix_hash(uint32_t hash) noexcept {
+  hash ^= hash >> 15;
+  hash *= 0x2C1B3C6Du;
+  return hash ^ hash >> 12;
+}
+
+// Slots for a table of that many entries: a power of two, at most two thirds full.
+constexpr size_t hash_slots(size_t entries) noexcept {
+  size_t slots = 16;
+  while (slots < entries + (entries + 1) / 2) slots *= 2;
+  return slots;
+}
+
+// No run of occupied slots is that long by chance: at two thirds full, the longest among 2^31 is
+// about 300. A file can be made to have one, which would make each search as slow as a list's; such
+// a file is refused.
+inline constexpr size_t kMaxRun = 4096;
+
+// Whether the table of `slots` entries has no run of kMaxRun. `occupied(i)` says whether slot i is.
+template <class Occupied>
+bool runs_are_short(size_t slots, Occupied&& occupied) noexcept {
+  size_t run = 0;
+  for (size_t i = 0; i < slots + kMaxRun; ++i) {  // a run may go on at the beginning
+    run = occupied(i & (slots - 1)) ? run + 1 : 0;
+    if (run >= kMaxRun) return false;
+  }
+  return true;
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_TEXT_HASH_HPP_
+// end file inlay/text/hash.hpp
+
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -6855,26 +7079,6 @@ enum TokenTraits : uint16_t {
   kTokenStripRight = 1 << 7,  // and behind it
   kTokenEnd = 1 << 8,         // of generation
 };
-
-// A hash of bytes that can go on where it stopped: hash_bytes(hash_bytes(kHashStart, a), b) is that
-// of a followed by b.
-inline constexpr uint32_t kHashStart = 2166136261u;
-inline uint32_t hash_bytes(uint32_t hash, std::string_view bytes) noexcept {
-  for (char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
-  return hash;
-}
-// Spreads a hash over all its bits, for use as an index.
-constexpr uint32_t mix_hash(uint32_t hash) noexcept {
-  hash ^= hash >> 15;
-  hash *= 0x2C1B3C6Du;
-  return hash ^ hash >> 12;
-}
-// Slots for an open hash table of that many entries: a power of two, at most two thirds full.
-constexpr size_t hash_slots(size_t entries) noexcept {
-  size_t slots = 16;
-  while (slots < entries + entries / 2) slots *= 2;
-  return slots;
-}
 
 enum class VocabularyKind : uint8_t { sentence_piece, byte_pairs };
 
@@ -7035,7 +7239,7 @@ Status Vocabulary::load_tokens(const Gguf& file) noexcept {
   const uint64_t count = texts->size();
   if (!texts->is_array() || texts->element_type() != MetadataType::string || count == 0 ||
       count > INT32_MAX) {
-    return Error(ErrorCode::corrupt) << ": " << kTokensKey << ": expected 1 to 2147483647 strings";
+    return Error(ErrorCode::corrupt, kTokensKey) << ": expected 1 to 2147483647 strings";
   }
   const auto array_of = [&](std::string_view key, const MetadataValue** out) {
     *out = file.find(key);
@@ -7092,18 +7296,25 @@ Status Vocabulary::load_tokens(const Gguf& file) noexcept {
     traits_[i] = type >= 0 && type <= 6 ? kTraits[type] : uint16_t{0};
   }
   const size_t mask = slots_.size() - 1;
-  for (i = 0; i < n; ++i) {
+  bool crowded = false;
+  for (i = 0; i < n && !crowded; ++i) {
     const std::string_view own = text(static_cast<uint32_t>(i));
     const uint32_t hash = mix_hash(hash_bytes(kHashStart, own));
-    size_t slot = hash & mask;
+    size_t slot = hash & mask, probes = 0;
     for (; slots_[slot].token != kNoToken; slot = (slot + 1) & mask) {
       if (slots_[slot].hash == hash && text(static_cast<uint32_t>(slots_[slot].token)) == own) {
         return Error(ErrorCode::corrupt, kTokensKey)
                << "[" << static_cast<uint64_t>(i) << "]: the same text as token "
                << slots_[slot].token;
       }
+      crowded = crowded || ++probes > kMaxRun;
     }
     slots_[slot] = {hash, static_cast<Token>(i)};
+  }
+  const auto occupied = [this](size_t slot) { return slots_[slot].token != kNoToken; };
+  if (crowded || !runs_are_short(slots_.size(), occupied)) {
+    return Error(ErrorCode::corrupt, kTokensKey)
+           << ": expected texts that do not share their hashes";
   }
   return Status();
 }
@@ -7461,6 +7672,10 @@ Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
     nodes_[node].token = static_cast<Token>(token);
     starts_[static_cast<uint8_t>(vocabulary.text(token)[0])] = true;
   }
+  if (!runs_are_short(edges_.size(), [this](size_t i) { return edges_[i].child != kNoNode; })) {
+    return Error(ErrorCode::corrupt,
+                 "tokenizer.ggml.tokens: expected special tokens of which few share hashes");
+  }
   for (uint32_t token = 0; token < vocabulary.size(); ++token) {
     if (!is_special(token)) continue;
     uint32_t node = 0, shorter = kNoNode;
@@ -7540,7 +7755,7 @@ bool SpecialSplitter::split(std::string_view text, bool parse_special,
         (vocabulary_->traits(static_cast<uint32_t>(out->back().token)) & kTokenStripRight) != 0) {
       while (begin < end && is_space(text[begin])) ++begin;
     }
-    return begin == end || out->push_back({text.substr(begin, end - begin), kNoToken});
+    return begin == end || out->push_back({slice(text, begin, end - begin), kNoToken});
   };
   const auto add_token = [&](Token token) {
     if ((vocabulary_->traits(static_cast<uint32_t>(token)) & kTokenStripLeft) != 0 &&
@@ -7578,7 +7793,7 @@ bool SpecialSplitter::split(std::string_view text, bool parse_special,
       const Token token = nodes_[found[0]].token;
       for (uint32_t& byte : found) byte = kTaken;
       found[0] = kTokenStarts | static_cast<uint32_t>(token);
-    } else if (!place(text.substr(at, end - at), parse_special, &queue, &found)) {
+    } else if (!place(slice(text, at, end - at), parse_special, &queue, &found)) {
       return false;
     }
     for (size_t i = at; i < end; ++i) {
@@ -7664,7 +7879,7 @@ class Merger {
     uint32_t order, left, left_id, right_id, id;
     // For std::push_heap, which keeps the greatest in front.
     bool operator<(const Candidate& other) const noexcept {
-      return order != other.order ? order > other.order : left > other.left;
+      return (uint64_t{order} << 32 | left) > (uint64_t{other.order} << 32 | other.left);
     }
   };
 
@@ -7833,6 +8048,8 @@ class BytePairEncoder {
   Token raw_bytes_[256] = {};        // the token whose text is the byte itself, or kNoToken
   Array<PartText> strings_;          // texts that are no tokens, by number - vocabulary size
   Array<StringSlot> string_slots_;   // open hash table of them
+  uint32_t guess_ = 0;               // what the next merge may make
+  bool crowded_ = false;             // number_of met too many texts with one hash
   Array<Pair> pairs_;                // open hash table by left and right
 };
 
@@ -7847,8 +8064,14 @@ namespace detail {
 
 inline constexpr std::string_view kMergesKey = "tokenizer.ggml.merges";
 
+// Why number_of failed, or a table became too slow.
+inline Error failure(bool crowded) noexcept {
+  if (!crowded) return Error(ErrorCode::out_of_memory);
+  return Error(ErrorCode::corrupt, kMergesKey) << ": expected texts that do not share their hashes";
+}
+
 // The number of the text `first` followed by `second`, which must stay where they are: a token, or
-// a new number.
+// a new number. On failure see failure(crowded_).
 bool BytePairEncoder::number_of(std::string_view first, std::string_view second,
                                 uint32_t* out) noexcept {
   const Token token = vocabulary_->find(first, second);
@@ -7876,8 +8099,10 @@ bool BytePairEncoder::number_of(std::string_view first, std::string_view second,
   const PartText text{first, second};
   const uint32_t hash = text_hash(text);
   const size_t mask = string_slots_.size() - 1;
-  size_t i = hash & mask;
+  size_t i = hash & mask, probes = 0;
   for (; string_slots_[i].number != UINT32_MAX; i = (i + 1) & mask) {
+    crowded_ = ++probes > kMaxRun;
+    if (crowded_) return false;
     if (string_slots_[i].hash != hash) continue;
     const PartText& other = strings_[string_slots_[i].number - vocabulary_->size()];
     bool same = other.first.size() + other.second.size() == size;
@@ -7898,19 +8123,28 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
     return Error(ErrorCode::corrupt, kMergesKey)
            << "[" << rank << "]: expected two texts with a space between them";
   }
-  const std::string_view first = merge.substr(0, space), second = merge.substr(space + 1);
+  const std::string_view first = slice(merge, 0, space), second = slice(merge, space + 1);
   Pair pair;
   pair.rank = rank;
-  if (!number_of(first, {}, &pair.left) || !number_of(second, {}, &pair.right) ||
-      !number_of(first, second, &pair.merged)) {
-    return Error(ErrorCode::out_of_memory);
+  if (!number_of(first, {}, &pair.left) || !number_of(second, {}, &pair.right)) {
+    return failure(crowded_);
   }
+  // Vocabularies list what merges make in the order of the merges: this one's is likely the next.
+  const std::string_view guess =
+      guess_ < vocabulary_->size() ? vocabulary_->text(guess_) : std::string_view();
+  if (guess.size() == first.size() + second.size() && slice(guess, 0, first.size()) == first &&
+      slice(guess, first.size()) == second) {
+    pair.merged = guess_;
+  } else if (!number_of(first, second, &pair.merged)) {
+    return failure(crowded_);
+  }
+  guess_ = pair.merged + 1;
   const size_t mask = pairs_.size() - 1;
-  size_t i = pair_hash(pair.left, pair.right) & mask;
-  while (pairs_[i].rank != kNoMerge) {
-    if (pairs_[i].left == pair.left && pairs_[i].right == pair.right)
-      return Status();  // the first of equals counts
-    i = (i + 1) & mask;
+  size_t i = pair_hash(pair.left, pair.right) & mask, probes = 0;
+  for (; pairs_[i].rank != kNoMerge; i = (i + 1) & mask) {
+    // The first of equals counts.
+    if (pairs_[i].left == pair.left && pairs_[i].right == pair.right) return Status();
+    if (++probes > kMaxRun) return failure(true);
   }
   pairs_[i] = pair;
   return Status();
@@ -7940,14 +8174,18 @@ Status BytePairEncoder::create(const Gguf& file, const Vocabulary& vocabulary,
     for (uint32_t i = 0; i < size; ++i) characters_[byte][i] = encoded[i];
     const char raw = static_cast<char>(byte);
     raw_bytes_[byte] = vocabulary.find({&raw, 1});
-    if (!number_of({characters_[byte], size}, {}, &byte_symbols_[byte]))
-      return Error(ErrorCode::out_of_memory);
+    if (!number_of({characters_[byte], size}, {}, &byte_symbols_[byte])) {
+      return failure(crowded_);
+    }
   }
   Status status;
   merges->for_each_string([&](uint64_t rank, std::string_view merge) {
     if (status) status = add_pair(merge, static_cast<uint32_t>(rank));
   });
-  return status;
+  INLAY_TRY(status);
+  const auto occupied = [this](size_t slot) { return pairs_[slot].rank != kNoMerge; };
+  if (!runs_are_short(pairs_.size(), occupied)) return failure(true);
+  return Status();
 }
 
 // The word in the vocabulary's spelling.
@@ -7992,7 +8230,7 @@ bool BytePairEncoder::encode_word(std::string_view word, Scratch* scratch,
     }
     // A text that is no token falls apart into the bytes of its spelling; those that are no tokens
     // vanish.
-    for (char c : word.substr(symbol.begin, symbol.size)) {
+    for (char c : slice(word, symbol.begin, symbol.size)) {
       const auto byte = static_cast<uint8_t>(c);
       for (uint32_t i = 0; i < character_sizes_[byte]; ++i) {
         const Token token = raw_bytes_[static_cast<uint8_t>(characters_[byte][i])];
@@ -8007,12 +8245,11 @@ bool BytePairEncoder::encode(std::string_view text, Scratch* scratch,
                              TokenSink* sink) const noexcept {
   std::string_view normal;
   if (!normalize_utf8(text, &scratch->normalized, &normal)) return false;
-  scratch->marks.clear();
   if (!splitter_.split(normal, &scratch->marks)) return false;
   for (size_t begin = 0; begin < normal.size();) {
     size_t end = begin + 1;
     while (end < normal.size() && !RegexSplitter::is_boundary(scratch->marks[end])) ++end;
-    if (!encode_word(normal.substr(begin, end - begin), scratch, sink)) return false;
+    if (!encode_word(slice(normal, begin, end - begin), scratch, sink)) return false;
     begin = end;
   }
   return true;
@@ -8118,12 +8355,12 @@ bool SentencePieceEncoder::encode_segment(std::string_view segment, Merger* merg
     const auto rest = static_cast<uint32_t>(segment.size()) - i;
     const uint32_t length = utf8_length(static_cast<uint8_t>(segment[i]));
     const uint32_t size = length < rest ? length : rest;
-    if (!merger->push({i, size, static_cast<uint32_t>(vocabulary_->find(segment.substr(i, size)))}))
+    if (!merger->push({i, size, static_cast<uint32_t>(vocabulary_->find(slice(segment, i, size)))}))
       return false;
     i += size;
   }
   const auto find = [this, segment](const Symbol& left, const Symbol& right) {
-    const Token token = vocabulary_->find(segment.substr(left.begin, left.size + right.size));
+    const Token token = vocabulary_->find(slice(segment, left.begin, left.size + right.size));
     if (token == kNoToken) return Merge{kNoMerge, 0};
     return Merge{order_of_score(vocabulary_->score(static_cast<uint32_t>(token))),
                  static_cast<uint32_t>(token)};
@@ -8134,7 +8371,7 @@ bool SentencePieceEncoder::encode_segment(std::string_view segment, Merger* merg
       sink->push(static_cast<Token>(symbol.id));
       continue;
     }
-    for (char c : segment.substr(symbol.begin, symbol.size)) {
+    for (char c : slice(segment, symbol.begin, symbol.size)) {
       const Token token = byte_tokens_[static_cast<uint8_t>(c)];
       if (token != kNoToken) sink->push(token);
     }
@@ -8157,7 +8394,7 @@ bool SentencePieceEncoder::encode(std::string_view text, bool space_prefix, Scra
     at += utf8_length(static_cast<uint8_t>(all[at]));
     if (at < all.size() && joins(all[at - 1], all[at])) continue;
     if (at > all.size()) at = all.size();
-    if (!encode_segment(all.substr(begin, at - begin), &scratch->merger, sink)) return false;
+    if (!encode_segment(slice(all, begin, at - begin), &scratch->merger, sink)) return false;
     begin = at;
   }
   return true;
@@ -8218,7 +8455,7 @@ inline void unspell(std::string_view text, PieceSink* sink) noexcept {
 // The byte that a token such as <0x0A> stands for; 0 for what is not spelled so.
 inline char byte_of_name(std::string_view text) noexcept {
   uint32_t value = 0;
-  for (char c : text.substr(text.size() < 3 ? text.size() : 3, 2)) {
+  for (char c : slice(text, text.size() < 3 ? text.size() : 3, 2)) {
     const size_t digit = std::string_view("0123456789abcdef")
                              .find(static_cast<char>(c >= 'A' && c <= 'F' ? c + 32 : c));
     if (digit == std::string_view::npos) break;
@@ -8258,7 +8495,7 @@ struct Tokenizer::Impl {
     } else if ((traits & detail::kTokenNormal) != 0) {
       for (size_t begin = 0;;) {
         const size_t mark = text.find(detail::kSpaceMark, begin);
-        sink->push(text.substr(begin, mark - begin));
+        sink->push(detail::slice(text, begin, mark - begin));
         if (mark == std::string_view::npos) break;
         sink->push(' ');
         begin = mark + detail::kSpaceMark.size();
@@ -8558,7 +8795,9 @@ bool Executor::stop_wanted() noexcept {
 void Executor::draw_tickets(uint32_t worker) noexcept {
   void* scratch = scratch_ + worker * scratch_bytes_;
   uint32_t idle = 0;
-  while (!stop_wanted()) {
+  // The deadline is looked at after a ticket, not before the first: however small the budget, each
+  // run() gets on.
+  while (open_.load(std::memory_order_relaxed) && !cancel_requested()) {
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     if ((ticket >> (2 * kTaskBits)) >= plan_.size()) return;          // the plan is finished
     if ((ticket & kTaskMask) >= (ticket >> kTaskBits & kTaskMask)) {  // all tasks are taken: wait
@@ -8567,6 +8806,7 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
       } else {
         yield();
       }
+      if (stop_wanted()) return;
       continue;
     }
     idle = 0;
@@ -8577,6 +8817,7 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
     if (phase >= plan_.size() || task >= count) continue;
     plan_[phase].run(plan_[phase].work, state_, task, scratch);
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) enter_phase(phase + 1);
+    if (stop_wanted()) return;
   }
 }
 
@@ -8813,9 +9054,9 @@ constexpr uint32_t buffer_width(Buffer buffer, const Hyper& h) noexcept {
     case Buffer::up:
       return h.n_ff;
     case Buffer::logits:
-      return h.n_vocab;
+      break;
   }
-  return 0;
+  return h.n_vocab;
 }
 
 // What phases work on: the batch, and the memory of one session.
@@ -9466,7 +9707,6 @@ struct RopeScaling {
   std::string_view type;  // "none", "linear" (the default), "yarn"
   float factor = 1;
   float attn_factor = 1;
-  float beta_fast = 32, beta_slow = 1;
   uint32_t original_context = 0;
 };
 
@@ -9516,7 +9756,8 @@ inline Status read_hyper(const Gguf& file, const Architecture& a, Hyper* h,
   if (a.layers_scaled_by_embedding == h->n_layers) {
     h->attention_scale = 1.0f / std::sqrt(static_cast<float>(h->n_embd / h->n_heads));
   }
-  keys.read("attention.scale", 1e-6, 1e6, false, &h->attention_scale);
+  // attention.scale, rope.scaling.yarn_beta_fast and yarn_beta_slow mean something to other
+  // architectures only: llama.cpp ignores them in files of these.
   h->attention_softcap = a.default_attention_softcap;
   h->final_softcap = a.default_final_softcap;
   keys.read("attn_logit_softcapping", 0.0, 1e6, false, &h->attention_softcap);
@@ -9531,8 +9772,6 @@ inline Status read_hyper(const Gguf& file, const Architecture& a, Hyper* h,
   keys.read("rope.scale_linear", 0.0, 1e6, false, &scaling->factor);  // the older name
   keys.read("rope.scaling.factor", 0.0, 1e6, false, &scaling->factor);
   keys.read("rope.scaling.attn_factor", 0.0, 1e6, false, &scaling->attn_factor);
-  keys.read("rope.scaling.yarn_beta_fast", 0.0, 1e6, false, &scaling->beta_fast);
-  keys.read("rope.scaling.yarn_beta_slow", 0.0, 1e6, false, &scaling->beta_slow);
   keys.read("rope.scaling.original_context_length", 1, kMaxContext, false,
             &scaling->original_context);
   if (scaling->factor == 0) scaling->factor = 1;
@@ -9560,14 +9799,15 @@ inline Status make_rope_frequencies(const Gguf& file, const Architecture& a,
   if (yarn) {
     h->rope_magnitude *= scaling.factor > 1 ? 0.1f * std::log(scaling.factor) + 1.0f : 1.0f;
   }
-  // The pair whose wavelength makes `turns` turns within the original context.
+  // The pair whose wavelength makes `turns` turns within the original context. 32 and 1 turns are
+  // the paper's bounds.
   const auto pair_of = [&](float turns) {
     constexpr double kTwoPi = 6.283185307179586;
     return h->n_rot * std::log(scaling.original_context / (double{turns} * kTwoPi)) /
            (2 * std::log(double{base}));
   };
-  const double low = std::fmax(0.0, std::floor(pair_of(scaling.beta_fast)));
-  const double high = std::fmin(h->n_rot - 1.0, std::ceil(pair_of(scaling.beta_slow)));
+  const double low = std::fmax(0.0, std::floor(pair_of(32)));
+  const double high = std::fmin(h->n_rot - 1.0, std::ceil(pair_of(1)));
   for (uint32_t i = 0; i < h->n_rot / 2; ++i) {
     const double plain = std::pow(double{base}, -2.0 * i / h->n_rot) /
                          (divisors != nullptr ? double{divisors[i]} : 1.0);
@@ -10060,7 +10300,7 @@ class Output {
         if (held(i, at) == size_ - at && size_ - at > hold) hold = size_ - at;
       }
     }
-    const std::string_view piece = pending.substr(0, pending.size() - hold);
+    const std::string_view piece = slice(pending, 0, pending.size() - hold);
     shown_ += piece.size();
     return piece;
   }
@@ -10256,8 +10496,7 @@ inline void close_session(SessionImpl* s) noexcept {
   release(allocator, memory, bytes);
 }
 
-// ---- running
-// --------------------------------------------------------------------------------------------------------
+// ---- running ----
 
 // Starts the batch at the first position that is not cached.
 inline void begin_batch(SessionImpl* s, uint32_t n, uint32_t head_first, uint32_t head_n) noexcept {
@@ -10331,9 +10570,7 @@ inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
       case Executor::Outcome::budget_spent:
         return Step::more;
       case Executor::Outcome::cancelled:
-        // The batch is given up, its positions were never counted as cached: a later step starts it
-        // anew.
-        s->stage = SessionImpl::Stage::idle;
+        // The batch stays open: a later step goes on with it, as after a budget is spent.
         s->executor.clear_cancel();
         s->stop_reason = StopReason::cancelled;
         return Step::done;
@@ -10518,7 +10755,7 @@ Status Session::evaluate(Span<const Token> tokens, bool last_only,
         truncate(s.n_cached);
         return Error(ErrorCode::cancelled, "cancelled after ") << uint64_t{done} << " tokens";
       }
-      for (uint32_t i = 0; i < s.state.head_n; ++i) {
+      for (uint32_t i = 0; row != nullptr && i < s.state.head_n; ++i) {
         row(user, done + head + i, {s.state.row(detail::Buffer::logits, i), s.impl->hyper.n_vocab});
       }
       head += s.state.head_n;
