@@ -24,6 +24,7 @@ def prompt_ids(tokenizer, text):
             *tokenizer.encode(suffix), tokenizer.fim_middle]
 
 
+@torch.no_grad()
 def greedy(model, ids, count, end):
     """The `count` most likely next tokens, one by one, or fewer if the text ends."""
     ids, start = list(ids), len(ids)
@@ -41,7 +42,6 @@ def main():
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--tokens", type=int, default=64)
     args = parser.parse_args()
-    torch.set_grad_enabled(False)
     tokenizer, model = Tokenizer.load(args.scratch / "tokenizer.json"), load_model(args.model)
     prompt = prompt_ids(tokenizer, sys.stdin.read())
     completion = greedy(model, prompt, args.tokens, tokenizer.endoftext)

@@ -7,6 +7,7 @@ Prints bits per byte. Each file starts afresh; each of its bytes is predicted wi
 tokens before it where the file has them. Needs Debian's python3-torch, g++ and xz.
 """
 import argparse
+import concurrent.futures
 import math
 import pathlib
 import random
@@ -20,7 +21,8 @@ from model import Config, Model
 from tokenizer import Tokenizer
 
 LEAST_CONTEXT = 256
-MIDDLES = 400
+MIDDLES = 200
+THREADS = 2
 
 
 def load_model(path):
@@ -32,6 +34,7 @@ def load_model(path):
     return model.eval()
 
 
+@torch.no_grad()
 def bits_of(model, ids, start):
     """Bits that the model needs for ids[start:], having seen what is before."""
     logits = model(torch.tensor([ids[:-1]]))[0, start - 1:]
@@ -51,16 +54,17 @@ def bits_of_document(model, tokenizer, text):
 def middle_bits(model, tokenizer, documents):
     """Bits per byte of ends of lines, with the text before them and with that after them too."""
     chooser = random.Random(1)
-    before = both = size = 0
-    for _ in range(MIDDLES):
+    before = both = size = count = 0
+    while count < MIDDLES:
         text = chooser.choice(documents)
         start = chooser.randrange(len(text))
         end = text.find("\n", start)
         if end <= start:
             continue
-        prefix = tokenizer.encode(text[:start])[-500:]
-        suffix = tokenizer.encode(text[end:])[:250]
-        middle = tokenizer.encode(text[start:end])[:200]
+        count += 1
+        prefix = tokenizer.encode(text[:start])[-300:]
+        suffix = tokenizer.encode(text[end:])[:150]
+        middle = tokenizer.encode(text[start:end])[:100]
         size += len(tokenizer.decode(middle))
         before += bits_of(model, prefix + middle, max(1, len(prefix)))
         head = [tokenizer.fim_prefix, *prefix, tokenizer.fim_suffix, *suffix, tokenizer.fim_middle]
@@ -73,7 +77,7 @@ def main():
     parser.add_argument("scratch", type=pathlib.Path)
     parser.add_argument("model", type=pathlib.Path)
     args = parser.parse_args()
-    torch.set_grad_enabled(False)
+    torch.set_num_threads(1)
     documents = (args.scratch / "heldout.txt").read_text().split("\0")
     joined = "".join(documents).encode()
     print(f"held out: {len(documents)} files, {len(joined)} bytes")
@@ -83,7 +87,9 @@ def main():
     print(f"{8 * len(packed) / len(joined):.4f} xz -9e", flush=True)
 
     model, tokenizer = load_model(args.model), Tokenizer.load(args.scratch / "tokenizer.json")
-    bits = sum(bits_of_document(model, tokenizer, text) for text in documents)
+    with concurrent.futures.ThreadPoolExecutor(
+            THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        bits = sum(pool.map(lambda text: bits_of_document(model, tokenizer, text), documents))
     print(f"{bits / len(joined):.4f} {args.model.name}", flush=True)
     before, both = middle_bits(model, tokenizer, documents)
     print(f"ends of lines: {before:.4f} from the text before, {both:.4f} with the text after too",
