@@ -1015,13 +1015,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf2c463cf
+#define INLAY_SELF_ID_ 0xe75c55b8
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf2c463cf
+#elif INLAY_SELF_ID_ != 0xe75c55b8
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1039,6 +1039,12 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 // Nothing here uses AES or carry-less multiplication: -march=x86-64-v3 has neither and is AVX2 all
 // the same.
 #define HWY_DISABLE_PCLMUL_AES
+
+// Highway's own assertions, on in builds without optimization and under sanitizers, need a function
+// of its library.
+#ifndef HWY_IS_DEBUG_BUILD
+#  define HWY_IS_DEBUG_BUILD 0
+#endif
 
 // Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
 // (pmaddubsw), AVX2, and AVX-512 with VNNI. On Arm the baseline alone. INLAY_TARGETS leaves out

@@ -8,6 +8,12 @@
 // the same.
 #define HWY_DISABLE_PCLMUL_AES
 
+// Highway's own assertions, on in builds without optimization and under sanitizers, need a function
+// of its library.
+#ifndef HWY_IS_DEBUG_BUILD
+#  define HWY_IS_DEBUG_BUILD 0
+#endif
+
 // Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
 // (pmaddubsw), AVX2, and AVX-512 with VNNI. On Arm the baseline alone. INLAY_TARGETS leaves out
 // more, but never SSE2 and NEON: Highway would fall back to scalar code without them.
