@@ -30,7 +30,7 @@ struct Lanes {
 static HWY_INLINE Lanes load_lanes(const uint8_t* p) {
   const LaneTag d;
   Lanes r;
-  HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::LoadU(d, p + i * kLaneBytes);
+  INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::LoadU(d, p + i * kLaneBytes);
   return r;
 }
 
@@ -67,7 +67,7 @@ static HWY_INLINE Lanes nibbles(const uint8_t* p) {
 static HWY_INLINE Lanes spread_bits(const uint8_t* p, uint8_t value) {
   const LaneTag d;
   Lanes r;
-  HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
     r.v[i] = hn::IfThenElseZero(hn::LoadMaskBits(d, p + i * kLaneBytes / 8), hn::Set(d, value));
   }
   return r;
@@ -138,7 +138,7 @@ static HWY_INLINE void halves_at(const uint8_t* p, size_t groups, float* out) {
   } else {
     for (size_t i = 0; i < groups; ++i) h[i] = load_u16(p + i * stride);
   }
-  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::Load(du, h + i))), df, out + i);
   }
 }
@@ -149,7 +149,7 @@ static HWY_INLINE void scale_bytes(Bytes16 bytes, float d, float* out) {
   const ScaleTag df;
   const hn::Rebind<int32_t, ScaleTag> di;
   const hn::Rebind<uint8_t, ScaleTag> d8;
-  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     const auto part = hn::ResizeBitCast(
         d8, i == 0 ? bytes : hn::ShiftRightBytes<4>(hn::Full128<uint8_t>(), bytes));
     hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::PromoteTo(di, part)), hn::Set(df, d)), df, out + i);
@@ -159,7 +159,7 @@ static HWY_INLINE void scale_signed_bytes(Bytes16 bytes, float d, float* out) {
   const ScaleTag df;
   const hn::Rebind<int32_t, ScaleTag> di;
   const hn::Rebind<int8_t, ScaleTag> d8;
-  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     const auto part = hn::ResizeBitCast(
         d8, i == 0 ? bytes : hn::ShiftRightBytes<4>(hn::Full128<uint8_t>(), bytes));
     hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::PromoteTo(di, part)), hn::Set(df, d)), df, out + i);
@@ -200,7 +200,7 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = nibbles(chunk + g * 22 + 6);
     const Lanes high = spread_bits(chunk + g * 22 + 2, 16);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
@@ -215,7 +215,7 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = nibbles(chunk + g * 24 + 8);
     const Lanes high = spread_bits(chunk + g * 24 + 4, 16);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
@@ -243,7 +243,7 @@ static HWY_INLINE Lanes iq4_values(Lanes index) {
                                                      1,    13,   25,  38,  53,  69,  89,  113};
   const hn::Repartition<int8_t, LaneTag> d;
   const auto table = hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues));
-  HWY_UNROLL(2)
+  INLAY_UNROLL(2)
   for (size_t i = 0; i < kParts; ++i) index.v[i] = hn::TableLookupBytes(table, index.v[i]);
   return index;
 }
@@ -275,7 +275,7 @@ struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
     const auto d = hn::Set(df, half_at(chunk));
     const auto high = hn::Set(di, static_cast<int32_t>(load_u16(chunk + 2)));
     const auto low = hn::Set(di, static_cast<int32_t>(load_u32(chunk + 4)));
-    HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
       const auto index = hn::Iota(di, static_cast<int32_t>(i));
       const auto twice = hn::Add(index, index);
       const auto l = hn::And(hn::Shr(low, hn::Add(twice, twice)), hn::Set(di, 15));
@@ -292,7 +292,7 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 4 * 32);
-    HWY_UNROLL(2)
+    INLAY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2));
     return r;
   }
@@ -316,7 +316,7 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 32 + g / 4 * 32);
     const Lanes high = load_lanes(chunk);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       r.v[i] = hn::Or(bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2)),
                       bit_field<1, 2>(high.v[i], static_cast<int>(g)));
     }
@@ -370,7 +370,7 @@ struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32,
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
-    HWY_UNROLL(2)
+    INLAY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
     return r;
   }
@@ -386,7 +386,7 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 48 + g / 2 * 32);
     const Lanes high = load_lanes(chunk + 16);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4)),
                       bit_field<1, 4>(high.v[i], static_cast<int>(g)));
     }
@@ -405,7 +405,7 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
     const size_t half = g / 4, quarter = g % 4;
     Lanes r = load_lanes(chunk + half * 64 + quarter % 2 * 32);
     const Lanes high = load_lanes(chunk + 128 + half * 32);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(quarter / 2 * 4)),
                       bit_field<2, 4>(high.v[i], static_cast<int>(quarter * 2)));
     }

@@ -237,9 +237,9 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   static_assert(T::kSigned || T::kMax <= 127);
-  HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
+  INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       const auto dot = dot_lanes<T::kSigned>(T::lanes(rows[s], g).v[part], av);
       sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<T::kSub>(scale[s], g, part), sum[s]);
     }
@@ -260,18 +260,18 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   const Streams streams(begin, end);
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
     }
     ScaleVec sum[kStreams], low[kStreams];
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
     for (size_t chunk = 0; chunk < chunks; ++chunk) {
       const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
       HWY_ALIGN float scale[kStreams][kSubs];
-      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         HWY_ALIGN float min[kSubs];
         T::scales(rows[s], here, scale[s], min);
-        HWY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
           const auto w = hn::Load(df, scale[s] + j);
           const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
           if constexpr (T::kMins) {
@@ -284,13 +284,13 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       }
       const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
       if constexpr (T::kBlock == kChunk) {
-        HWY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
+        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
       } else {
         for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
       }
-      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
     }
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       if constexpr (T::kMins) sum[s] = hn::Sub(sum[s], low[s]);
       if constexpr (!T::kMins && dot_offset<T>() != 0) {
         sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(dot_offset<T>())), sum[s]);
@@ -313,20 +313,20 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
   const Streams streams(begin, end);
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    HWY_UNROLL(4)
+    INLAY_UNROLL(4)
     for (size_t s = 0; s < kStreams; ++s)
       rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
     ScaleVec sum[kStreams][2];
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s][0] = sum[s][1] = hn::Zero(df);
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s][0] = sum[s][1] = hn::Zero(df);
     size_t j = 0;
     for (; j + 2 * kScaleLanes <= whole; j += 2 * kScaleLanes) {
       const auto x0 = hn::LoadU(df, x + j), x1 = hn::LoadU(df, x + j + kScaleLanes);
-      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         sum[s][0] = hn::MulAdd(T::load(rows[s] + j * T::kBytes), x0, sum[s][0]);
         sum[s][1] = hn::MulAdd(T::load(rows[s] + (j + kScaleLanes) * T::kBytes), x1, sum[s][1]);
       }
     }
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       if (j < whole)
         sum[s][0] = hn::MulAdd(T::load(rows[s] + j * T::kBytes), hn::LoadU(df, x + j), sum[s][0]);
       HWY_ALIGN uint8_t w_tail[kScaleLanes * T::kBytes] = {};
@@ -348,7 +348,7 @@ static HWY_INLINE void store_transposed(const LaneVec* rows, uint32_t* to) {
   using V64 = hn::Vec<decltype(d64)>;
   V64 quad[kBatch];  // of rows 4q ... 4q + 3, one dword of each (and with 256 bits the dword 4
                      // further on above them)
-  HWY_UNROLL(2) for (size_t q = 0; q < kBatch / 4; ++q) {
+  INLAY_UNROLL(2) for (size_t q = 0; q < kBatch / 4; ++q) {
     const auto r = [&](size_t i) HWY_ATTR { return hn::BitCast(d32, rows[q * 4 + i]); };
     const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d32, r(0), r(1)));
     const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d32, r(2), r(3)));
@@ -359,7 +359,7 @@ static HWY_INLINE void store_transposed(const LaneVec* rows, uint32_t* to) {
     quad[q * 4 + 2] = hn::InterleaveLower(d64, high01, high23);
     quad[q * 4 + 3] = hn::InterleaveUpper(d64, high01, high23);
   }
-  HWY_UNROLL(4) for (size_t j = 0; j < 4; ++j) {
+  INLAY_UNROLL(4) for (size_t j = 0; j < 4; ++j) {
 #if HWY_MAX_BYTES >= 32
     hn::StoreU(hn::BitCast(d32, hn::ConcatLowerLower(d64, quad[4 + j], quad[j])), d32,
                to + j * kPanelRows);
@@ -405,7 +405,7 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
       LaneVec v[kBatch];
       for (size_t s = 0; s < kSubs; s += kBatch) {
         const auto store = [&](float(*from)[kSubs], float* to) HWY_ATTR {
-          HWY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
+          INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
             v[i] = hn::Load(d8, reinterpret_cast<const uint8_t*>(&from[r + i][s]));
           }
           store_transposed(
@@ -419,7 +419,7 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
         uint32_t* to = w + (g0 + g) * kSteps * kPanelRows + r;
         for (size_t part = 0; part < kParts; ++part) {
           if constexpr (!wide_tile<T>()) {
-            HWY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
+            INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
               v[i] = T::lanes(chunk[r + i], g).v[part];
               if constexpr (T::kSigned) v[i] = hn::Xor(v[i], hn::Set(d8, uint8_t{128}));
             }
@@ -511,119 +511,119 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* H
     }
     if constexpr (kDot == DotKind::vnni) {
       VF sum[kVectors][kColumns];
-      HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        HWY_UNROLL(2)
+      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(2)
         for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, &c[panel[r]][j][lane[r]]);
       }
       for (size_t g = 0; g < groups; ++g) {
         VF part[kVectors][kColumns];
-        HWY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
           const size_t at = g * kSubs + s;
           hn::Vec<decltype(d32)> dot[kVectors][kColumns];
-          HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-            HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
               dot[r][j] = hn::BitCast(d32, hn::Set(du32, t.start[at][j]));
             }
           }
-          HWY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
+          INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
             hn::Vec<WideTag> w[kVectors];
-            HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
               w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
             }
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
               const auto b =
                   hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 dot[r][j] = hn::SumOfMulQuadAccumulate(d32, w[r], b, dot[r][j]);
               }
             }
           }
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
               const VF f = hn::ConvertTo(df, dot[r][j]);
               part[r][j] = s == 0 ? hn::Mul(f, w) : hn::MulAdd(f, w, part[r][j]);
             }
             if constexpr (mins) {
               const VF low = hn::Load(df, &t.min[panel[r]][at][lane[r]]);
-              HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+              INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 sum[r][j] = hn::NegMulAdd(low, hn::Set(df, t.min_sum[at][j]), sum[r][j]);
               }
             }
           }
         }
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-          HWY_UNROLL(2)
+          INLAY_UNROLL(2)
           for (size_t r = 0; r < kVectors; ++r)
             sum[r][j] = hn::MulAdd(part[r][j], scale, sum[r][j]);
         }
       }
-      HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        HWY_UNROLL(2)
+      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(2)
         for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, &c[panel[r]][j][lane[r]]);
       }
     } else {
       const auto ones = hn::Set(d16, 1);
       for (size_t g = 0; g < groups; ++g) {
         VF part[kVectors][kColumns];
-        HWY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
           const size_t at = g * kSubs + s;
           hn::Vec<decltype(d32)> dot[kVectors][kColumns];
-          HWY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
+          INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
             hn::Vec<decltype(d16)> acc[kVectors][kColumns];
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 acc[r][j] = hn::BitCast(d16, hn::Set(du32, run == 0 ? t.start[at][j] : 0));
               }
             }
-            HWY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
+            INLAY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
               const size_t k4 = at * kSteps + run * headroom + step;
               hn::Vec<WideTag> w[kVectors];
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][k4][lane[r]]));
                 INLAY_PIN(w[r]);
               }
-              HWY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
+              INLAY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
                 auto b0 = hn::BitCast(ds8, hn::Set(du32, a[k4 * kColumns + j]));
                 auto b1 = hn::BitCast(ds8, hn::Set(du32, a[k4 * kColumns + j + 1]));
                 INLAY_PIN(b0);
                 INLAY_PIN(b1);
                 hn::Vec<decltype(d16)> product[2][kVectors];
-                HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                   product[0][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b0);
                   product[1][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b1);
                 }
-                HWY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
-                  HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
+                  INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                     acc[r][j + i] = hn::Add(acc[r][j + i], product[i][r]);
                     INLAY_PIN(acc[r][j + i]);
                   }
                 }
               }
             }
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 const auto wide = hn::WidenMulPairwiseAdd(d32, acc[r][j], ones);
                 dot[r][j] = run == 0 ? wide : hn::Add(dot[r][j], wide);
               }
             }
           }
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
               const VF f = hn::ConvertTo(df, dot[r][j]);
               part[r][j] = s == 0 ? hn::Mul(f, w) : hn::MulAdd(f, w, part[r][j]);
             }
           }
         }
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             float* to = &c[panel[r]][j][lane[r]];
             VF sum = hn::MulAdd(part[r][j], scale, hn::Load(df, to));
             if constexpr (mins) {
-              HWY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+              INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
                 const size_t at = g * kSubs + s;
                 sum = hn::NegMulAdd(hn::Load(df, &t.min[panel[r]][at][lane[r]]),
                                     hn::Set(df, t.min_sum[at][j]), sum);
@@ -652,28 +652,28 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const uint32
     const size_t panel = row / kPanelRows, lane = row % kPanelRows;
     for (size_t at = 0; at < groups * kSubs; ++at) {
       hn::Vec<decltype(d32)> acc[kVectors][kColumns];
-      HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) acc[r][j] = hn::Zero(d32);
+      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) acc[r][j] = hn::Zero(d32);
       }
-      HWY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
+      INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
         const size_t k2 = at * kSteps + step;
         hn::Vec<decltype(d16)> w[kVectors];
-        HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
           w[r] = hn::BitCast(d16, hn::Load(du32, &t.w[panel][k2][lane + r * kRowLanes]));
           INLAY_PIN(w[r]);
         }
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           auto b = hn::BitCast(d16, hn::Set(du32, t.wide[k2][j]));
           INLAY_PIN(b);
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             acc[r][j] = hn::Add(acc[r][j], hn::WidenMulPairwiseAdd(d32, w[r], b));
             INLAY_PIN(acc[r][j]);
           }
         }
       }
-      HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
         const VF w = hn::Load(df, &t.scale[panel][at][lane + r * kRowLanes]);
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           const VF scale = hn::Mul(w, hn::Set(df, a_scale[at / kSubs * kColumns + j]));
           float* to = &c[panel][j][lane + r * kRowLanes];
           VF sum = hn::MulAdd(hn::ConvertTo(df, acc[r][j]), scale, hn::Load(df, to));
@@ -703,21 +703,21 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
       lane[r] = (row + r * kRowLanes) % kPanelRows;
     }
     VF sum[kVectors][kColumns];
-    HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      HWY_UNROLL(2)
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2)
       for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, &c[panel[r]][j][lane[r]]);
     }
     for (size_t k = 0; k < steps; ++k) {
       const VF b[kColumns] = {hn::Set(df, x0[k]), hn::Set(df, x1[k]), hn::Set(df, x2[k]),
                               hn::Set(df, x3[k])};
-      HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
         const VF w = hn::BitCast(df, hn::Load(du32, &t.w[panel[r]][k][lane[r]]));
-        HWY_UNROLL(4)
+        INLAY_UNROLL(4)
         for (size_t j = 0; j < kColumns; ++j) sum[r][j] = hn::MulAdd(w, b[j], sum[r][j]);
       }
     }
-    HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      HWY_UNROLL(2)
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2)
       for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, &c[panel[r]][j][lane[r]]);
     }
   }

@@ -25,6 +25,14 @@
 #  define INLAY_PIN(v) ((void)0)
 #endif
 
+// Loops over arrays of vectors must be unrolled for these to be registers. Not under sanitizers,
+// which check every access: compiling would take minutes.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#  define INLAY_UNROLL(n)
+#else
+#  define INLAY_UNROLL(n) HWY_UNROLL(n)
+#endif
+
 // Asks for the cache line at an address, which may be any: prefetching never faults.
 #if defined(__GNUC__) || defined(__clang__)
 #  define INLAY_PREFETCH(address) __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2)
