@@ -95,7 +95,7 @@ def main():
     print(f"ends of lines: {before:.4f} from the text before, {both:.4f} with the text after too",
           flush=True)
 
-    program = args.scratch / "ngram"
+    program = (args.scratch / "ngram").resolve()
     source = pathlib.Path(__file__).with_name("ngram.cpp")
     subprocess.run(["g++", "-O2", "-std=c++17", source, "-o", program], check=True)
     print("order-5 n-gram:", flush=True)
