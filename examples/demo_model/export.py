@@ -28,7 +28,7 @@ def metadata_of(config, tokenizer, matrix_type):
         "general.type": "model",
         "general.name": "inlay demo",
         "general.description": "A small model of C and C++ for examples and tests",
-        "general.license": "mit",
+        "general.license": "apache-2.0",
         "general.file_type": Uint32(FILE_TYPES[matrix_type]),
         "general.quantization_version": Uint32(2),
         "llama.block_count": Uint32(config.layers),
