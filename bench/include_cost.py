@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the header costs a build: seconds and peak memory of a compiler, and bytes of a program.
+"""What the header costs a build: CPU seconds and peak memory of a compiler, and bytes of a program.
 
     include_cost.py [--cxx g++] [--highway FOLDER] [--runs 3] [--json FILE]
 
@@ -8,8 +8,8 @@
   one target     the same for the baseline SIMD target alone                  limit 20 s
   hello          examples/hello, -O2, linked and stripped                     limit 1.5 MB
 
-Least of --runs runs for the declarations, one run for the rest. Exits with 1 if a limit (stated for GCC on one core of
-a 2020s server) is passed.
+Least of --runs runs for the declarations, one run for the rest. Exits with 1 if a limit (for GCC, on a server of the
+2020s) is passed.
 """
 import argparse
 import json
@@ -18,19 +18,17 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def cost(command):
-    """Seconds and peak MB of a command, its children included."""
-    start = time.monotonic()
+    """CPU seconds and peak MB of a command, its children included."""
     child = subprocess.Popen(command)
     _, status, usage = os.wait4(child.pid, 0)
     if status != 0:
         sys.exit("failed: " + " ".join(map(str, command)))
-    return time.monotonic() - start, usage.ru_maxrss / 1024
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def highway():
