@@ -265,28 +265,37 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
     }
     ScaleVec sum[kStreams], low[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
-    for (size_t chunk = 0; chunk < chunks; ++chunk) {
-      const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
-      HWY_ALIGN float scale[kStreams][kSubs];
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        HWY_ALIGN float min[kSubs];
-        T::scales(rows[s], here, scale[s], min);
-        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
-          const auto w = hn::Load(df, scale[s] + j);
-          const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
-          if constexpr (T::kMins) {
-            low[s] = hn::MulAdd(hn::Load(df, min + j), total, low[s]);
-          } else if constexpr (dot_offset<T>() != 0) {
-            low[s] = hn::MulAdd(w, total, low[s]);
+    // The scales of a chunk are computed one turn before its products: they take long to be ready.
+    HWY_ALIGN float scale[2][kStreams][kSubs];
+    for (size_t chunk = 0; chunk <= chunks; ++chunk) {
+      if (chunk < chunks) {
+        const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          HWY_ALIGN float min[kSubs];
+          float* to = scale[chunk % 2][s];
+          T::scales(rows[s] + (chunk > 0 ? T::kChunkBytes : 0), here, to, min);
+          INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+            const auto w = hn::Load(df, to + j);
+            const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
+            if constexpr (T::kMins) {
+              low[s] = hn::MulAdd(hn::Load(df, min + j), total, low[s]);
+            } else if constexpr (dot_offset<T>() != 0) {
+              low[s] = hn::MulAdd(w, total, low[s]);
+            }
+            hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * kSubs + j)), df, to + j);
           }
-          hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * kSubs + j)), df, scale[s] + j);
         }
       }
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
+      if (chunk == 0) continue;
+      const size_t done = chunk - 1;
+      const size_t here = HWY_MIN(size_t{8}, groups - done * 8);
+      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
       if constexpr (T::kBlock == kChunk) {
-        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
+        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
+          add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
+        }
       } else {
-        for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
+        for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
       }
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
     }
