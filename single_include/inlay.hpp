@@ -1015,13 +1015,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xe75c55b8
+#define INLAY_SELF_ID_ 0x102396d7
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xe75c55b8
+#elif INLAY_SELF_ID_ != 0x102396d7
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1390,6 +1390,14 @@ INLAY_END_NAMESPACE
 #  define INLAY_PIN(v) __asm__ volatile("" : "+v"((v).raw))
 #else
 #  define INLAY_PIN(v) ((void)0)
+#endif
+
+// Loops over arrays of vectors must be unrolled for these to be registers. Not under sanitizers,
+// which check every access: compiling would take minutes.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#  define INLAY_UNROLL(n)
+#else
+#  define INLAY_UNROLL(n) HWY_UNROLL(n)
 #endif
 
 // Asks for the cache line at an address, which may be any: prefetching never faults.
@@ -1972,7 +1980,7 @@ struct Lanes {
 static HWY_INLINE Lanes load_lanes(const uint8_t* p) {
   const LaneTag d;
   Lanes r;
-  HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::LoadU(d, p + i * kLaneBytes);
+  INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::LoadU(d, p + i * kLaneBytes);
   return r;
 }
 
@@ -2009,7 +2017,7 @@ static HWY_INLINE Lanes nibbles(const uint8_t* p) {
 static HWY_INLINE Lanes spread_bits(const uint8_t* p, uint8_t value) {
   const LaneTag d;
   Lanes r;
-  HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
     r.v[i] = hn::IfThenElseZero(hn::LoadMaskBits(d, p + i * kLaneBytes / 8), hn::Set(d, value));
   }
   return r;
@@ -2080,7 +2088,7 @@ static HWY_INLINE void halves_at(const uint8_t* p, size_t groups, float* out) {
   } else {
     for (size_t i = 0; i < groups; ++i) h[i] = load_u16(p + i * stride);
   }
-  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     hn::StoreU(hn::PromoteTo(df, hn::BitCast(dh, hn::Load(du, h + i))), df, out + i);
   }
 }
@@ -2091,7 +2099,7 @@ static HWY_INLINE void scale_bytes(Bytes16 bytes, float d, float* out) {
   const ScaleTag df;
   const hn::Rebind<int32_t, ScaleTag> di;
   const hn::Rebind<uint8_t, ScaleTag> d8;
-  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     const auto part = hn::ResizeBitCast(
         d8, i == 0 ? bytes : hn::ShiftRightBytes<4>(hn::Full128<uint8_t>(), bytes));
     hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::PromoteTo(di, part)), hn::Set(df, d)), df, out + i);
@@ -2101,7 +2109,7 @@ static HWY_INLINE void scale_signed_bytes(Bytes16 bytes, float d, float* out) {
   const ScaleTag df;
   const hn::Rebind<int32_t, ScaleTag> di;
   const hn::Rebind<int8_t, ScaleTag> d8;
-  HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
     const auto part = hn::ResizeBitCast(
         d8, i == 0 ? bytes : hn::ShiftRightBytes<4>(hn::Full128<uint8_t>(), bytes));
     hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::PromoteTo(di, part)), hn::Set(df, d)), df, out + i);
@@ -2142,7 +2150,7 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = nibbles(chunk + g * 22 + 6);
     const Lanes high = spread_bits(chunk + g * 22 + 2, 16);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
@@ -2157,7 +2165,7 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = nibbles(chunk + g * 24 + 8);
     const Lanes high = spread_bits(chunk + g * 24 + 4, 16);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
@@ -2185,7 +2193,7 @@ static HWY_INLINE Lanes iq4_values(Lanes index) {
                                                      1,    13,   25,  38,  53,  69,  89,  113};
   const hn::Repartition<int8_t, LaneTag> d;
   const auto table = hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues));
-  HWY_UNROLL(2)
+  INLAY_UNROLL(2)
   for (size_t i = 0; i < kParts; ++i) index.v[i] = hn::TableLookupBytes(table, index.v[i]);
   return index;
 }
@@ -2217,7 +2225,7 @@ struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
     const auto d = hn::Set(df, half_at(chunk));
     const auto high = hn::Set(di, static_cast<int32_t>(load_u16(chunk + 2)));
     const auto low = hn::Set(di, static_cast<int32_t>(load_u32(chunk + 4)));
-    HWY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
       const auto index = hn::Iota(di, static_cast<int32_t>(i));
       const auto twice = hn::Add(index, index);
       const auto l = hn::And(hn::Shr(low, hn::Add(twice, twice)), hn::Set(di, 15));
@@ -2234,7 +2242,7 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 4 * 32);
-    HWY_UNROLL(2)
+    INLAY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2));
     return r;
   }
@@ -2258,7 +2266,7 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 32 + g / 4 * 32);
     const Lanes high = load_lanes(chunk);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       r.v[i] = hn::Or(bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2)),
                       bit_field<1, 2>(high.v[i], static_cast<int>(g)));
     }
@@ -2312,7 +2320,7 @@ struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32,
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
-    HWY_UNROLL(2)
+    INLAY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
     return r;
   }
@@ -2328,7 +2336,7 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 48 + g / 2 * 32);
     const Lanes high = load_lanes(chunk + 16);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4)),
                       bit_field<1, 4>(high.v[i], static_cast<int>(g)));
     }
@@ -2347,7 +2355,7 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
     const size_t half = g / 4, quarter = g % 4;
     Lanes r = load_lanes(chunk + half * 64 + quarter % 2 * 32);
     const Lanes high = load_lanes(chunk + 128 + half * 32);
-    HWY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
       r.v[i] = hn::Or(bit_field<4>(r.v[i], static_cast<int>(quarter / 2 * 4)),
                       bit_field<2, 4>(high.v[i], static_cast<int>(quarter * 2)));
     }
@@ -2637,9 +2645,9 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   static_assert(T::kSigned || T::kMax <= 127);
-  HWY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
+  INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       const auto dot = dot_lanes<T::kSigned>(T::lanes(rows[s], g).v[part], av);
       sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<T::kSub>(scale[s], g, part), sum[s]);
     }
@@ -2660,37 +2668,46 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   const Streams streams(begin, end);
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
     }
     ScaleVec sum[kStreams], low[kStreams];
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
-    for (size_t chunk = 0; chunk < chunks; ++chunk) {
-      const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
-      HWY_ALIGN float scale[kStreams][kSubs];
-      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        HWY_ALIGN float min[kSubs];
-        T::scales(rows[s], here, scale[s], min);
-        HWY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
-          const auto w = hn::Load(df, scale[s] + j);
-          const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
-          if constexpr (T::kMins) {
-            low[s] = hn::MulAdd(hn::Load(df, min + j), total, low[s]);
-          } else if constexpr (dot_offset<T>() != 0) {
-            low[s] = hn::MulAdd(w, total, low[s]);
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
+    // The scales of a chunk are computed one turn before its products: they take long to be ready.
+    HWY_ALIGN float scale[2][kStreams][kSubs];
+    for (size_t chunk = 0; chunk <= chunks; ++chunk) {
+      if (chunk < chunks) {
+        const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          HWY_ALIGN float min[kSubs];
+          float* to = scale[chunk % 2][s];
+          T::scales(rows[s] + (chunk > 0 ? T::kChunkBytes : 0), here, to, min);
+          INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+            const auto w = hn::Load(df, to + j);
+            const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
+            if constexpr (T::kMins) {
+              low[s] = hn::MulAdd(hn::Load(df, min + j), total, low[s]);
+            } else if constexpr (dot_offset<T>() != 0) {
+              low[s] = hn::MulAdd(w, total, low[s]);
+            }
+            hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * kSubs + j)), df, to + j);
           }
-          hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * kSubs + j)), df, scale[s] + j);
         }
       }
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
+      if (chunk == 0) continue;
+      const size_t done = chunk - 1;
+      const size_t here = HWY_MIN(size_t{8}, groups - done * 8);
+      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
       if constexpr (T::kBlock == kChunk) {
-        HWY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
+        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
+          add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
+        }
       } else {
-        for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale, sum);
+        for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
       }
-      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
     }
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       if constexpr (T::kMins) sum[s] = hn::Sub(sum[s], low[s]);
       if constexpr (!T::kMins && dot_offset<T>() != 0) {
         sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(dot_offset<T>())), sum[s]);
@@ -2713,20 +2730,20 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
   const Streams streams(begin, end);
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    HWY_UNROLL(4)
+    INLAY_UNROLL(4)
     for (size_t s = 0; s < kStreams; ++s)
       rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
     ScaleVec sum[kStreams][2];
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s][0] = sum[s][1] = hn::Zero(df);
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s][0] = sum[s][1] = hn::Zero(df);
     size_t j = 0;
     for (; j + 2 * kScaleLanes <= whole; j += 2 * kScaleLanes) {
       const auto x0 = hn::LoadU(df, x + j), x1 = hn::LoadU(df, x + j + kScaleLanes);
-      HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         sum[s][0] = hn::MulAdd(T::load(rows[s] + j * T::kBytes), x0, sum[s][0]);
         sum[s][1] = hn::MulAdd(T::load(rows[s] + (j + kScaleLanes) * T::kBytes), x1, sum[s][1]);
       }
     }
-    HWY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       if (j < whole)
         sum[s][0] = hn::MulAdd(T::load(rows[s] + j * T::kBytes), hn::LoadU(df, x + j), sum[s][0]);
       HWY_ALIGN uint8_t w_tail[kScaleLanes * T::kBytes] = {};
@@ -2748,7 +2765,7 @@ static HWY_INLINE void store_transposed(const LaneVec* rows, uint32_t* to) {
   using V64 = hn::Vec<decltype(d64)>;
   V64 quad[kBatch];  // of rows 4q ... 4q + 3, one dword of each (and with 256 bits the dword 4
                      // further on above them)
-  HWY_UNROLL(2) for (size_t q = 0; q < kBatch / 4; ++q) {
+  INLAY_UNROLL(2) for (size_t q = 0; q < kBatch / 4; ++q) {
     const auto r = [&](size_t i) HWY_ATTR { return hn::BitCast(d32, rows[q * 4 + i]); };
     const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d32, r(0), r(1)));
     const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d32, r(2), r(3)));
@@ -2759,7 +2776,7 @@ static HWY_INLINE void store_transposed(const LaneVec* rows, uint32_t* to) {
     quad[q * 4 + 2] = hn::InterleaveLower(d64, high01, high23);
     quad[q * 4 + 3] = hn::InterleaveUpper(d64, high01, high23);
   }
-  HWY_UNROLL(4) for (size_t j = 0; j < 4; ++j) {
+  INLAY_UNROLL(4) for (size_t j = 0; j < 4; ++j) {
 #if HWY_MAX_BYTES >= 32
     hn::StoreU(hn::BitCast(d32, hn::ConcatLowerLower(d64, quad[4 + j], quad[j])), d32,
                to + j * kPanelRows);
@@ -2805,7 +2822,7 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
       LaneVec v[kBatch];
       for (size_t s = 0; s < kSubs; s += kBatch) {
         const auto store = [&](float(*from)[kSubs], float* to) HWY_ATTR {
-          HWY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
+          INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
             v[i] = hn::Load(d8, reinterpret_cast<const uint8_t*>(&from[r + i][s]));
           }
           store_transposed(
@@ -2819,7 +2836,7 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
         uint32_t* to = w + (g0 + g) * kSteps * kPanelRows + r;
         for (size_t part = 0; part < kParts; ++part) {
           if constexpr (!wide_tile<T>()) {
-            HWY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
+            INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
               v[i] = T::lanes(chunk[r + i], g).v[part];
               if constexpr (T::kSigned) v[i] = hn::Xor(v[i], hn::Set(d8, uint8_t{128}));
             }
@@ -2911,119 +2928,119 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* H
     }
     if constexpr (kDot == DotKind::vnni) {
       VF sum[kVectors][kColumns];
-      HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        HWY_UNROLL(2)
+      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(2)
         for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, &c[panel[r]][j][lane[r]]);
       }
       for (size_t g = 0; g < groups; ++g) {
         VF part[kVectors][kColumns];
-        HWY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
           const size_t at = g * kSubs + s;
           hn::Vec<decltype(d32)> dot[kVectors][kColumns];
-          HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-            HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
               dot[r][j] = hn::BitCast(d32, hn::Set(du32, t.start[at][j]));
             }
           }
-          HWY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
+          INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
             hn::Vec<WideTag> w[kVectors];
-            HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
               w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
             }
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
               const auto b =
                   hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 dot[r][j] = hn::SumOfMulQuadAccumulate(d32, w[r], b, dot[r][j]);
               }
             }
           }
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
               const VF f = hn::ConvertTo(df, dot[r][j]);
               part[r][j] = s == 0 ? hn::Mul(f, w) : hn::MulAdd(f, w, part[r][j]);
             }
             if constexpr (mins) {
               const VF low = hn::Load(df, &t.min[panel[r]][at][lane[r]]);
-              HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+              INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 sum[r][j] = hn::NegMulAdd(low, hn::Set(df, t.min_sum[at][j]), sum[r][j]);
               }
             }
           }
         }
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-          HWY_UNROLL(2)
+          INLAY_UNROLL(2)
           for (size_t r = 0; r < kVectors; ++r)
             sum[r][j] = hn::MulAdd(part[r][j], scale, sum[r][j]);
         }
       }
-      HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        HWY_UNROLL(2)
+      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(2)
         for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, &c[panel[r]][j][lane[r]]);
       }
     } else {
       const auto ones = hn::Set(d16, 1);
       for (size_t g = 0; g < groups; ++g) {
         VF part[kVectors][kColumns];
-        HWY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
           const size_t at = g * kSubs + s;
           hn::Vec<decltype(d32)> dot[kVectors][kColumns];
-          HWY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
+          INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
             hn::Vec<decltype(d16)> acc[kVectors][kColumns];
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 acc[r][j] = hn::BitCast(d16, hn::Set(du32, run == 0 ? t.start[at][j] : 0));
               }
             }
-            HWY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
+            INLAY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
               const size_t k4 = at * kSteps + run * headroom + step;
               hn::Vec<WideTag> w[kVectors];
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][k4][lane[r]]));
                 INLAY_PIN(w[r]);
               }
-              HWY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
+              INLAY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
                 auto b0 = hn::BitCast(ds8, hn::Set(du32, a[k4 * kColumns + j]));
                 auto b1 = hn::BitCast(ds8, hn::Set(du32, a[k4 * kColumns + j + 1]));
                 INLAY_PIN(b0);
                 INLAY_PIN(b1);
                 hn::Vec<decltype(d16)> product[2][kVectors];
-                HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                   product[0][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b0);
                   product[1][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b1);
                 }
-                HWY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
-                  HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
+                  INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                     acc[r][j + i] = hn::Add(acc[r][j + i], product[i][r]);
                     INLAY_PIN(acc[r][j + i]);
                   }
                 }
               }
             }
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                 const auto wide = hn::WidenMulPairwiseAdd(d32, acc[r][j], ones);
                 dot[r][j] = run == 0 ? wide : hn::Add(dot[r][j], wide);
               }
             }
           }
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
-            HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
               const VF f = hn::ConvertTo(df, dot[r][j]);
               part[r][j] = s == 0 ? hn::Mul(f, w) : hn::MulAdd(f, w, part[r][j]);
             }
           }
         }
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             float* to = &c[panel[r]][j][lane[r]];
             VF sum = hn::MulAdd(part[r][j], scale, hn::Load(df, to));
             if constexpr (mins) {
-              HWY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+              INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
                 const size_t at = g * kSubs + s;
                 sum = hn::NegMulAdd(hn::Load(df, &t.min[panel[r]][at][lane[r]]),
                                     hn::Set(df, t.min_sum[at][j]), sum);
@@ -3052,28 +3069,28 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const uint32
     const size_t panel = row / kPanelRows, lane = row % kPanelRows;
     for (size_t at = 0; at < groups * kSubs; ++at) {
       hn::Vec<decltype(d32)> acc[kVectors][kColumns];
-      HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) acc[r][j] = hn::Zero(d32);
+      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) acc[r][j] = hn::Zero(d32);
       }
-      HWY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
+      INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
         const size_t k2 = at * kSteps + step;
         hn::Vec<decltype(d16)> w[kVectors];
-        HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
           w[r] = hn::BitCast(d16, hn::Load(du32, &t.w[panel][k2][lane + r * kRowLanes]));
           INLAY_PIN(w[r]);
         }
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           auto b = hn::BitCast(d16, hn::Set(du32, t.wide[k2][j]));
           INLAY_PIN(b);
-          HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
             acc[r][j] = hn::Add(acc[r][j], hn::WidenMulPairwiseAdd(d32, w[r], b));
             INLAY_PIN(acc[r][j]);
           }
         }
       }
-      HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
         const VF w = hn::Load(df, &t.scale[panel][at][lane + r * kRowLanes]);
-        HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
           const VF scale = hn::Mul(w, hn::Set(df, a_scale[at / kSubs * kColumns + j]));
           float* to = &c[panel][j][lane + r * kRowLanes];
           VF sum = hn::MulAdd(hn::ConvertTo(df, acc[r][j]), scale, hn::Load(df, to));
@@ -3103,21 +3120,21 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
       lane[r] = (row + r * kRowLanes) % kPanelRows;
     }
     VF sum[kVectors][kColumns];
-    HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      HWY_UNROLL(2)
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2)
       for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, &c[panel[r]][j][lane[r]]);
     }
     for (size_t k = 0; k < steps; ++k) {
       const VF b[kColumns] = {hn::Set(df, x0[k]), hn::Set(df, x1[k]), hn::Set(df, x2[k]),
                               hn::Set(df, x3[k])};
-      HWY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
         const VF w = hn::BitCast(df, hn::Load(du32, &t.w[panel[r]][k][lane[r]]));
-        HWY_UNROLL(4)
+        INLAY_UNROLL(4)
         for (size_t j = 0; j < kColumns; ++j) sum[r][j] = hn::MulAdd(w, b[j], sum[r][j]);
       }
     }
-    HWY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      HWY_UNROLL(2)
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2)
       for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, &c[panel[r]][j][lane[r]]);
     }
   }
