@@ -167,15 +167,17 @@ std::string concatenate(const Texts& texts, size_t from) {
   return out;
 }
 
-// A clock that advances by one microsecond each time it is asked.
+// A clock that advances by one microsecond each time it is asked, by whichever thread.
 struct CallClock {
-  uint64_t calls = 0, cancel_at = UINT64_MAX;
+  std::atomic<uint64_t> calls{0};
+  uint64_t cancel_at = UINT64_MAX;
   Session* session = nullptr;
   inlay::Clock clock() {
     return {[](void* user) {
               CallClock& c = *static_cast<CallClock*>(user);
-              if (++c.calls == c.cancel_at) c.session->cancel();
-              return c.calls;
+              const uint64_t now = ++c.calls;
+              if (now == c.cancel_at) c.session->cancel();
+              return now;
             },
             this};
   }
