@@ -311,8 +311,9 @@ TEST_CASE("quantized models lose no more than llama.cpp's") {
   }
   // Architectures, ways, types: all was tried.
   CHECK(sums.size() == 4 * 2 * (4 * all.size() + 9));
-  for (const auto& [what, sum] : sums) {
-    CAPTURE(what);
+  for (const auto& entry : sums) {
+    CAPTURE(entry.first);
+    const Sum& sum = entry.second;
     CHECK(sum.ours <= kMost * sum.theirs);
   }
 }
@@ -379,8 +380,10 @@ TEST_CASE("a KV cache of halves or bytes changes little") {
     const inlay::Model model = open(spec, Type::f32);
     const Recorded& r = recorded(spec);
     const double unit = 0x1p-12 * 0x1p-12, byte = 2.5 / (127 * std::sqrt(12.0));
-    for (const auto& [type, rounding] : {std::pair(inlay::KvCacheType::f16, unit),
-                                         std::pair(inlay::KvCacheType::q8_0, byte * byte)}) {
+    for (const auto& entry : {std::pair(inlay::KvCacheType::f16, unit),
+                              std::pair(inlay::KvCacheType::q8_0, byte * byte)}) {
+      const inlay::KvCacheType type = entry.first;
+      const double rounding = entry.second;
       CAPTURE(std::string(spec.name));
       CAPTURE(int(type));
       inlay::SessionOptions options;

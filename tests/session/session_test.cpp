@@ -206,7 +206,9 @@ TEST_CASE("an option outside its range is named") {
   cases[4].second.stop = {too_long, 1};
   cases[5].first = "context";
   cases[5].second.context = UINT32_MAX;
-  for (const auto& [name, options] : cases) {
+  for (const auto& entry : cases) {
+    const char* const name = entry.first;
+    const SessionOptions& options = entry.second;
     CAPTURE(std::string(name));
     const auto session = Session::create(*model, options);
     REQUIRE_FALSE(session);
@@ -915,12 +917,14 @@ TEST_CASE("tokens are drawn from the distribution that the options describe") {
       // The end of text is drawn like any other, but leaves no token.
       ++drawn[session.tokens().size() > prompt.size() ? session.tokens()[prompt.size()] : 2];
     }
-    for (const auto& [token, count] : drawn) {
-      CAPTURE(token);
-      CHECK(expected.count(token) == 1);
+    for (const auto& entry : drawn) {
+      CAPTURE(entry.first);
+      CHECK(expected.count(entry.first) == 1);
     }
-    for (const auto& [token, p] : expected) {
+    for (const auto& entry : expected) {
       // Binomial: five standard deviations, and one draw for where it is far from normal.
+      const Token token = entry.first;
+      const double p = entry.second;
       CAPTURE(token);
       const double mean = kDraws * p, deviation = std::sqrt(kDraws * p * (1 - p));
       CHECK(std::fabs(drawn[token] - mean) <= 5 * deviation + 1);
