@@ -153,6 +153,10 @@ static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t
 }
 
 // ---- row kernels --------------------------------------------------------------------------------
+// Bytes between what a stream computes and what it prefetches: the hardware fetches a stream into
+// the second cache at best. 448 gave 12 % on q4_K (Zen 4, 4 KB pages), 1024 half of that.
+static constexpr size_t kRowsAhead = 448;
+
 // Rows [begin, end) as kStreams ranges that are walked in lockstep. The last may be shorter.
 struct Streams {
   size_t begin, end, length;
@@ -287,6 +291,11 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
         }
       }
       if (chunk == 0) continue;
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        for (size_t line = 0; line < T::kChunkBytes; line += 64) {
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + kRowsAhead + line, 3);
+        }
+      }
       const size_t done = chunk - 1;
       const size_t here = HWY_MIN(size_t{8}, groups - done * 8);
       const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
@@ -389,7 +398,7 @@ static constexpr bool wide_tile() {
 // 32 rows are more streams than the hardware follows, so decoding a tile prefetches, from one end
 // to the other, as many bytes as it reads, of the next 32 rows.
 static HWY_INLINE void prefetch(uintptr_t& next, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(next + i);
+  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(next + i, 2);
   next += bytes;
 }
 

@@ -33,11 +33,13 @@
 #  define INLAY_UNROLL(n) HWY_UNROLL(n)
 #endif
 
-// Asks for the cache line at an address, which may be any: prefetching never faults.
+// Asks for the cache line at an address, which may be any: prefetching never faults. Into the cache
+// of `level` (3: the nearest, 2: the next).
 #if defined(__GNUC__) || defined(__clang__)
-#  define INLAY_PREFETCH(address) __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2)
+#  define INLAY_PREFETCH(address, level) \
+    __builtin_prefetch(reinterpret_cast<const void*>(address), 0, level)
 #else
-#  define INLAY_PREFETCH(address) ((void)(address))
+#  define INLAY_PREFETCH(address, level) ((void)(address))
 #endif
 
 INLAY_BEGIN_NAMESPACE
