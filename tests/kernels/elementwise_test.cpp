@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -203,8 +204,8 @@ TEST_CASE("rms_norm") {
 
 TEST_CASE("rope rotates the first rot elements of every head") {
   for_each_target([](const Kernels& kernels) {
-    for (size_t head : {2, 6, 32, 40, 64, 80, 100, 128}) {
-      for (size_t rot : {head, head / 2 / 2 * 2, size_t{2}}) {
+    for (size_t head : std::initializer_list<size_t>{2, 6, 32, 40, 64, 80, 100, 128}) {
+      for (size_t rot : std::initializer_list<size_t>{head, head / 2 / 2 * 2, size_t{2}}) {
         for (const RopePairs pairs : {RopePairs::adjacent, RopePairs::halves}) {
           CAPTURE(head);
           CAPTURE(rot);

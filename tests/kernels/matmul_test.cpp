@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <new>
@@ -334,7 +335,7 @@ TEST_SUITE("matmul") {
     for (const Type& type : quantized_types()) {
       const auto info = inlay::tensor_type_info(type.id);
       for (int fill : {0x00, 0x7f, 0x80, 0xff, 0x0f, 0xf0}) {
-        for (size_t n : {1, 5, 12}) {
+        for (size_t n : std::initializer_list<size_t>{1, 5, 12}) {
           Problem p = make_problem(type.id, 17, 512, n);
           p.w.assign(p.rows * p.row_bytes(), static_cast<uint8_t>(fill));
           for (size_t block = 0; block < p.w.size(); block += info.block_bytes) {
@@ -362,7 +363,7 @@ TEST_SUITE("matmul") {
   TEST_CASE("each weight by itself is what dequantize_row gives") {
     Random random(5);
     for (const Type& type : quantized_types()) {
-      for (size_t n : {1, 6, 256}) {
+      for (size_t n : std::initializer_list<size_t>{1, 6, 256}) {
         Problem p = make_problem(type.id, 18, 256, n);
         random_weights(type, random, &p);
         for (size_t first = 0; first < 256; first += n) {  // column c selects weight first + c
@@ -382,8 +383,8 @@ TEST_SUITE("matmul") {
   TEST_CASE("plain floats, any k") {
     Random random(6);
     for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16}) {
-      for (size_t k : {1, 5, 31, 64, 100, 129, 777}) {
-        for (size_t n : {1, 2, 3, 4, 5, 9, 16, 33}) {
+      for (size_t k : std::initializer_list<size_t>{1, 5, 31, 64, 100, 129, 777}) {
+        for (size_t n : std::initializer_list<size_t>{1, 2, 3, 4, 5, 9, 16, 33}) {
           Problem p = make_problem(type, (k + n) % 40 + 1, k, n);
           p.w.resize(p.rows * p.row_bytes());
           for (size_t i = 0; i < p.rows * k; ++i) {
@@ -424,7 +425,7 @@ TEST_SUITE("matmul") {
         random_columns(random, &p);
         for_targets(p, [&](const detail::Kernels& kernels) {
           const std::vector<float> whole = multiply(kernels, p, 160);
-          for (size_t task : {16, 32, 48, 112}) {
+          for (size_t task : std::initializer_list<size_t>{16, 32, 48, 112}) {
             const std::vector<float> parts = multiply(kernels, p, task);
             CHECK(std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float)) == 0);
           }
@@ -436,7 +437,7 @@ TEST_SUITE("matmul") {
   TEST_CASE("bias, and adding to what is there") {
     Random random(8);
     for (TensorType id : {TensorType::q4_0, TensorType::q4_k, TensorType::f32}) {
-      for (size_t n : {1, 3, 6, 17}) {
+      for (size_t n : std::initializer_list<size_t>{1, 3, 6, 17}) {
         Problem p = make_problem(id, 21, 256, n);
         if (const Type* type = quantized_type(id)) {
           random_weights(*type, random, &p);
@@ -461,7 +462,7 @@ TEST_SUITE("matmul") {
     // What comes out is not specified; the next column must not be touched by it.
     Random random(9);
     const Type& type = quantized_types()[0];
-    for (size_t n : {2, 6, 16}) {
+    for (size_t n : std::initializer_list<size_t>{2, 6, 16}) {
       Problem p = make_problem(type.id, 16, 64, n);
       random_weights(type, random, &p);
       random_columns(random, &p);
@@ -486,7 +487,7 @@ TEST_SUITE("matmul") {
   }
 
   TEST_CASE("memory for a batch is enough for smaller ones") {
-    for (size_t k : {1, 32, 96, 256, 2048}) {
+    for (size_t k : std::initializer_list<size_t>{1, 32, 96, 256, 2048}) {
       size_t before = 0;
       for (size_t n = 1; n < 40; ++n) {
         CHECK(detail::quantized_bytes(n, k) >= before);
