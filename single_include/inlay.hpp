@@ -1015,13 +1015,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x65f35f15
+#define INLAY_SELF_ID_ 0xb665a15c
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x65f35f15
+#elif INLAY_SELF_ID_ != 0xb665a15c
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1307,7 +1307,7 @@ struct Kernels {
   int64_t target;    // the HWY_* bit
   const char* name;  // as Highway names it: "AVX2"
 
-  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of quantize_step) into
+  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of kQuantizeStep) into
   // xq.
   void (*quantize)(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
                    void* xq);
@@ -3590,7 +3590,6 @@ HWY_INLINE void attend(size_t rows, const Range* seen, size_t head, const float*
 }
 
 // `n` halves of a tile of K or V as floats.
-// rows (K) ...
 HWY_INLINE void expand(const hwy::float16_t* from, size_t n, float* out) {
   for (size_t i = 0; i < n; i += kFloatLanes)
     hn::StoreU(load_floats(from + i), FloatTag(), out + i);

@@ -221,7 +221,6 @@ HWY_INLINE void attend(size_t rows, const Range* seen, size_t head, const float*
 }
 
 // `n` halves of a tile of K or V as floats.
-// rows (K) ...
 HWY_INLINE void expand(const hwy::float16_t* from, size_t n, float* out) {
   for (size_t i = 0; i < n; i += kFloatLanes)
     hn::StoreU(load_floats(from + i), FloatTag(), out + i);

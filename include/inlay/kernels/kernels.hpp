@@ -70,7 +70,7 @@ struct Kernels {
   int64_t target;    // the HWY_* bit
   const char* name;  // as Highway names it: "AVX2"
 
-  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of quantize_step) into
+  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of kQuantizeStep) into
   // xq.
   void (*quantize)(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
                    void* xq);
