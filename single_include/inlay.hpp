@@ -1015,13 +1015,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xb665a15c
+#define INLAY_SELF_ID_ 0xe3c023a2
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xb665a15c
+#elif INLAY_SELF_ID_ != 0xe3c023a2
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -2407,21 +2407,14 @@ INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/decode-inl.hpp
 
-// begin file inlay/kernels/matmul-inl.hpp
-// Quantizing activations, and the product of a weight matrix with one or many columns of them.
-//
-// Few columns (fewer than a group): row kernels. Four rows at a time, from four distant places,
-// since one core reads about 40 % faster from four streams than from one. Many columns: tile
-// kernels. 32 rows x up to 512 k are decoded to [k / 4][16 rows][4 k] bytes, in L1, and multiplied
-// with groups of four columns; every load of activations is a broadcast that serves all rows.
-//
+// begin file inlay/kernels/dot-inl.hpp
 // How bytes are multiplied exactly, by target:
-//   VNNI      u8 x s8 summed in int32. Lanes with an offset start at -offset * (sum of the
-//   activations). maddubs   u8 x s8 summed in int16 as long as that provably fits, then in int32.
-//   With an offset the int16 lanes
-//             start at -offset * (sum of their activations): sums wrap around on the way, but the
-//             final ones fit. 8-bit lanes do not fit (file data may contain -128): they go as int16
-//             x int16.
+//   VNNI      u8 x s8 summed in int32. Lanes with an offset start at
+//             -offset * (sum of the activations).
+//   maddubs   u8 x s8 summed in int16 as long as that provably fits, then in int32. With an offset
+//             the int16 lanes start at -offset * (sum of their activations): sums wrap around on
+//             the way, but the final ones fit. 8-bit lanes do not fit (file data may contain -128):
+//             they go as int16 x int16.
 //   others    int16 x int16.
 // Compiled once per SIMD target; no include guard.
 
@@ -2440,7 +2433,22 @@ static constexpr DotKind kDot = DotKind::maddubs;
 static constexpr DotKind kDot = DotKind::wide;
 #endif
 
-// ---- quantize -----------------------------------------------------------------------------------
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/dot-inl.hpp
+
+// begin file inlay/kernels/quantize-inl.hpp
+// Activations to int8, once for all matrices that they meet. The layouts are in shared.hpp.
+// Compiled once per SIMD target; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
 // 32 values of x (fewer: padded with zeros) to q; returns the scale.
 static HWY_INLINE float quantize_group(const float* HWY_RESTRICT x, size_t count,
                                        int8_t* HWY_RESTRICT q) {
@@ -2562,7 +2570,23 @@ static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t
   }
 }
 
-// ---- row kernels --------------------------------------------------------------------------------
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/quantize-inl.hpp
+
+// begin file inlay/kernels/rows-inl.hpp
+// The product of a weight matrix, as the file has it, with few columns: one row is one dot product.
+// Four rows at a time, from four distant places, since one core reads about 40 % faster from four
+// streams than from one. Compiled once per SIMD target; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
 // Bytes between what a stream computes and what it prefetches: the hardware fetches a stream into
 // the second cache at best. 448 gave 12 % on q4_K (Zen 4, 4 KB pages), 1024 half of that.
 static constexpr size_t kRowsAhead = 448;
@@ -2767,6 +2791,23 @@ static HWY_NOINLINE void multiply_plain_rows(const Matmul& m, size_t column, siz
     }
   }
 }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/rows-inl.hpp
+
+// begin file inlay/kernels/tiles-inl.hpp
+// The product of a weight matrix with many columns. 32 rows x up to 512 k are decoded to
+// [k / 4][16 rows][4 k] bytes, in L1, and multiplied with groups of four columns; every load of
+// activations is a broadcast that serves all rows. Compiled once per SIMD target; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
 
 // ---- decoding to a tile -------------------------------------------------------------------------
 // Dword j of vector r to to[j * kPanelRows + r], for kBatch rows.
@@ -3151,7 +3192,22 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
   }
 }
 
-// ---- matmul -------------------------------------------------------------------------------------
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/tiles-inl.hpp
+
+// begin file inlay/kernels/matmul-inl.hpp
+// The product of a weight matrix with one or many columns: what each tensor type needs, and which
+// kernels run. Compiled once per SIMD target; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
 // What matmul has to know of a type.
 struct Recipe {
   void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);

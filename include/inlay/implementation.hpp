@@ -42,6 +42,10 @@
 
 #include "inlay/kernels/elementwise-inl.hpp"
 #include "inlay/kernels/decode-inl.hpp"
+#include "inlay/kernels/dot-inl.hpp"
+#include "inlay/kernels/quantize-inl.hpp"
+#include "inlay/kernels/rows-inl.hpp"
+#include "inlay/kernels/tiles-inl.hpp"
 #include "inlay/kernels/matmul-inl.hpp"
 #include "inlay/kernels/attention-inl.hpp"
 #include "inlay/kernels/table-inl.hpp"
