@@ -1015,13 +1015,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xe3c023a2
+#define INLAY_SELF_ID_ 0x601f2104
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xe3c023a2
+#elif INLAY_SELF_ID_ != 0x601f2104
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1258,6 +1258,14 @@ inline constexpr size_t kPanelRows = 16;
 // Activations are quantized once, by whoever produced them, to int8 with one float scale per 32
 // values ("A32"), in a buffer of quantized_bytes(n, k). Its layout is private to the kernels and
 // differs for small n.
+struct Quantize {
+  const float* x;  // [n][x_stride]
+  size_t x_stride;
+  size_t n, k;
+  bool tiles;  // as in Matmul
+  void* xq;    // quantized_bytes(n, k)
+};
+
 struct Matmul {
   TensorType type;   // of w; any usable type
   const uint8_t* w;  // [rows][k], as the file has it
@@ -1270,6 +1278,9 @@ struct Matmul {
   size_t out_stride;
   const float* bias;  // [rows] or null
   bool add;           // out += instead of out =
+  // Use the kernels for many columns also for few: a column's result then depends on nothing but
+  // that column, to the bit, whatever n is.
+  bool tiles;
 };
 
 // ---- attention over the KV cache ----
@@ -1307,10 +1318,9 @@ struct Kernels {
   int64_t target;    // the HWY_* bit
   const char* name;  // as Highway names it: "AVX2"
 
-  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of kQuantizeStep) into
-  // xq.
-  void (*quantize)(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
-                   void* xq);
+  // Columns [begin, end) of it, begin a multiple of kQuantizeStep, and of those the values
+  // [k_begin, k_end), k_begin a multiple of kQuantizeBlock and k_end too unless it is k.
+  void (*quantize)(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end);
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
@@ -1338,7 +1348,8 @@ struct Kernels {
 
 // Sizes that do not depend on the target.
 size_t quantized_bytes(size_t n, size_t k) noexcept;
-inline constexpr size_t kQuantizeStep = 4;  // columns that one quantize call must not split
+inline constexpr size_t kQuantizeStep = 4;    // columns that one quantize call must not split
+inline constexpr size_t kQuantizeBlock = 32;  // nor values of a column
 size_t matmul_scratch_bytes(size_t k) noexcept;
 size_t attention_scratch_bytes(uint32_t heads_per_kv_head, uint32_t head_k, uint32_t head_v,
                                uint32_t queries) noexcept;
@@ -1416,7 +1427,7 @@ namespace detail {
 inline constexpr size_t kGroup = 32;   // consecutive k with one activation scale
 inline constexpr size_t kChunk = 256;  // k of a superblock, or of 8 blocks
 inline constexpr size_t kColumns = 4;  // columns of a column group
-static_assert(kQuantizeStep == kColumns);
+static_assert(kQuantizeStep == kColumns && kQuantizeBlock == kGroup);
 
 // Fewer columns than a group: each on its own, for the row kernels. k is padded to chunks with
 // zeros.
@@ -2493,14 +2504,16 @@ static HWY_INLINE int32_t sum_of_lanes(uint32_t sums) {
   return static_cast<int16_t>(sums & 0xffff) + static_cast<int16_t>(sums >> 16);
 }
 
-static void quantize_column(const float* HWY_RESTRICT x, size_t k, uint8_t* HWY_RESTRICT out) {
+static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begin, size_t k_end,
+                            uint8_t* HWY_RESTRICT out) {
   const ColumnLayout layout(k);
   int8_t* q = reinterpret_cast<int8_t*>(out);
   float* scale16 = reinterpret_cast<float*>(out + layout.scale(16));
   float* scale32 = reinterpret_cast<float*>(out + layout.scale(32));
   float* sum16 = reinterpret_cast<float*>(out + layout.sum(16));
   float* sum32 = reinterpret_cast<float*>(out + layout.sum(32));
-  for (size_t b = 0; b < layout.kp / kGroup; ++b) {
+  const size_t last = k_end == k ? layout.kp / kGroup : k_end / kGroup;
+  for (size_t b = k_begin / kGroup; b < last; ++b) {
     const size_t at = b * kGroup;
     float scale = 0.0f;
     if (at < k) {
@@ -2519,14 +2532,14 @@ static void quantize_column(const float* HWY_RESTRICT x, size_t k, uint8_t* HWY_
 
 // One group of 1 ... 4 columns.
 static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_t columns, size_t k,
-                             uint8_t* HWY_RESTRICT out) {
+                             size_t k_begin, size_t k_end, uint8_t* HWY_RESTRICT out) {
   const hn::Full128<uint32_t> d32;
   const GroupLayout layout(k);
   uint32_t* q = reinterpret_cast<uint32_t*>(out);  // [kp / 4][column]
   float* scale = reinterpret_cast<float*>(out + layout.scale());
   uint32_t* sum = reinterpret_cast<uint32_t*>(out + layout.sum());
   HWY_ALIGN int8_t rows[kColumns][kGroup] = {};
-  for (size_t b = 0; b < layout.kp / kGroup; ++b) {
+  for (size_t b = k_begin / kGroup; b < div_up(k_end, kGroup); ++b) {
     const size_t at = b * kGroup;
     for (size_t c = 0; c < kColumns; ++c) {
       if (c < columns) {
@@ -2555,18 +2568,19 @@ static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_
   }
 }
 
-static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
-                     void* xq) {
-  uint8_t* out = static_cast<uint8_t*>(xq);
-  if (n < kColumns) {
-    const size_t bytes = ColumnLayout(k).bytes();
-    for (size_t c = begin; c < end; ++c) quantize_column(x + c * x_stride, k, out + c * bytes);
+static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
+  uint8_t* out = static_cast<uint8_t*>(q.xq);
+  if (q.n < kColumns && !q.tiles) {
+    const size_t bytes = ColumnLayout(q.k).bytes();
+    for (size_t c = begin; c < end; ++c) {
+      quantize_column(q.x + c * q.x_stride, q.k, k_begin, k_end, out + c * bytes);
+    }
     return;
   }
-  const size_t bytes = GroupLayout(k).bytes();
+  const size_t bytes = GroupLayout(q.k).bytes();
   for (size_t c = begin; c < end; c += kColumns) {
-    quantize_columns(x + c * x_stride, x_stride, HWY_MIN(kColumns, end - c), k,
-                     out + c / kColumns * bytes);
+    quantize_columns(q.x + c * q.x_stride, q.x_stride, HWY_MIN(kColumns, end - c), q.k, k_begin,
+                     k_end, out + c / kColumns * bytes);
   }
 }
 
@@ -3362,7 +3376,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
-  if (m.n < kColumns) {
+  if (m.n < kColumns && !m.tiles) {
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
     return;
   }
@@ -5716,9 +5730,9 @@ const Kernels& pick_kernels(int64_t mask) noexcept {
 }
 
 size_t quantized_bytes(size_t n, size_t k) noexcept {
-  // Monotonic in n: who has memory for a batch has it for any smaller one.
+  // Monotonic in n: who has memory for a batch has it for any smaller one, in either layout.
   const size_t columns = (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
-  const size_t groups = n < kColumns ? 0 : div_up(n, kColumns) * GroupLayout(k).bytes();
+  const size_t groups = div_up(n, kColumns) * GroupLayout(k).bytes();
   return columns > groups ? columns : groups;
 }
 
@@ -9163,12 +9177,18 @@ struct State {
 
   float* buffers[kBuffers] = {};
   uint8_t* quantized = nullptr;  // input of the next matmul, in the kernels' own layout
+  bool invariant = false;        // see SessionOptions::batch_invariant
   float* rope = nullptr;         // [n][n_rot / 2][2] cosine and sine
   KvView kv = {};                // of layer 0
   size_t kv_layer_bytes_k = 0, kv_layer_bytes_v = 0;
 
   float* row(Buffer buffer, size_t i) const noexcept {
     return buffers[static_cast<size_t>(buffer)] + i * buffer_width(buffer, *hyper);
+  }
+  // How n rows of `buffer` become `quantized`.
+  Quantize quantize_of(Buffer buffer, uint32_t rows) const noexcept {
+    const uint32_t width = buffer_width(buffer, *hyper);
+    return {row(buffer, 0), width, rows, width, invariant, quantized};
   }
   KvView kv_of(uint32_t layer) const noexcept {
     KvView view = kv;
@@ -9290,8 +9310,8 @@ inline void quantize_rows(const Work& w, const State& s, uint32_t task, Buffer b
   if (!w.quantize) return;
   const uint32_t n = rows_of(w, s), begin = task * kRowsPerTask;
   const uint32_t end = n < begin + kRowsPerTask ? n : begin + kRowsPerTask;
-  const uint32_t width = buffer_width(buffer, *s.hyper);
-  s.kernels->quantize(s.row(buffer, 0), width, n, width, begin, end, s.quantized);
+  const Quantize quantize = s.quantize_of(buffer, n);
+  s.kernels->quantize(quantize, begin, end, 0, quantize.k);
 }
 
 inline void embed(const void* work, void* state, uint32_t task, void*) noexcept {
@@ -9377,6 +9397,7 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
     m.out_stride = buffer_width(part.out, *s.hyper);
     m.bias = part.bias;
     m.add = w.add;
+    m.tiles = s.invariant;
     const size_t end = size_t{task + 1} * step;
     s.kernels->matmul(m, size_t{task} * step, end < m.rows ? end : m.rows, scratch);
     return;

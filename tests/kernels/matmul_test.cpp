@@ -172,7 +172,7 @@ std::vector<Reference> multiply_naively(const Problem& p) {
 // The product, rows in tasks of `task` (a multiple of 16), out[n][rows + 5]; what lies between is
 // checked.
 std::vector<float> multiply(const detail::Kernels& kernels, const Problem& p, size_t task,
-                            bool add = false) {
+                            bool add = false, bool tiles = false) {
   const size_t stride = p.rows + 5;
   std::vector<float> out(p.n * stride, add ? 3.0f : -77.0f);
   for (size_t c = 0; c < p.n; ++c)
@@ -184,7 +184,10 @@ std::vector<float> multiply(const detail::Kernels& kernels, const Problem& p, si
   const size_t xq_bytes = detail::quantized_bytes(p.n, p.k);
   const Aligned xq = aligned(xq_bytes), scratch = aligned(detail::matmul_scratch_bytes(p.k));
   for (size_t c = 0; c < p.n; c += 8) {  // as several threads would
-    kernels.quantize(p.x.data(), p.x_stride(), p.n, p.k, c, std::min(p.n, c + 8), xq.get());
+    const detail::Quantize q = {p.x.data(), p.x_stride(), p.n, p.k, tiles, xq.get()};
+    const size_t middle = p.k / 2 / detail::kQuantizeBlock * detail::kQuantizeBlock;
+    kernels.quantize(q, c, std::min(p.n, c + 8), middle, p.k);
+    kernels.quantize(q, c, std::min(p.n, c + 8), 0, middle);
   }
   detail::Matmul m = {};
   m.type = p.type;
@@ -199,6 +202,7 @@ std::vector<float> multiply(const detail::Kernels& kernels, const Problem& p, si
   m.out_stride = stride;
   m.bias = p.bias.empty() ? nullptr : p.bias.data();
   m.add = add;
+  m.tiles = tiles;
   for (size_t row = 0; row < p.rows; row += task)
     kernels.matmul(m, row, std::min(p.rows, row + task), scratch.get());
   std::vector<float> result;
@@ -430,6 +434,31 @@ TEST_SUITE("matmul") {
             CHECK(std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float)) == 0);
           }
         });
+      }
+    }
+  }
+
+  TEST_CASE("with tiles, a column's result does not depend on the columns beside it") {
+    Random random(13);
+    std::vector<Type> types = quantized_types();
+    types.push_back({TensorType::f16, {0}, 0, 0});
+    for (const Type& type : types) {
+      Problem all = make_problem(type.id, 37, 512, 9);
+      random_weights(type, random, &all);
+      random_columns(random, &all);
+      for (const detail::Kernels* kernels : targets()) {
+        const std::vector<float> together = multiply(*kernels, all, 16, false, true);
+        for (const auto& [first, n] : {std::pair<size_t, size_t>{0, 1}, {1, 3}, {4, 5}, {8, 1}}) {
+          Problem some = all;
+          some.n = n;
+          some.x.assign(all.x.begin() + static_cast<ptrdiff_t>(first * all.x_stride()),
+                        all.x.begin() + static_cast<ptrdiff_t>((first + n) * all.x_stride()));
+          const std::vector<float> alone = multiply(*kernels, some, 16, false, true);
+          CAPTURE(name_of(type.id));
+          CAPTURE(first);
+          CHECK(std::memcmp(alone.data(), together.data() + first * all.rows,
+                            alone.size() * sizeof(float)) == 0);
+        }
       }
     }
   }

@@ -43,8 +43,8 @@ inline void quantize_rows(const Work& w, const State& s, uint32_t task, Buffer b
   if (!w.quantize) return;
   const uint32_t n = rows_of(w, s), begin = task * kRowsPerTask;
   const uint32_t end = n < begin + kRowsPerTask ? n : begin + kRowsPerTask;
-  const uint32_t width = buffer_width(buffer, *s.hyper);
-  s.kernels->quantize(s.row(buffer, 0), width, n, width, begin, end, s.quantized);
+  const Quantize quantize = s.quantize_of(buffer, n);
+  s.kernels->quantize(quantize, begin, end, 0, quantize.k);
 }
 
 inline void embed(const void* work, void* state, uint32_t task, void*) noexcept {
@@ -130,6 +130,7 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
     m.out_stride = buffer_width(part.out, *s.hyper);
     m.bias = part.bias;
     m.add = w.add;
+    m.tiles = s.invariant;
     const size_t end = size_t{task + 1} * step;
     s.kernels->matmul(m, size_t{task} * step, end < m.rows ? end : m.rows, scratch);
     return;

@@ -71,12 +71,18 @@ struct State {
 
   float* buffers[kBuffers] = {};
   uint8_t* quantized = nullptr;  // input of the next matmul, in the kernels' own layout
+  bool invariant = false;        // see SessionOptions::batch_invariant
   float* rope = nullptr;         // [n][n_rot / 2][2] cosine and sine
   KvView kv = {};                // of layer 0
   size_t kv_layer_bytes_k = 0, kv_layer_bytes_v = 0;
 
   float* row(Buffer buffer, size_t i) const noexcept {
     return buffers[static_cast<size_t>(buffer)] + i * buffer_width(buffer, *hyper);
+  }
+  // How n rows of `buffer` become `quantized`.
+  Quantize quantize_of(Buffer buffer, uint32_t rows) const noexcept {
+    const uint32_t width = buffer_width(buffer, *hyper);
+    return {row(buffer, 0), width, rows, width, invariant, quantized};
   }
   KvView kv_of(uint32_t layer) const noexcept {
     KvView view = kv;

@@ -88,9 +88,9 @@ const Kernels& pick_kernels(int64_t mask) noexcept {
 }
 
 size_t quantized_bytes(size_t n, size_t k) noexcept {
-  // Monotonic in n: who has memory for a batch has it for any smaller one.
+  // Monotonic in n: who has memory for a batch has it for any smaller one, in either layout.
   const size_t columns = (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
-  const size_t groups = n < kColumns ? 0 : div_up(n, kColumns) * GroupLayout(k).bytes();
+  const size_t groups = div_up(n, kColumns) * GroupLayout(k).bytes();
   return columns > groups ? columns : groups;
 }
 

@@ -21,6 +21,14 @@ inline constexpr size_t kPanelRows = 16;
 // Activations are quantized once, by whoever produced them, to int8 with one float scale per 32
 // values ("A32"), in a buffer of quantized_bytes(n, k). Its layout is private to the kernels and
 // differs for small n.
+struct Quantize {
+  const float* x;  // [n][x_stride]
+  size_t x_stride;
+  size_t n, k;
+  bool tiles;  // as in Matmul
+  void* xq;    // quantized_bytes(n, k)
+};
+
 struct Matmul {
   TensorType type;   // of w; any usable type
   const uint8_t* w;  // [rows][k], as the file has it
@@ -33,6 +41,9 @@ struct Matmul {
   size_t out_stride;
   const float* bias;  // [rows] or null
   bool add;           // out += instead of out =
+  // Use the kernels for many columns also for few: a column's result then depends on nothing but
+  // that column, to the bit, whatever n is.
+  bool tiles;
 };
 
 // ---- attention over the KV cache ----
@@ -70,10 +81,9 @@ struct Kernels {
   int64_t target;    // the HWY_* bit
   const char* name;  // as Highway names it: "AVX2"
 
-  // Quantize x[n][x_stride] (columns [begin, end) of it; begin a multiple of kQuantizeStep) into
-  // xq.
-  void (*quantize)(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
-                   void* xq);
+  // Columns [begin, end) of it, begin a multiple of kQuantizeStep, and of those the values
+  // [k_begin, k_end), k_begin a multiple of kQuantizeBlock and k_end too unless it is k.
+  void (*quantize)(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end);
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
@@ -101,7 +111,8 @@ struct Kernels {
 
 // Sizes that do not depend on the target.
 size_t quantized_bytes(size_t n, size_t k) noexcept;
-inline constexpr size_t kQuantizeStep = 4;  // columns that one quantize call must not split
+inline constexpr size_t kQuantizeStep = 4;    // columns that one quantize call must not split
+inline constexpr size_t kQuantizeBlock = 32;  // nor values of a column
 size_t matmul_scratch_bytes(size_t k) noexcept;
 size_t attention_scratch_bytes(uint32_t heads_per_kv_head, uint32_t head_k, uint32_t head_v,
                                uint32_t queries) noexcept;

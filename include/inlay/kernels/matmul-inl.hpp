@@ -161,7 +161,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
-  if (m.n < kColumns) {
+  if (m.n < kColumns && !m.tiles) {
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
     return;
   }

@@ -51,14 +51,16 @@ static HWY_INLINE int32_t sum_of_lanes(uint32_t sums) {
   return static_cast<int16_t>(sums & 0xffff) + static_cast<int16_t>(sums >> 16);
 }
 
-static void quantize_column(const float* HWY_RESTRICT x, size_t k, uint8_t* HWY_RESTRICT out) {
+static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begin, size_t k_end,
+                            uint8_t* HWY_RESTRICT out) {
   const ColumnLayout layout(k);
   int8_t* q = reinterpret_cast<int8_t*>(out);
   float* scale16 = reinterpret_cast<float*>(out + layout.scale(16));
   float* scale32 = reinterpret_cast<float*>(out + layout.scale(32));
   float* sum16 = reinterpret_cast<float*>(out + layout.sum(16));
   float* sum32 = reinterpret_cast<float*>(out + layout.sum(32));
-  for (size_t b = 0; b < layout.kp / kGroup; ++b) {
+  const size_t last = k_end == k ? layout.kp / kGroup : k_end / kGroup;
+  for (size_t b = k_begin / kGroup; b < last; ++b) {
     const size_t at = b * kGroup;
     float scale = 0.0f;
     if (at < k) {
@@ -77,14 +79,14 @@ static void quantize_column(const float* HWY_RESTRICT x, size_t k, uint8_t* HWY_
 
 // One group of 1 ... 4 columns.
 static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_t columns, size_t k,
-                             uint8_t* HWY_RESTRICT out) {
+                             size_t k_begin, size_t k_end, uint8_t* HWY_RESTRICT out) {
   const hn::Full128<uint32_t> d32;
   const GroupLayout layout(k);
   uint32_t* q = reinterpret_cast<uint32_t*>(out);  // [kp / 4][column]
   float* scale = reinterpret_cast<float*>(out + layout.scale());
   uint32_t* sum = reinterpret_cast<uint32_t*>(out + layout.sum());
   HWY_ALIGN int8_t rows[kColumns][kGroup] = {};
-  for (size_t b = 0; b < layout.kp / kGroup; ++b) {
+  for (size_t b = k_begin / kGroup; b < div_up(k_end, kGroup); ++b) {
     const size_t at = b * kGroup;
     for (size_t c = 0; c < kColumns; ++c) {
       if (c < columns) {
@@ -113,18 +115,19 @@ static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_
   }
 }
 
-static void quantize(const float* x, size_t x_stride, size_t n, size_t k, size_t begin, size_t end,
-                     void* xq) {
-  uint8_t* out = static_cast<uint8_t*>(xq);
-  if (n < kColumns) {
-    const size_t bytes = ColumnLayout(k).bytes();
-    for (size_t c = begin; c < end; ++c) quantize_column(x + c * x_stride, k, out + c * bytes);
+static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
+  uint8_t* out = static_cast<uint8_t*>(q.xq);
+  if (q.n < kColumns && !q.tiles) {
+    const size_t bytes = ColumnLayout(q.k).bytes();
+    for (size_t c = begin; c < end; ++c) {
+      quantize_column(q.x + c * q.x_stride, q.k, k_begin, k_end, out + c * bytes);
+    }
     return;
   }
-  const size_t bytes = GroupLayout(k).bytes();
+  const size_t bytes = GroupLayout(q.k).bytes();
   for (size_t c = begin; c < end; c += kColumns) {
-    quantize_columns(x + c * x_stride, x_stride, HWY_MIN(kColumns, end - c), k,
-                     out + c / kColumns * bytes);
+    quantize_columns(q.x + c * q.x_stride, q.x_stride, HWY_MIN(kColumns, end - c), q.k, k_begin,
+                     k_end, out + c / kColumns * bytes);
   }
 }
 
