@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   std::printf("{\"clock_hz\": %.4g,\n \"read_bytes_per_second\": [", bench::core_hertz());
   const char* separator = "";
   for (const size_t n : threads) {
-    for (const size_t streams : {1, 4}) {
+    for (const size_t streams : {size_t{1}, size_t{4}}) {
       std::printf("%s{\"threads\": %zu, \"streams\": %zu, \"rate\": %.4g}", separator, n, streams,
                   bench::read_rate(memory.get(), bytes, n, streams, 0.06).median);
       separator = ", ";

@@ -1,6 +1,6 @@
-// inlay bench: tokens per second, by the rules of llama-bench. A warm-up run of each test comes
-// first and is not counted. ppN: N tokens from an empty cache, with the logits of the last one.
-// tgN: N tokens from an empty cache, one at a time, each with its logits; no sampling.
+// inlay bench: tokens per second, by the rules of llama-bench. ppN: N tokens after the cache's
+// first D, with the logits of the last one. tgN: N tokens after those, one at a time, each with its
+// logits; no sampling. A warm-up comes first and is not counted: the whole prompt, or one token.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -13,18 +13,45 @@
 namespace cli {
 namespace {
 
+struct Cache {
+  const char* name;
+  inlay::KvCacheType type;
+};
+constexpr Cache kCaches[] = {{"f16", inlay::KvCacheType::f16},
+                             {"q8_0", inlay::KvCacheType::q8_0},
+                             {"f32", inlay::KvCacheType::f32}};
+
+// The caches of a list such as "f16,q8_0"; none when a name is unknown.
+std::vector<const Cache*> parse_caches(std::string_view list) {
+  std::vector<const Cache*> result;
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    const auto known = std::find_if(std::begin(kCaches), std::end(kCaches), [&](const Cache& c) {
+      return list.substr(begin, end - begin) == c.name;
+    });
+    if (known == std::end(kCaches)) return {};
+    result.push_back(known);
+    begin = end + 1;
+  }
+  return result;
+}
+
 struct Test {
   bool prefill;
-  uint32_t tokens, threads;
+  uint32_t tokens;
 
-  std::string name() const { return (prefill ? "pp" : "tg") + std::to_string(tokens); }
+  std::string name(uint32_t depth) const {
+    std::string result = (prefill ? "pp" : "tg") + std::to_string(tokens);
+    if (depth != 0) result += " @ d" + std::to_string(depth);
+    return result;
+  }
 };
 
-inlay::Status run(inlay::Session& session, const Test& test,
+inlay::Status run(inlay::Session& session, uint32_t depth, bool prefill,
                   inlay::Span<const inlay::Token> tokens) {
   const auto ignore = [](void*, size_t, inlay::Span<const float>) {};
-  session.truncate(0);
-  if (test.prefill) return session.evaluate(tokens, true, ignore, nullptr);
+  session.truncate(depth);
+  if (prefill) return session.evaluate(tokens, true, ignore, nullptr);
   for (const inlay::Token& token : tokens) {
     const inlay::Status status = session.evaluate({&token, 1}, true, ignore, nullptr);
     if (!status) return status;
@@ -32,29 +59,22 @@ inlay::Status run(inlay::Session& session, const Test& test,
   return {};
 }
 
-// Sorted tokens per second of `runs` runs.
-inlay::Result<std::vector<double>> measure(const inlay::Model& model, const Test& test,
-                                           uint32_t batch, uint32_t runs) {
-  inlay::SessionOptions options;
-  options.context = test.tokens;
-  options.batch = batch;
-  options.threads = test.threads;
-  auto session = inlay::Session::create(model, options);
-  if (!session) return session.error();
-  const CancelScope scope(&*session);
-
-  std::mt19937 random(1);
-  std::vector<inlay::Token> tokens(test.tokens);
-  for (inlay::Token& token : tokens) {
-    token = static_cast<inlay::Token>(random() % model.tokenizer().size());
+// Sorted tokens per second of `runs` runs in a session that holds `depth` tokens.
+inlay::Result<std::vector<double>> measure(inlay::Session& session, uint32_t depth,
+                                           const Test& test, inlay::Span<const inlay::Token> tokens,
+                                           bool warm_up, uint32_t runs) {
+  if (warm_up) {
+    const inlay::Status status =
+        run(session, depth, test.prefill, {tokens.data(), test.prefill ? test.tokens : 1});
+    if (!status) return status.error();
   }
   std::vector<double> speeds;
-  for (uint32_t i = 0; i <= runs; ++i) {
+  for (uint32_t i = 0; i < runs; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    const inlay::Status status = run(*session, test, tokens);
+    const inlay::Status status = run(session, depth, test.prefill, {tokens.data(), test.tokens});
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     if (!status) return status.error();
-    if (i > 0) speeds.push_back(test.tokens / seconds.count());  // the first is the warm-up
+    speeds.push_back(test.tokens / seconds.count());
   }
   std::sort(speeds.begin(), speeds.end());
   return speeds;
@@ -91,29 +111,39 @@ std::string json_string(std::string_view text) {
 }  // namespace
 
 int bench(int argc, char** argv) {
-  std::vector<uint32_t> threads = {default_threads()}, prompt = {512}, generate = {64};
+  std::vector<uint32_t> threads = {default_threads()}, prompt = {512}, generate = {64},
+                        depths = {0};
+  std::vector<const Cache*> caches = {&kCaches[0]};
   uint32_t runs = 3, batch = 512;
   int64_t mask = -1;
-  bool json = false;
+  bool json = false, no_warm_up = false;
   Command command("bench", "MODEL [options]",
                   "Measure tokens per second: reading a prompt (pp) and writing (tg).");
   command.numbers("-t", "N,…", "threads", &threads, 1, kMaxThreads);
   command.numbers("-p", "N,…", "tokens of the prompt; 0: no such test", &prompt, 0, 1 << 20);
   command.numbers("-n", "N,…", "tokens to write; 0: no such test", &generate, 0, 1 << 20);
+  command.numbers("-d", "N,…", "tokens that the cache holds before", &depths, 0, 1 << 20);
+  command.option("--kv", "TYPE,…", "types of the KV cache: f16, q8_0, f32 (f16)",
+                 [&caches](const char* given) {
+                   caches = parse_caches(given);
+                   return caches.empty() ? std::string("f16, q8_0 or f32, separated by commas")
+                                         : std::string();
+                 });
   command.number("-r", "N", "runs of each test, after one to warm up", &runs, 1, 1000);
   command.number("-b", "N", "most tokens of a prompt computed at once", &batch, 1, 1 << 20);
   add_target_option(&command, &mask);
+  command.flag("--no-warmup", "measure from the first run on", &no_warm_up);
   command.flag("--json", "print a JSON array instead of a table", &json);
   if (!command.parse(argc, argv)) return command.status();
 
   std::vector<Test> tests;
-  for (const uint32_t n_threads : threads) {
-    for (const uint32_t n : prompt) tests.push_back({true, n, n_threads});
-    for (const uint32_t n : generate) tests.push_back({false, n, n_threads});
-  }
+  for (const uint32_t n : prompt) tests.push_back({true, n});
+  for (const uint32_t n : generate) tests.push_back({false, n});
   tests.erase(
       std::remove_if(tests.begin(), tests.end(), [](const Test& t) { return t.tokens == 0; }),
       tests.end());
+  uint32_t most = 1;
+  for (const Test& test : tests) most = std::max(most, test.tokens);
 
   const char* path = command.operands()[0];
   const auto model = open_model(path, mask);
@@ -125,38 +155,71 @@ int bench(int argc, char** argv) {
   if (!json) {
     std::printf("%s: %s, mostly %s, %s\n\n", name.c_str(),
                 std::string(model->architecture()).c_str(), type.c_str(), target.c_str());
-    std::printf("%-8s %7s %12s %12s %12s\n", "test", "threads", "tokens/s", "least", "most");
+    std::printf("%-14s %5s %7s %12s %12s %12s\n", "test", "cache", "threads", "tokens/s", "least",
+                "most");
   }
   const char* separator = "[\n";
-  for (const Test& test : tests) {
-    const auto speeds = measure(*model, test, batch, runs);
-    if (!speeds) {
-      if (json && separator[0] == ',') std::puts("\n]");
-      return fail(speeds.error());
+  const auto failed = [&](const inlay::Error& error) {
+    if (json && separator[0] == ',') std::puts("\n]");
+    return fail(error);
+  };
+  std::mt19937 random(1);
+  std::vector<inlay::Token> tokens(*std::max_element(depths.begin(), depths.end()) + most);
+  for (inlay::Token& token : tokens) {
+    token = static_cast<inlay::Token>(random() % model->tokenizer().size());
+  }
+  for (const uint32_t n_threads : threads) {
+    for (const Cache* cache : caches) {
+      inlay::SessionOptions options;
+      options.batch = batch;
+      options.threads = n_threads;
+      options.kv_cache = cache->type;
+      for (const uint32_t depth : depths) {
+        options.context = depth + most;
+        const auto plan = inlay::Session::plan(*model, options);
+        if (!plan) return failed(plan.error());
+        auto session = inlay::Session::create(*model, options);
+        if (!session) return failed(session.error());
+        const CancelScope scope(&*session);
+        if (depth != 0) {
+          const inlay::Status filled =
+              session->evaluate({tokens.data(), depth}, true, nullptr, nullptr);
+          if (!filled) return failed(filled.error());
+        }
+        for (const Test& test : tests) {
+          const auto speeds =
+              measure(*session, depth, test, {tokens.data() + depth, most}, !no_warm_up, runs);
+          if (!speeds) return failed(speeds.error());
+          if (!json) {
+            std::printf("%-14s %5s %7u %12.2f %12.2f %12.2f\n", test.name(depth).c_str(),
+                        cache->name, n_threads, median(*speeds), speeds->front(), speeds->back());
+            std::fflush(stdout);
+            continue;
+          }
+          std::string samples;
+          for (const double speed : *speeds) {
+            char text[32];
+            std::snprintf(text, sizeof text, "%s%.4f", samples.empty() ? "" : ", ", speed);
+            samples += text;
+          }
+          std::printf(
+              "%s  {\"test\": \"%s\", \"threads\": %u, \"kv\": \"%s\", \"tokens_per_second\": "
+              "%.4f, "
+              "\"min\": %.4f, \"max\": %.4f, \"runs\": %u, \"samples\": [%s], \"batch\": %u, "
+              "\"model\": %s, \"architecture\": %s, \"type\": \"%s\", \"model_bytes\": %llu, "
+              "\"kv_bytes\": %llu, \"session_bytes\": %llu, \"target\": \"%s\", "
+              "\"inlay\": \"" INLAY_VERSION "\"}",
+              separator, test.name(depth).c_str(), n_threads, cache->name, median(*speeds),
+              speeds->front(), speeds->back(), runs, samples.c_str(), batch,
+              json_string(name).c_str(), json_string(model->architecture()).c_str(), type.c_str(),
+              static_cast<unsigned long long>(model->file().file_bytes()),
+              static_cast<unsigned long long>(plan->kv_cache),
+              static_cast<unsigned long long>(plan->total()), target.c_str());
+          std::fflush(stdout);
+          separator = ",\n";
+        }
+      }
     }
-    if (!json) {
-      std::printf("%-8s %7u %12.2f %12.2f %12.2f\n", test.name().c_str(), test.threads,
-                  median(*speeds), speeds->front(), speeds->back());
-      std::fflush(stdout);
-      continue;
-    }
-    std::string samples;
-    for (const double speed : *speeds) {
-      char text[32];
-      std::snprintf(text, sizeof text, "%s%.4f", samples.empty() ? "" : ", ", speed);
-      samples += text;
-    }
-    std::printf(
-        "%s  {\"test\": \"%s\", \"threads\": %u, \"tokens_per_second\": %.4f, \"min\": %.4f, "
-        "\"max\": %.4f, \"runs\": %u, \"samples\": [%s], \"batch\": %u, \"model\": %s, "
-        "\"architecture\": %s, \"type\": \"%s\", \"model_bytes\": %llu, \"target\": \"%s\", "
-        "\"inlay\": \"" INLAY_VERSION "\"}",
-        separator, test.name().c_str(), test.threads, median(*speeds), speeds->front(),
-        speeds->back(), runs, samples.c_str(), batch, json_string(name).c_str(),
-        json_string(model->architecture()).c_str(), type.c_str(),
-        static_cast<unsigned long long>(model->file().file_bytes()), target.c_str());
-    std::fflush(stdout);
-    separator = ",\n";
   }
   if (json) std::puts(separator[0] == '[' ? "[]" : "\n]");
   return kDone;

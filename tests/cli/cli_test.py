@@ -109,6 +109,7 @@ class Use(Case):
             (["info"], "MODEL"), (["info", MODEL, "--ctx", "-5"], "whole number"),
             (["bench", MODEL, "-t", "1,,2"], "commas"), (["bench", MODEL, "-t", "0"], "from 1"),
             (["bench", MODEL, "-r", "0"], "from 1"), (["bench", MODEL, "-p", "1,"], "commas"),
+            (["bench", MODEL, "--kv", "f16,"], "commas"), (["bench", MODEL, "--kv", "q4_0"], "q8_0"),
         ]
         for arguments, says in wrong:
             with self.subTest(arguments=arguments):
@@ -420,9 +421,17 @@ class Bench(Case):
 
     def test_table(self):
         text = self.good("bench", MODEL, "-t", 1, "-p", 8, "-n", 2, "-r", 1).decode()
-        self.assertRegex(text, r"(?m)^test +threads +tokens/s")
-        self.assertRegex(text, r"(?m)^pp8 +1 +[\d.]+")
-        self.assertRegex(text, r"(?m)^tg2 +1 +[\d.]+")
+        self.assertRegex(text, r"(?m)^test +cache +threads +tokens/s")
+        self.assertRegex(text, r"(?m)^pp8 +f16 +1 +[\d.]+")
+        self.assertRegex(text, r"(?m)^tg2 +f16 +1 +[\d.]+")
+
+    def test_depths_and_caches(self):
+        rows = json.loads(self.good("bench", MODEL, "-t", 1, "-p", 8, "-n", 2, "-d", "0,16", "--kv", "f16,q8_0", "-r", 1,
+                                    "--no-warmup", "--json"))
+        self.assertEqual([(row["test"], row["kv"]) for row in rows],
+                         [(test, kv) for kv in ("f16", "q8_0") for test in ("pp8", "tg2", "pp8 @ d16", "tg2 @ d16")])
+        self.assertGreater(rows[2]["kv_bytes"], rows[0]["kv_bytes"])
+        self.assertGreater(rows[0]["kv_bytes"], rows[4]["kv_bytes"])
 
 
 class Examples(Case):
