@@ -1,27 +1,37 @@
 #!/usr/bin/env python3
 """Compare inlay's speed with llama.cpp's, on the same GGUF files.
 
-    compare.py --inlay build/bin/inlay --llama llama-bench --out result.json model-Q4_0.gguf …
+    compare.py --inlay build/bin/inlay --llama llama-bench --out result model-Q4_0.gguf …
 
 The machine's speed drifts, so the programs take turns: inlay, llama.cpp, llama.cpp, inlay (A B B A; with
-several settings of llama.cpp: A B C C B A), `--rounds` times, each turn a process of its own that warms up
-before it measures. Printed are medians over all turns, in tokens per second, and the ratio of inlay to
-llama.cpp at whichever of its settings is the faster for that test. A ratio is also taken in each
-round by itself: the least and the greatest of those say how much to trust it.
+several settings: A B C C B A), `--rounds` times, each turn a process of its own. Before and after each
+round a calibration measures what the machine reads and multiplies; rounds in which that changed by more
+than 5 % do not count, unless fewer than half would be left. Printed are medians over all turns, in tokens
+per second, for each program at whichever of its settings is the best in that test, and their ratio. A ratio
+is also taken in each round by itself: the least and the greatest of those say how much to trust it.
 
-Both programs are measured by the same rules: ppN reads N tokens into an empty cache and computes the last
-one's logits; tgN writes N tokens, one at a time, without sampling. Cache in F16, batches of 512.
+Both programs are measured by the same rules: ppN reads N tokens into the cache and computes the last one's
+logits; tgN writes N tokens, one at a time, without sampling; "@ dN" with N tokens in the cache already.
+Batches of at most 512. "cold" is the time from the start of the process to its end for one prompt, with the
+file in the page cache. Peak memory is the process's, mapped pages of the file included.
+
+"of limit" is the share of what the machine can do: in writing, the bytes that a token must read, over what
+as many threads read from memory in four streams; in reading, the products that the prompt needs, over what
+the cores multiply with the best instruction of the SIMD target that inlay used.
+
+--out NAME writes NAME.md (the table), NAME.json (everything needed to repeat and to check it) and NAME.svg.
 """
 import argparse
-import datetime
 import json
 import os
-import platform
-import re
 import shlex
 import statistics
-import subprocess
 import sys
+
+import measuring
+import picture
+
+DRIFT = 0.05
 
 
 def numbers(text):
@@ -32,128 +42,241 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("models", nargs="+", metavar="MODEL.gguf")
     p.add_argument("--inlay", default="build/bin/inlay", help="the program inlay (%(default)s)")
+    p.add_argument("--inlay-settings", action="append", metavar="ARGUMENTS",
+                   help="a setting of 'inlay bench' to try; may be given several times (its defaults, and "
+                        "'--weights packed' if it has that)")
     p.add_argument("--llama", default="llama-bench", metavar="COMMAND",
-                   help="llama.cpp's llama-bench, with leading arguments if need be (%(default)s)")
+                   help="llama.cpp's llama-bench, with leading arguments if need be; '' measures inlay alone (%(default)s)")
     p.add_argument("--llama-model-dir", metavar="HOST:SEEN",
                    help="where llama-bench sees the models, if it runs in a container or chroot")
     p.add_argument("--llama-settings", action="append", metavar="ARGUMENTS",
                    help="a setting of llama-bench to try, such as '-fa off'; may be given several times "
                         "(its defaults, and '-fa off')")
+    p.add_argument("--calibrate", metavar="PROGRAM", help="bench_calibrate (the one beside inlay)")
     p.add_argument("-t", "--threads", type=numbers, default=[1, 2], metavar="N,…")
-    p.add_argument("-p", "--prompt", type=int, default=512, metavar="N", help="tokens to read; 0: none")
-    p.add_argument("-n", "--generate", type=int, default=64, metavar="N", help="tokens to write; 0: none")
-    p.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
-    p.add_argument("--out", metavar="FILE", help="write everything as JSON")
+    p.add_argument("-p", "--prompt", type=numbers, default=[512], metavar="N,…", help="tokens to read; 0: none (512)")
+    p.add_argument("-n", "--generate", type=numbers, default=[64], metavar="N,…", help="tokens to write; 0: none (64)")
+    p.add_argument("-d", "--depth", type=numbers, default=[0], metavar="N,…", help="tokens in the cache before (0)")
+    p.add_argument("--kv", type=lambda text: text.split(","), default=["f16"], metavar="TYPE,…",
+                   help="types of the KV cache (f16)")
+    p.add_argument("--cold", type=int, default=0, metavar="N", help="also a cold start with a prompt of N tokens")
+    p.add_argument("--no-warmup", action="store_true", help="in both programs; put a short prompt first in -p then")
+    p.add_argument("--rounds", type=int, default=6, help="(%(default)s)")
+    p.add_argument("--out", metavar="NAME", help="write NAME.md, NAME.json and NAME.svg")
     p.add_argument("--at-least", type=float, metavar="RATIO", help="exit with 1 if a ratio is below this")
     a = p.parse_args()
+    if a.inlay_settings is None:
+        has_packed = "--weights" in measuring.run([a.inlay, "bench", "--help"])[0]
+        a.inlay_settings = ["", "--weights packed"] if has_packed else [""]
     if a.llama_settings is None:
         a.llama_settings = ["", "-fa off"]
+    a.calibrate = a.calibrate or measuring.program_beside(a.inlay, "bench_calibrate")
     return a
 
 
-def shown(command):
-    """The command as a line, with file names for absolute paths: those say nothing to another reader."""
-    return re.sub(r"(?<![^\s:'\"=])(?:/[^\s/:'\"]+)*/([^\s/:'\"]+)", r"\1", shlex.join(command))
+class Inlay:
+    engine = "inlay"
+
+    def __init__(self, a, setting):
+        self.a, self.setting = a, setting.split()
+        self.name = " ".join(["inlay", *self.setting])
+        self.version = None
+        self.work = {}  # by test: what inlay says of it
+
+    def command(self, model, threads, prompt, generate, depth, kv, no_warmup):
+        return ([self.a.inlay, "bench", model, "-t", joined(threads), "-p", joined(prompt), "-n", joined(generate),
+                 "-d", joined(depth), "--kv", kv, "-r", "1", "--json"]
+                + ["--no-warmup"] * no_warmup + self.setting)
+
+    def speeds(self, output):
+        result = {}
+        for row in json.loads(output):
+            test = (row["test"], row["kv"], row["threads"])
+            self.version = {k: row[k] for k in ("inlay", "target")}
+            self.work[test] = row
+            result[test] = row["tokens_per_second"]
+        return result
 
 
-def run(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{shlex.join(command)}\nexited with {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stdout
+class Llama:
+    engine = "llama.cpp"
+
+    def __init__(self, a, setting):
+        self.a, self.setting = a, setting.split()
+        self.name = " ".join(["llama.cpp", *self.setting])
+        self.version = None
+
+    def command(self, model, threads, prompt, generate, depth, kv, no_warmup):
+        if self.a.llama_model_dir:
+            host, there = self.a.llama_model_dir.split(":", 1)
+            model = os.path.join(there, os.path.relpath(os.path.abspath(model), os.path.abspath(host)))
+        return (shlex.split(self.a.llama)
+                + ["-m", model, "-t", joined(threads), "-p", joined(prompt), "-n", joined(generate), "-d",
+                   joined(depth), "-ctk", kv, "-ctv", kv, "-r", "1", "-o", "json"]
+                + ["--no-warmup"] * no_warmup + self.setting)
+
+    def speeds(self, output):
+        result = {}
+        for row in json.loads(output):
+            name = f"tg{row['n_gen']}" if row["n_gen"] else f"pp{row['n_prompt']}"
+            if row.get("n_depth"):
+                name += f" @ d{row['n_depth']}"
+            self.version = {k: row.get(k) for k in ("build_commit", "build_number", "cpu_info", "backends")}
+            result[name, row["type_k"], row["n_threads"]] = statistics.median(row["samples_ts"])
+        return result
 
 
-def run_inlay(a, model, threads):
-    """One turn: ({test: tokens per second}, the command, the program's own rows)."""
-    command = [a.inlay, "bench", model, "-t", str(threads), "-p", str(a.prompt), "-n", str(a.generate),
-               "-r", "1", "--json"]
-    rows = json.loads(run(command))
-    return {row["test"]: row["tokens_per_second"] for row in rows}, command, rows
+def joined(values):
+    return ",".join(map(str, values))
 
 
-def run_llama(a, model, threads, setting):
-    seen = os.path.abspath(model)
-    if a.llama_model_dir:
-        host, there = a.llama_model_dir.split(":", 1)
-        seen = os.path.join(there, os.path.relpath(seen, os.path.abspath(host)))
-    command = shlex.split(a.llama) + ["-m", seen, "-t", str(threads), "-p", str(a.prompt), "-n",
-                                      str(a.generate), "-r", "1", "-o", "json"] + shlex.split(setting)
-    rows = json.loads(run(command))
-    speeds = {}
+class Samples:
+    """Of one model: for each test and program a list for each round."""
+
+    def __init__(self, programs, rounds):
+        self.programs, self.rounds = programs, rounds
+        self.tests = {}     # (test, kv, threads): {program: [[…] for each round]}
+        self.peak = {}      # (kv, program): bytes, the most of all turns
+        self.commands = {}  # (kv, program)
+        self.calibrations = []
+
+    def add(self, test, program, r, value):
+        of = self.tests.setdefault(test, {p.name: [[] for _ in range(self.rounds)] for p in self.programs})
+        of[program.name][r].append(value)
+
+    def drift(self, r):
+        return self.calibrations[r].drift(self.calibrations[r + 1])
+
+    def kept(self):
+        steady = [r for r in range(self.rounds) if self.drift(r) <= DRIFT]
+        return steady if 2 * len(steady) >= self.rounds else list(range(self.rounds))
+
+
+def measure(a, model, programs):
+    s = Samples(programs, a.rounds)
+    s.calibrations.append(measuring.Calibration(a.calibrate, a.threads))
+    for r in range(a.rounds):
+        for program in programs + programs[::-1]:
+            for kv in a.kv:
+                command = program.command(model, a.threads, a.prompt, a.generate, a.depth, kv, a.no_warmup)
+                output, _, peak = measuring.run(command)
+                s.commands[f"{program.name}, {kv}"] = measuring.shown(command)
+                s.peak[kv, program.name] = max(peak, s.peak.get((kv, program.name), 0))
+                for test, speed in program.speeds(output).items():
+                    s.add(test, program, r, speed)
+            if a.cold:
+                for threads in a.threads:
+                    command = program.command(model, [threads], [a.cold], [0], [0], a.kv[0], True)
+                    _, seconds, _ = measuring.run(command)
+                    s.commands[f"{program.name}, cold"] = measuring.shown(command)
+                    s.add((f"cold{a.cold}", a.kv[0], threads), program, r, a.cold / seconds)
+        s.calibrations.append(measuring.Calibration(a.calibrate, a.threads))
+    return s
+
+
+def limit(calibration, work, threads):
+    """Tokens per second that the machine allows in a test, as `inlay bench` describes it."""
+    if work["test"].startswith("tg"):
+        return calibration.read(threads) / work["read_bytes_per_token"]
+    rate = calibration.multiply(work["target"], "f32" if work["type"] in ("f32", "f16", "bf16") else "int8")
+    return rate and threads * rate / (work["products"] / int(work["test"].split()[0][2:]))
+
+
+def evaluate(model, s):
+    """The rows of the table, for one model."""
+    rows, kept = [], s.kept()
+    for (test, kv, threads), samples in s.tests.items():
+        medians = {p: statistics.median(x for r in kept for x in rounds[r]) for p, rounds in samples.items()}
+        best = {}
+        for program in s.programs:
+            if medians[program.name] > medians.get(best.get(program.engine), 0):
+                best[program.engine] = program.name
+        row = {"model": os.path.basename(model), "test": test, "kv": kv, "threads": threads,
+               "tokens_per_second": medians, "best": best, "samples": samples}
+        ours, theirs = best["inlay"], best.get("llama.cpp")
+        if theirs:
+            by_round = [statistics.mean(samples[ours][r]) / statistics.mean(samples[theirs][r]) for r in kept]
+            row |= {"ratio": medians[ours] / medians[theirs], "ratio_by_round": by_round}
+        work = s.programs[0].work.get((test, kv, threads))
+        limits = [limit(c, work, threads) for c in s.calibrations] if work else []
+        if limits and all(limits):
+            row["limit"] = statistics.median(limits)
+            row["of_limit"] = {engine: medians[name] / row["limit"] for engine, name in best.items()}
+        rows.append(row)
+    return rows
+
+
+def percent(share):
+    return "" if share is None else f"{100 * share:.0f} %"
+
+
+def speed_table(rows):
+    lines = ["| model | test | cache | threads | inlay | llama.cpp | ratio | of rounds | of limit: inlay | llama.cpp |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
-        name = f"tg{row['n_gen']}" if row["n_gen"] else f"pp{row['n_prompt']}"
-        speeds[name] = statistics.median(row["samples_ts"])
-    return speeds, command, rows
+        def cell(engine):
+            name = row["best"].get(engine)
+            if name is None:
+                return ""
+            setting = name[len(engine):].strip()
+            return f"{row['tokens_per_second'][name]:.2f}" + (f" ({setting})" if setting else "")
+        by_round = row.get("ratio_by_round")
+        share = row.get("of_limit", {})
+        lines.append("| " + " | ".join([
+            row["model"], row["test"], row["kv"], str(row["threads"]), cell("inlay"), cell("llama.cpp"),
+            f"{row['ratio']:.2f}" if by_round else "",
+            f"{min(by_round):.2f} – {max(by_round):.2f}" if by_round else "",
+            percent(share.get("inlay")), percent(share.get("llama.cpp"))]) + " |")
+    return "\n".join(lines)
 
 
-def cpu():
-    try:
-        for line in open("/proc/cpuinfo", encoding="utf-8"):
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def first_line(path):
-    try:
-        return open(path, encoding="utf-8").read().strip()
-    except OSError:
-        return None
+def memory_table(memory):
+    lines = ["| model | cache | program | peak MiB | more than file and cache, MiB |", "|---|---|---|---|---|"]
+    for m in memory:
+        extra = m["peak_bytes"] - m["file_bytes"] - m["kv_bytes"]
+        lines.append(f"| {m['model']} | {m['kv']} | {m['program']} | {m['peak_bytes'] / 2**20:.0f} | {extra / 2**20:.0f} |")
+    return "\n".join(lines)
 
 
 def main():
     a = arguments()
-    programs = ["inlay"] + [("llama.cpp " + s).strip() for s in a.llama_settings]
-    tests = [f"pp{a.prompt}"] * (a.prompt > 0) + [f"tg{a.generate}"] * (a.generate > 0)
-    report = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": shown(sys.argv),
-        "cpu": cpu(), "cores": os.cpu_count(), "system": f"{platform.system()} {platform.release()}",
-        "governor": first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "load_before": os.getloadavg(), "rounds": a.rounds, "commands": {}, "versions": {}, "results": []}
-    if report["load_before"][0] > 0.5:
-        print(f"note: the machine is busy (load {report['load_before'][0]:.1f}); figures will be low and unsteady",
+    report = {**measuring.machine(), "command": measuring.shown(sys.argv), "rounds": a.rounds,
+              "models": [], "commands": {}, "versions": {}, "results": [], "memory": [], "calibrations": {}}
+    if report["load"][0] > 0.5:
+        print(f"note: the machine is busy (load {report['load'][0]:.1f}); figures will be low and unsteady",
               file=sys.stderr)
-
-    columns = ["model", "test", "threads"] + programs + ["ratio", "of rounds"]
-    print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-    worst = float("inf")
+    programs = [Inlay(a, s) for s in a.inlay_settings] + [Llama(a, s) for s in a.llama_settings if a.llama]
     for model in a.models:
-        for threads in a.threads:
-            # samples[test][program]: one list per round, two turns each
-            samples = {test: {program: [[] for _ in range(a.rounds)] for program in programs} for test in tests}
-            for r in range(a.rounds):
-                for i in [*range(len(programs)), *reversed(range(len(programs)))]:
-                    if i == 0:
-                        speeds, command, rows = run_inlay(a, model, threads)
-                        report["versions"]["inlay"] = {k: rows[0][k] for k in ("inlay", "target")}
-                    else:
-                        speeds, command, rows = run_llama(a, model, threads, a.llama_settings[i - 1])
-                        report["versions"]["llama.cpp"] = {
-                            k: rows[0].get(k) for k in ("build_commit", "build_number")}
-                    report["commands"][programs[i]] = shown(command)
-                    for test in tests:
-                        samples[test][programs[i]][r].append(speeds[test])
-            for test in tests:
-                medians = {p: statistics.median(x for turn in samples[test][p] for x in turn) for p in programs}
-                best = max(programs[1:], key=medians.get)
-                ratio = medians["inlay"] / medians[best]
-                by_round = [statistics.mean(samples[test]["inlay"][r]) / statistics.mean(samples[test][best][r])
-                            for r in range(a.rounds)]
-                worst = min(worst, ratio)
-                name = os.path.basename(model)
-                print("| " + " | ".join(
-                    [name, test, str(threads)] + [f"{medians[p]:.2f}" for p in programs]
-                    + [f"{ratio:.2f}", f"{min(by_round):.2f} – {max(by_round):.2f}"]) + " |", flush=True)
-                report["results"].append({
-                    "model": name, "test": test, "threads": threads, "tokens_per_second": medians,
-                    "llama_best": best, "ratio": ratio, "ratio_by_round": by_round, "samples": samples[test]})
+        s = measure(a, model, programs)
+        rows = evaluate(model, s)
+        name, size = os.path.basename(model), os.path.getsize(model)
+        kv_bytes = max(w["kv_bytes"] for w in programs[0].work.values())
+        report["models"].append({"name": name, "bytes": size, "sha256": measuring.sha256(model)})
+        report["results"] += rows
+        report["memory"] += [{"model": name, "kv": kv, "program": p, "peak_bytes": peak, "file_bytes": size,
+                              "kv_bytes": kv_bytes} for (kv, p), peak in s.peak.items()]
+        report["commands"] |= s.commands
+        report["calibrations"][name] = {
+            "samples": [c.json for c in s.calibrations], "kept_rounds": s.kept(),
+            "drift": [round(s.drift(r), 4) for r in range(a.rounds)]}
+        dropped = a.rounds - len(s.kept())
+        if dropped:
+            print(f"{name}: {dropped} of {a.rounds} rounds dropped, the machine changed by more than 5 %", file=sys.stderr)
+        elif max(s.drift(r) for r in range(a.rounds)) > DRIFT:
+            print(f"{name}: the machine changed by more than 5 % in most rounds; all are counted", file=sys.stderr)
+    report["versions"] = {p.engine: p.version for p in programs}
+    table = speed_table(report["results"]) + "\n\n" + memory_table(report["memory"])
+    print(table)
     if a.out:
-        with open(a.out, "w", encoding="utf-8") as f:
+        with open(a.out + ".json", "w", encoding="utf-8") as f:
             json.dump(report, f, indent=1)
             f.write("\n")
+        with open(a.out + ".md", "w", encoding="utf-8") as f:
+            f.write(f"{report['cpu']}, {report['cores']} cores, {report['date'][:10]}, "
+                    f"{report['versions']['inlay']['target']}\n\n{table}\n")
+        with open(a.out + ".svg", "w", encoding="utf-8") as f:
+            f.write(picture.draw(report))
+    worst = min((row["ratio"] for row in report["results"] if "ratio" in row), default=float("inf"))
     return 1 if a.at_least is not None and worst < a.at_least else 0
 
 

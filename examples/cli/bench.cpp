@@ -94,6 +94,41 @@ std::string main_type(const inlay::Gguf& file) {
   return most == bytes.end() ? "" : std::string(inlay::tensor_type_info(most->first).name);
 }
 
+// What a test cannot do without: the bytes it must read from memory for each token that it writes,
+// and the products it must compute in all.
+struct Work {
+  double read_bytes, products;
+};
+
+Work work_of(const inlay::Model& model, const Test& test, uint32_t depth, inlay::KvCacheType kv) {
+  double bytes = 0, head = 0, blocks = 0, embedding = 0;
+  for (const inlay::TensorView& tensor : model.file().tensors()) {
+    double elements = 1;
+    for (uint32_t i = 0; i < tensor.n_dims; ++i) elements *= static_cast<double>(tensor.dims[i]);
+    bytes += static_cast<double>(tensor.bytes);
+    if (tensor.name == "token_embd.weight") {
+      embedding = static_cast<double>(tensor.bytes);
+      if (head == 0) head = elements;  // a head of its own may follow
+    } else if (tensor.name == "output.weight") {
+      head = elements;
+    } else if (tensor.n_dims > 1) {
+      blocks += elements;
+    }
+  }
+  if (model.file().find_tensor("output.weight") != nullptr) bytes -= embedding;  // one row
+  const inlay::ModelShape& shape = model.shape();
+  const double element = kv == inlay::KvCacheType::f32   ? 4
+                         : kv == inlay::KvCacheType::f16 ? 2
+                                                         : 34.0 / 32;
+  const double heads = static_cast<double>(shape.head_k) + shape.head_v;
+  const double seen = depth + 0.5 * (test.tokens + 1.0);  // positions, on average
+  Work work;
+  work.read_bytes = bytes + seen * shape.n_layers * shape.n_kv_heads * heads * element;
+  work.products = test.tokens * (blocks + seen * shape.n_layers * shape.n_heads * heads) +
+                  head * (test.prefill ? 1 : test.tokens);
+  return work;
+}
+
 std::string json_string(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
@@ -196,6 +231,7 @@ int bench(int argc, char** argv) {
             std::fflush(stdout);
             continue;
           }
+          const Work work = work_of(*model, test, depth, cache->type);
           std::string samples;
           for (const double speed : *speeds) {
             char text[32];
@@ -207,13 +243,14 @@ int bench(int argc, char** argv) {
               "%.4f, "
               "\"min\": %.4f, \"max\": %.4f, \"runs\": %u, \"samples\": [%s], \"batch\": %u, "
               "\"model\": %s, \"architecture\": %s, \"type\": \"%s\", \"model_bytes\": %llu, "
-              "\"kv_bytes\": %llu, \"session_bytes\": %llu, \"target\": \"%s\", "
+              "\"read_bytes_per_token\": %.0f, \"products\": %.0f, \"kv_bytes\": %llu, "
+              "\"session_bytes\": %llu, \"target\": \"%s\", "
               "\"inlay\": \"" INLAY_VERSION "\"}",
               separator, test.name(depth).c_str(), n_threads, cache->name, median(*speeds),
               speeds->front(), speeds->back(), runs, samples.c_str(), batch,
               json_string(name).c_str(), json_string(model->architecture()).c_str(), type.c_str(),
-              static_cast<unsigned long long>(model->file().file_bytes()),
-              static_cast<unsigned long long>(plan->kv_cache),
+              static_cast<unsigned long long>(model->file().file_bytes()), work.read_bytes,
+              work.products, static_cast<unsigned long long>(plan->kv_cache),
               static_cast<unsigned long long>(plan->total()), target.c_str());
           std::fflush(stdout);
           separator = ",\n";
