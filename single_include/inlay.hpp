@@ -1015,13 +1015,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x601f2104
+#define INLAY_SELF_ID_ 0xbf2fd223
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x601f2104
+#elif INLAY_SELF_ID_ != 0xbf2fd223
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1268,7 +1268,7 @@ struct Quantize {
 
 struct Matmul {
   TensorType type;   // of w; any usable type
-  const uint8_t* w;  // [rows][k], as the file has it
+  const uint8_t* w;  // [rows][k], as the file has it, or what pack() wrote
   size_t rows, k;    // k: a multiple of the type's block
   size_t n;          // columns = tokens
   const float* x;    // [n][x_stride]; read for f32, f16 and bf16 weights
@@ -1281,7 +1281,15 @@ struct Matmul {
   // Use the kernels for many columns also for few: a column's result then depends on nothing but
   // that column, to the bit, whatever n is.
   bool tiles;
+  bool packed;  // w is what pack() wrote
 };
+
+// Weights packed for the kernels: panels of kPanelRows rows with a row in each lane, so that a
+// product needs no sums across lanes. The bytes are the same on every target; whoever keeps them in
+// a file notes the version.
+inline constexpr uint32_t kPackedVersion = 1;
+// Of a matrix [rows][k]; 0: the type has no packed form, its matrices stay as they lie.
+size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
 
 // ---- attention over the KV cache ----
 enum class KvFormat : uint8_t { f32, f16, q8_0 };
@@ -1324,6 +1332,11 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
+
+  // Rows [begin, end) of the matrix w[rows][k], as the file has it, to their place in `out`, the
+  // packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is rows.
+  void (*pack)(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
+               uint8_t* out);
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it.
   void (*attention)(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t end,
@@ -1475,6 +1488,62 @@ struct MatmulScratch {
   alignas(64) uint32_t wide[kTileK / 4][kColumns];      // [step][column]: int16 activations
   alignas(64) float c[kTileColumns / kColumns][2][kColumns][kPanelRows];  // [group][panel]...
 };
+
+// ---- packed panels ------------------------------------------------------------------------------
+// A panel has 16 rows: chunks of 256 k (8 groups of 32; the last may have fewer), each as many
+// bytes as in the file:
+//   scales   see pack_scales()
+//   low      of each group, `low` bits of every weight
+//   high     of each group, `high` bits of every weight
+// A plane of b bits: uint32 [b][16 rows] per group; the byte j of [v][row] has of the weights with
+// k = 4 * s + j, s % b == v, the bits at s / b * b. So a vector of rows needs a shift and a mask to
+// become the bytes that a dot product takes, and there are no vectors of fewer than 4 k.
+struct PanelLayout {
+  size_t block;        // 32 or 256
+  size_t scale_bytes;  // of a block
+  size_t low, high;    // bits
+  constexpr size_t scales(size_t groups) const {
+    return kPanelRows * scale_bytes * (block == kGroup ? groups : 1);
+  }
+  constexpr size_t low_bytes() const { return low * 4 * kPanelRows; }  // of a group
+  constexpr size_t high_bytes() const { return high * 4 * kPanelRows; }
+  constexpr size_t chunk_bytes(size_t groups) const {
+    return scales(groups) + groups * (low_bytes() + high_bytes());
+  }
+};
+
+constexpr PanelLayout panel_layout(TensorType type) noexcept {
+  switch (type) {
+    case TensorType::q4_0:
+    case TensorType::iq4_nl:
+      return {32, 2, 4, 0};
+    case TensorType::q4_1:
+      return {32, 4, 4, 0};
+    case TensorType::q5_0:
+      return {32, 2, 4, 1};
+    case TensorType::q5_1:
+      return {32, 4, 4, 1};
+    case TensorType::q8_0:
+      return {32, 2, 8, 0};
+    case TensorType::q2_k:
+      return {256, 20, 2, 0};
+    case TensorType::q3_k:
+      return {256, 14, 2, 1};
+    case TensorType::q4_k:
+      return {256, 16, 4, 0};
+    case TensorType::q5_k:
+      return {256, 16, 4, 1};
+    case TensorType::q6_k:
+      return {256, 18, 4, 2};
+    case TensorType::iq4_xs:
+      return {256, 8, 4, 0};
+    default:
+      return {0, 0, 0, 0};  // not packed
+  }
+}
+
+void pack_panels(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
+                 uint8_t* out);
 
 inline uint16_t load_u16(const uint8_t* p) noexcept {
   uint16_t v;
@@ -3212,6 +3281,354 @@ INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/tiles-inl.hpp
 
+// begin file inlay/kernels/panels-inl.hpp
+// Products with packed panels (shared.hpp has their layout): a row in each lane, so that weights
+// are expanded with shifts and masks, every load of activations is a broadcast, and nothing is
+// summed across lanes. Compiled once per SIMD target; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using WideVec = hn::Vec<WideTag>;
+using RowTag = hn::Repartition<float, WideTag>;  // a row in each lane
+using RowVec = hn::Vec<RowTag>;
+using RowIntTag = hn::Repartition<int32_t, WideTag>;
+using RowIntVec = hn::Vec<RowIntTag>;
+
+// ---- scales -------------------------------------------------------------------------------------
+// Bytes of the scales or mins of each sub-block, for 16 rows.
+using PanelBytes = uint8_t[kPanelRows];
+
+// Scales of 6 bits in two planes, see pack_scales().
+static HWY_INLINE void unpack_6bit(const uint8_t* from, size_t count, PanelBytes* to) {
+  const hn::Full128<uint8_t> d;
+  const auto low_mask = hn::Set(d, uint8_t{15}), high_mask = hn::Set(d, uint8_t{0x30});
+  const uint8_t* high_from = from + count / 2 * kPanelRows;
+  for (size_t i = 0; i < count; i += 4) {
+    const auto a = hn::LoadU(d, from + i / 2 * kPanelRows);
+    const auto b = hn::LoadU(d, from + (i / 2 + 1) * kPanelRows);
+    const auto high = hn::LoadU(d, high_from + i / 4 * kPanelRows);
+    const auto put = [&](size_t at, auto low, auto bits)
+                         HWY_ATTR { hn::Store(hn::OrAnd(low, bits, high_mask), d, to[i + at]); };
+    put(0, hn::And(a, low_mask), hn::ShiftLeft<4>(high));
+    put(1, hn::ShiftRight<4>(a), hn::ShiftLeft<2>(high));
+    put(2, hn::And(b, low_mask), high);
+    put(3, hn::ShiftRight<4>(b), hn::ShiftRight<2>(high));
+  }
+}
+
+// out[s] = d * bytes[s], less `bias` before.
+static HWY_INLINE void scale_panel_bytes(const PanelBytes* bytes, size_t subs, bool is_signed,
+                                         int bias, const uint8_t* half_d,
+                                         float (*out)[kPanelRows]) {
+  const RowTag df;
+  const RowIntTag di;
+  const hn::Rebind<uint8_t, RowTag> d8;
+  const hn::Rebind<int8_t, RowTag> ds8;
+  const hn::Rebind<hwy::float16_t, RowTag> dh;
+  const hn::Repartition<uint8_t, decltype(dh)> dh8;
+  for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
+    const auto d = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh8, half_d + row * 2)));
+    for (size_t s = 0; s < subs; ++s) {
+      const auto v = hn::LoadU(d8, bytes[s] + row);
+      const auto i = is_signed ? hn::PromoteTo(di, hn::BitCast(ds8, v)) : hn::PromoteTo(di, v);
+      hn::Store(hn::Mul(d, hn::ConvertTo(df, hn::Sub(i, hn::Set(di, bias)))), df, &out[s][row]);
+    }
+  }
+}
+
+// out[b] = factor * the halves at from[b].
+static HWY_INLINE void scale_panel_halves(const uint8_t* from, size_t blocks, float factor,
+                                          float (*out)[kPanelRows]) {
+  const RowTag df;
+  const hn::Rebind<hwy::float16_t, RowTag> dh;
+  const hn::Repartition<uint8_t, decltype(dh)> dh8;
+  for (size_t i = 0; i < blocks * kPanelRows; i += kRowLanes) {
+    const auto d = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh8, from + i * 2)));
+    hn::Store(hn::Mul(d, hn::Set(df, factor)), df, out[0] + i);
+  }
+}
+
+// Scales of a panel's chunk, and what is to be subtracted for each 1 of x: the format's mins.
+static HWY_NOINLINE void panel_scales(TensorType type, const uint8_t* chunk, size_t groups,
+                                      float (*scale)[kPanelRows], float (*min)[kPanelRows]) {
+  const hn::Full128<uint8_t> d;
+  const uint8_t* second = chunk + 2 * kPanelRows;  // after the half d
+  HWY_ALIGN PanelBytes bytes[2][16];
+  switch (type) {
+    case TensorType::q2_k:
+      for (size_t s = 0; s < 16; ++s) {
+        const auto both = hn::LoadU(d, second + 2 * kPanelRows + s * kPanelRows);
+        hn::Store(hn::And(both, hn::Set(d, uint8_t{15})), d, bytes[0][s]);
+        hn::Store(hn::ShiftRight<4>(both), d, bytes[1][s]);
+      }
+      scale_panel_bytes(bytes[0], 16, false, 0, chunk, scale);
+      return scale_panel_bytes(bytes[1], 16, false, 0, second, min);
+    case TensorType::q3_k:
+      unpack_6bit(second, 16, bytes[0]);
+      return scale_panel_bytes(bytes[0], 16, false, 32, chunk, scale);
+    case TensorType::q4_k:
+    case TensorType::q5_k: {
+      const uint8_t *low = second + 2 * kPanelRows, *high = low + 8 * kPanelRows;
+      const auto low_mask = hn::Set(d, uint8_t{15}), high_mask = hn::Set(d, uint8_t{0x30});
+      for (size_t s = 0; s < 8; s += 2) {
+        const auto a = hn::LoadU(d, low + s * kPanelRows);
+        const auto b = hn::LoadU(d, low + (s + 1) * kPanelRows);
+        const auto h = hn::LoadU(d, high + s / 2 * kPanelRows);
+        hn::Store(hn::OrAnd(hn::And(a, low_mask), hn::ShiftLeft<4>(h), high_mask), d, bytes[0][s]);
+        hn::Store(hn::OrAnd(hn::ShiftRight<4>(a), hn::ShiftLeft<2>(h), high_mask), d, bytes[1][s]);
+        hn::Store(hn::OrAnd(hn::And(b, low_mask), h, high_mask), d, bytes[0][s + 1]);
+        hn::Store(hn::OrAnd(hn::ShiftRight<4>(b), hn::ShiftRight<2>(h), high_mask), d,
+                  bytes[1][s + 1]);
+      }
+      scale_panel_bytes(bytes[0], 8, false, 0, chunk, scale);
+      return scale_panel_bytes(bytes[1], 8, false, 0, second, min);
+    }
+    case TensorType::q6_k:
+      return scale_panel_bytes(reinterpret_cast<const PanelBytes*>(second), 16, true, 0, chunk,
+                               scale);
+    case TensorType::iq4_xs:
+      unpack_6bit(second, 8, bytes[0]);
+      return scale_panel_bytes(bytes[0], 8, false, 32, chunk, scale);
+    default:
+      scale_panel_halves(chunk, groups, 1.0f, scale);
+      if (type == TensorType::q4_1 || type == TensorType::q5_1) {
+        scale_panel_halves(chunk + groups * 2 * kPanelRows, groups, -1.0f, min);
+      }
+  }
+}
+
+// ---- weights ------------------------------------------------------------------------------------
+// How the bits of a type are put together to the 8-bit integers that are multiplied.
+struct Nibbles {
+  static constexpr size_t kLow = 4, kHigh = 0, kSub = 32;
+  static constexpr bool kSigned = false, kTable = false;
+};
+struct FiveBits : Nibbles {
+  static constexpr size_t kHigh = 1;
+};
+struct SixBits : Nibbles {
+  static constexpr size_t kHigh = 2, kSub = 16;
+};
+struct TwoBits : Nibbles {
+  static constexpr size_t kLow = 2, kSub = 16;
+};
+struct ThreeBits : TwoBits {
+  static constexpr size_t kHigh = 1;
+};
+struct EightBits : Nibbles {
+  static constexpr size_t kLow = 8;
+  static constexpr bool kSigned = true;
+};
+struct TableNibbles : Nibbles {
+  static constexpr bool kSigned = true, kTable = true;
+};
+
+// Bits [from, from + bits) of every byte, moved to [to, to + bits).
+static HWY_INLINE WideVec wide_field(WideVec v, size_t from, size_t bits, size_t to) {
+  const WideTag d;
+  const hn::Repartition<uint16_t, WideTag> d16;
+  const auto mask = hn::Set(d, static_cast<uint8_t>(((1u << bits) - 1) << to));
+  const auto wide = hn::BitCast(d16, v);
+  if (from < to) v = hn::BitCast(d, hn::ShiftLeftSame(wide, static_cast<int>(to - from)));
+  if (from > to) v = hn::BitCast(d, hn::ShiftRightSame(wide, static_cast<int>(from - to)));
+  return hn::And(v, mask);
+}
+
+// The eight steps (4 k) of a group for kRowLanes rows; `low` and `high` at these rows.
+template <class W>
+static HWY_INLINE void expand_group(const uint8_t* low, const uint8_t* high, WideVec* v) {
+  const WideTag d;
+  INLAY_UNROLL(8) for (size_t s = 0; s < 8; ++s) {
+    v[s] = hn::LoadU(d, low + s % W::kLow * 4 * kPanelRows);
+    if constexpr (W::kLow < 8) v[s] = wide_field(v[s], s / W::kLow * W::kLow, W::kLow, 0);
+    if constexpr (W::kHigh > 0) {
+      const auto bits = hn::LoadU(d, high + s % W::kHigh * 4 * kPanelRows);
+      v[s] = hn::Or(v[s], wide_field(bits, s / W::kHigh * W::kHigh, W::kHigh, W::kLow));
+    }
+    if constexpr (W::kTable) {
+      alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                                         1,    13,   25,  38,  53,  69,  89,  113};
+      const hn::Repartition<int8_t, WideTag> ds8;
+      v[s] = hn::TableLookupBytes(hn::BitCast(d, hn::LoadDup128(ds8, kValues)), v[s]);
+    }
+  }
+}
+
+using WideVec16 = hn::Vec<hn::Repartition<int16_t, WideTag>>;
+template <bool is_signed>
+static HWY_INLINE WideVec16 even_bytes(WideVec v) {
+  const hn::Repartition<int16_t, WideTag> d16;
+  if constexpr (is_signed) return hn::ShiftRight<8>(hn::ShiftLeft<8>(hn::BitCast(d16, v)));
+  return hn::And(hn::BitCast(d16, v), hn::Set(d16, 255));
+}
+template <bool is_signed>
+static HWY_INLINE WideVec16 odd_bytes(WideVec v) {
+  const hn::Repartition<int16_t, WideTag> d16;
+  const hn::Repartition<uint16_t, WideTag> du16;
+  if constexpr (is_signed) return hn::ShiftRight<8>(hn::BitCast(d16, v));
+  return hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, v)));
+}
+
+// Sums of the products of `steps` steps with activations from a. With VNNI, signed weights count as
+// w + 128.
+template <class W, size_t steps>
+static HWY_INLINE RowIntVec dot_steps(const WideVec* w, const int8_t* a) {
+  const WideTag d8;
+  const hn::Repartition<int8_t, WideTag> ds8;
+  const hn::Repartition<int16_t, WideTag> d16;
+  const hn::Repartition<uint32_t, WideTag> du32;
+  const RowIntTag d32;
+  const auto broadcast = [&](size_t s) HWY_ATTR {
+    return hn::BitCast(ds8, hn::Set(du32, load_u32(a + s * 4)));
+  };
+  RowIntVec sum = hn::Zero(d32);
+  if constexpr (kDot == DotKind::vnni) {
+    INLAY_UNROLL(8) for (size_t s = 0; s < steps; ++s) {
+      auto u = w[s];
+      if constexpr (W::kSigned) u = hn::Xor(u, hn::Set(d8, uint8_t{128}));
+      sum = hn::SumOfMulQuadAccumulate(d32, u, broadcast(s), sum);
+    }
+  } else if constexpr (kDot == DotKind::maddubs && !W::kSigned) {
+    // Steps whose sum an int16 lane holds for certain.
+    constexpr size_t kMax = (size_t{1} << (W::kLow + W::kHigh)) - 1;
+    constexpr size_t kFit = 32767 / (2 * 127 * kMax);
+    constexpr size_t kRun = HWY_MIN(steps, kFit >= 8 ? 8 : kFit >= 4 ? 4 : 2);
+    static_assert(kFit >= 2 && 2 * 127 * kMax * kRun <= 32767);
+    const auto ones = hn::Set(d16, 1);
+    INLAY_UNROLL(4) for (size_t run = 0; run < steps; run += kRun) {
+      auto lanes = hn::SatWidenMulPairwiseAdd(d16, w[run], broadcast(run));
+      INLAY_UNROLL(8) for (size_t s = run + 1; s < run + kRun; ++s) {
+        lanes = hn::Add(lanes, hn::SatWidenMulPairwiseAdd(d16, w[s], broadcast(s)));
+        INLAY_PIN(lanes);
+      }
+      const auto wide = hn::WidenMulPairwiseAdd(d32, lanes, ones);
+      sum = run == 0 ? wide : hn::Add(sum, wide);
+    }
+  } else if constexpr (kDot == DotKind::maddubs) {
+    // |w| <= 128 and |a| <= 127: a pair is at most 2 * 128 * 127 = 32512.
+    const auto ones = hn::Set(d16, 1);
+    INLAY_UNROLL(8) for (size_t s = 0; s < steps; ++s) {
+      const auto value = hn::BitCast(ds8, w[s]);
+      const auto pairs =
+          hn::SatWidenMulPairwiseAdd(d16, hn::BitCast(d8, hn::Abs(value)),
+                                     hn::IfNegativeThenNegOrUndefIfZero(value, broadcast(s)));
+      sum = hn::Add(sum, hn::WidenMulPairwiseAdd(d32, pairs, ones));
+      INLAY_PIN(sum);
+    }
+  } else {
+    // Even and odd bytes of a row's four apart: no lane has to move.
+    INLAY_UNROLL(8) for (size_t s = 0; s < steps; ++s) {
+      const auto b = hn::BitCast(d8, broadcast(s));
+      sum = hn::Add(
+          sum, hn::WidenMulPairwiseAdd(d32, even_bytes<W::kSigned>(w[s]), even_bytes<true>(b)));
+      sum = hn::Add(sum,
+                    hn::WidenMulPairwiseAdd(d32, odd_bytes<W::kSigned>(w[s]), odd_bytes<true>(b)));
+    }
+  }
+  return sum;
+}
+
+// A panel's chunk as the kernels read it.
+struct PanelChunk {
+  const uint8_t *low, *high;
+  size_t groups;
+};
+
+// ---- few columns --------------------------------------------------------------------------------
+// sum[column] += the products of a panel's chunk with columns at a, a + column_bytes ...; what the
+// scales' mins say is not in it.
+using PanelKernel = void (*)(const PanelChunk& chunk, const float (*scale)[kPanelRows],
+                             const int8_t* a, const float* a_scale, size_t columns,
+                             size_t column_bytes, float (*sum)[kPanelRows]);
+
+template <class W>
+static HWY_NOINLINE void multiply_panel(const PanelChunk& chunk, const float (*scale)[kPanelRows],
+                                        const int8_t* a, const float* a_scale, size_t columns,
+                                        size_t column_bytes, float (*sum)[kPanelRows]) {
+  const RowTag df;
+  constexpr size_t kSubs = kGroup / W::kSub;
+  for (size_t g = 0; g < chunk.groups; ++g) {
+    for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
+      WideVec w[8];
+      expand_group<W>(chunk.low + g * W::kLow * 4 * kPanelRows + row * 4,
+                      chunk.high + g * W::kHigh * 4 * kPanelRows + row * 4, w);
+      for (size_t column = 0; column < columns; ++column) {
+        const int8_t* from = a + column * column_bytes + g * kGroup;
+        RowVec part = hn::Zero(df);
+        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+          const auto dot = dot_steps<W, 8 / kSubs>(w + s * 8 / kSubs, from + s * W::kSub);
+          const auto f = hn::ConvertTo(df, dot);
+          const auto factor = hn::Load(df, &scale[g * kSubs + s][row]);
+          part = s == 0 ? hn::Mul(f, factor) : hn::MulAdd(f, factor, part);
+        }
+        float x_scale;
+        std::memcpy(&x_scale, reinterpret_cast<const uint8_t*>(a_scale + g) + column * column_bytes,
+                    4);
+        float* to = &sum[column][row];
+        hn::Store(hn::MulAdd(part, hn::Set(df, x_scale), hn::Load(df, to)), df, to);
+      }
+    }
+  }
+}
+
+// sum[column] -= min times the sums of x.
+static HWY_NOINLINE void subtract_mins(const float (*min)[kPanelRows], size_t subs, float factor,
+                                       const float* x_sum, float* sum) {
+  const RowTag df;
+  for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
+    auto low = hn::Zero(df);
+    for (size_t s = 0; s < subs; ++s) {
+      low = hn::MulAdd(hn::Load(df, &min[s][row]), hn::Set(df, x_sum[s]), low);
+    }
+    hn::Store(hn::NegMulAdd(low, hn::Set(df, factor), hn::Load(df, sum + row)), df, sum + row);
+  }
+}
+
+// ---- decoding to a tile -------------------------------------------------------------------------
+// As decode_panel: w[step][row], less `offset` if the tile holds int16.
+using PanelDecode = void (*)(const PanelChunk& chunk, int offset, uint32_t* w);
+
+template <class W>
+static HWY_NOINLINE void expand_panel(const PanelChunk& chunk, int offset,
+                                      uint32_t* HWY_RESTRICT to) {
+  const WideTag d8;
+  const hn::Repartition<uint32_t, WideTag> du32;
+  constexpr bool wide = kDot == DotKind::wide || (kDot == DotKind::maddubs && W::kSigned);
+  for (size_t g = 0; g < chunk.groups; ++g) {
+    for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
+      WideVec w[8];
+      expand_group<W>(chunk.low + g * W::kLow * 4 * kPanelRows + row * 4,
+                      chunk.high + g * W::kHigh * 4 * kPanelRows + row * 4, w);
+      INLAY_UNROLL(8) for (size_t s = 0; s < 8; ++s) {
+        if constexpr (!wide) {
+          if constexpr (W::kSigned) w[s] = hn::Xor(w[s], hn::Set(d8, uint8_t{128}));
+          hn::Store(hn::BitCast(du32, w[s]), du32, to + (g * 8 + s) * kPanelRows + row);
+        } else {
+          const hn::Repartition<int16_t, WideTag> d16;
+          const auto centre = hn::Set(d16, static_cast<int16_t>(offset));
+          const auto even = hn::BitCast(du32, hn::Sub(even_bytes<W::kSigned>(w[s]), centre));
+          const auto odd = hn::BitCast(du32, hn::Sub(odd_bytes<W::kSigned>(w[s]), centre));
+          const auto low_half = hn::Set(du32, 0xffffu);
+          uint32_t* at = to + (g * 16 + s * 2) * kPanelRows + row;
+          hn::Store(hn::Or(hn::And(even, low_half), hn::ShiftLeft<16>(odd)), du32, at);
+          hn::Store(hn::Or(hn::ShiftRight<16>(even), hn::AndNot(low_half, odd)), du32,
+                    at + kPanelRows);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/panels-inl.hpp
+
 // begin file inlay/kernels/matmul-inl.hpp
 // The product of a weight matrix with one or many columns: what each tensor type needs, and which
 // kernels run. Compiled once per SIMD target; no include guard.
@@ -3233,10 +3650,14 @@ struct Recipe {
   size_t sub;
   int offset;  // to be put into the start values
   bool mins, wide;
+  PanelKernel panel;  // null: no packed form
+  PanelDecode expand;
+  int dot_offset, tile_offset;  // of panels' products; of their tiles, if those hold int16
 };
 
-template <class T>
+template <class T, class W>
 static constexpr Recipe recipe() {
+  static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
   constexpr bool wide = wide_tile<T>();
   TileKernel tile = nullptr;
   if constexpr (wide) {
@@ -3260,13 +3681,28 @@ static constexpr Recipe recipe() {
           T::kSub,
           wide || T::kMins ? 0 : T::kOffset,
           T::kMins,
-          wide};
+          wide,
+          multiply_panel<W>,
+          expand_panel<W>,
+          T::kMins ? 0 : dot_offset<T>(),
+          T::kSigned ? 0 : T::kOffset};
 }
 
 template <class T>
 static constexpr Recipe plain_recipe() {
-  return {
-      multiply_plain_rows<T>, decode_plain_panel<T>, nullptr, 1, 8 * T::kBytes, 0, 0, false, false};
+  return {multiply_plain_rows<T>,
+          decode_plain_panel<T>,
+          nullptr,
+          1,
+          8 * T::kBytes,
+          0,
+          0,
+          false,
+          false,
+          nullptr,
+          nullptr,
+          0,
+          0};
 }
 
 static Recipe recipe_of(TensorType type) {
@@ -3276,29 +3712,29 @@ static Recipe recipe_of(TensorType type) {
     case TensorType::bf16:
       return plain_recipe<PlainBf16>();
     case TensorType::q4_0:
-      return recipe<Q4_0>();
+      return recipe<Q4_0, Nibbles>();
     case TensorType::q4_1:
-      return recipe<Q4_1>();
+      return recipe<Q4_1, Nibbles>();
     case TensorType::q5_0:
-      return recipe<Q5_0>();
+      return recipe<Q5_0, FiveBits>();
     case TensorType::q5_1:
-      return recipe<Q5_1>();
+      return recipe<Q5_1, FiveBits>();
     case TensorType::q8_0:
-      return recipe<Q8_0>();
+      return recipe<Q8_0, EightBits>();
     case TensorType::q2_k:
-      return recipe<Q2K>();
+      return recipe<Q2K, TwoBits>();
     case TensorType::q3_k:
-      return recipe<Q3K>();
+      return recipe<Q3K, ThreeBits>();
     case TensorType::q4_k:
-      return recipe<Q4K>();
+      return recipe<Q4K, Nibbles>();
     case TensorType::q5_k:
-      return recipe<Q5K>();
+      return recipe<Q5K, FiveBits>();
     case TensorType::q6_k:
-      return recipe<Q6K>();
+      return recipe<Q6K, SixBits>();
     case TensorType::iq4_nl:
-      return recipe<Iq4Nl>();
+      return recipe<Iq4Nl, TableNibbles>();
     case TensorType::iq4_xs:
-      return recipe<Iq4Xs>();
+      return recipe<Iq4Xs, TableNibbles>();
     default:
       return plain_recipe<PlainF32>();
   }
@@ -3372,11 +3808,73 @@ static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size
   }
 }
 
+static HWY_INLINE PanelChunk panel_chunk(const PanelLayout& layout, const uint8_t* chunk,
+                                         size_t groups) {
+  const uint8_t* low = chunk + layout.scales(groups);
+  return {low, low + groups * layout.low_bytes(), groups};
+}
+
+// Fewer columns than a group, weights in panels: kStreams panels at a time, as far apart as rows.
+static void multiply_panels(const Matmul& m, const Recipe& r, size_t begin, size_t end) {
+  const PanelLayout layout = panel_layout(m.type);
+  const ColumnLayout columns(m.k);
+  const uint8_t* xq = static_cast<const uint8_t*>(m.xq);
+  const int8_t* a = reinterpret_cast<const int8_t*>(xq);
+  const float* a_scale = reinterpret_cast<const float*>(xq + columns.scale(kGroup));
+  const float* x_sum = reinterpret_cast<const float*>(xq + columns.sum(r.sub));
+  const size_t groups = m.k / kGroup, panel_bytes = packed_bytes(m.type, kPanelRows, m.k);
+  const Streams streams(begin / kPanelRows, div_up(end, kPanelRows));
+  HWY_ALIGN float scale[kChunk / 16][kPanelRows], min[kChunk / 16][kPanelRows];
+  for (size_t i = 0; i < streams.length; ++i) {
+    HWY_ALIGN float sum[kStreams][kColumns - 1][kPanelRows];
+    std::memset(sum, 0, sizeof sum);
+    for (size_t g = 0; g < groups; g += 8) {
+      const size_t here = HWY_MIN(size_t{8}, groups - g);
+      const size_t first = g * kGroup / r.sub, subs = here * kGroup / r.sub;
+      for (size_t s = 0; s < kStreams; ++s) {
+        if (streams.row(s, i) >= streams.end) break;
+        const uint8_t* chunk =
+            m.w + streams.row(s, i) * panel_bytes + g / 8 * layout.chunk_bytes(8);
+        panel_scales(m.type, chunk, here, scale, min);
+        for (size_t c = 0; c < m.n; ++c) {
+          const float* x = x_sum + first + c * (columns.bytes() / sizeof(float));
+          if (r.mins) subtract_mins(min, subs, 1.0f, x, sum[s][c]);
+          if (r.dot_offset != 0)
+            subtract_mins(scale, subs, static_cast<float>(r.dot_offset), x, sum[s][c]);
+        }
+        r.panel(panel_chunk(layout, chunk, here), scale, a + g * kGroup, a_scale + g, m.n,
+                columns.bytes(), sum[s]);
+      }
+    }
+    for (size_t s = 0; s < kStreams; ++s) {
+      const size_t row = streams.row(s, i) * kPanelRows;
+      if (row >= end) break;
+      for (size_t c = 0; c < m.n; ++c) store_panel(m, row, end, c, sum[s][c]);
+    }
+  }
+}
+
+// Groups [first, first + groups) of a panel to a tile.
+static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel, size_t first,
+                          size_t groups, uintptr_t next, uint32_t* w, float (*scale)[kPanelRows],
+                          float (*min)[kPanelRows]) {
+  const PanelLayout layout = panel_layout(type);
+  const size_t steps = r.wide ? 16 : 8, subs = kGroup / r.sub;
+  for (size_t g = 0; g < groups; g += 8) {
+    const size_t here = HWY_MIN(size_t{8}, groups - g);
+    const uint8_t* chunk = panel + (first + g) / 8 * layout.chunk_bytes(8);
+    prefetch(next, layout.chunk_bytes(here));
+    panel_scales(type, chunk, here, scale + g * subs, min + g * subs);
+    r.expand(panel_chunk(layout, chunk, here), r.tile_offset, w + g * steps * kPanelRows);
+  }
+}
+
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   if (m.n < kColumns && !m.tiles) {
+    if (m.packed) return multiply_panels(m, r, begin, end);
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
     return;
   }
@@ -3398,7 +3896,13 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
         const size_t here = HWY_MIN(tile_units, units - u);
         const size_t tile_bytes = kPanelRows * (here * r.unit_bytes8 / 8);
         for (size_t p = 0; p < 2; ++p) {
-          r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+          if (m.packed) {
+            const size_t panel = HWY_MIN(row0 + p * kPanelRows, end - 1) / kPanelRows;
+            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, next, t.w[p][0],
+                          t.scale[p], t.min[p]);
+          } else {
+            r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+          }
           next += tile_bytes;
         }
         for (size_t j = 0; j < column_groups; ++j) {
@@ -3864,13 +4368,13 @@ namespace detail {
 namespace HWY_NAMESPACE {
 
 static constexpr Kernels kKernels = {
-    HWY_TARGET, &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
-    quantize,   matmul,
-    attention,  store_kv,
-    rms_norm,   rope,
-    add,        scale,
-    silu_mul,   gelu_mul,
-    softcap};
+    HWY_TARGET,  &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+    quantize,    matmul,
+    pack_panels, attention,
+    store_kv,    rms_norm,
+    rope,        add,
+    scale,       silu_mul,
+    gelu_mul,    softcap};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
@@ -5766,6 +6270,227 @@ INLAY_END_NAMESPACE
 
 #endif  // INLAY_KERNELS_SIZES_INL_HPP_
 // end file inlay/kernels/sizes-inl.hpp
+
+// begin file inlay/kernels/pack-inl.hpp
+// Weights of a file to panels (shared.hpp has the layout): bytes moved, nothing computed. Once for
+// all targets.
+#ifndef INLAY_KERNELS_PACK_INL_HPP_
+#define INLAY_KERNELS_PACK_INL_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept {
+  const PanelLayout layout = panel_layout(type);
+  if (layout.block == 0 || k % layout.block != 0) return 0;
+  const size_t chunks = k / kChunk, rest = k % kChunk / kGroup;
+  return div_up(rows, kPanelRows) *
+         (chunks * layout.chunk_bytes(8) + (rest > 0 ? layout.chunk_bytes(rest) : 0));
+}
+
+// Nibbles of 4 dwords at p: the low ones are the first 16 values, the high ones the next.
+static void unpack_nibbles(const uint8_t* p, uint32_t v[8]) {
+  for (size_t s = 0; s < 4; ++s) {
+    const uint32_t word = load_u32(p + s * 4);
+    v[s] = word & 0x0f0f0f0f;
+    v[s + 4] = word >> 4 & 0x0f0f0f0f;
+  }
+}
+
+// Bits [from, from + bits) of each of 32 bytes, added to v at `to`.
+static void unpack_field(const uint8_t* p, size_t from, size_t bits, size_t to, uint32_t v[8]) {
+  const uint32_t mask = 0x01010101u * ((1u << bits) - 1);
+  for (size_t s = 0; s < 8; ++s) v[s] |= (load_u32(p + s * 4) >> from & mask) << to;
+}
+
+// 32 bits, one for each value, added to v as bit 4.
+static void unpack_fifth_bits(const uint8_t* p, uint32_t v[8]) {
+  const uint32_t bits = load_u32(p);
+  for (size_t s = 0; s < 8; ++s) {
+    v[s] |= ((bits >> (s * 4) & 15) * 0x00204081u & 0x01010101u) << 4;
+  }
+}
+
+// Group g of a row's chunk: byte j of v[s] is the value at 4 * s + j, as the format stores it.
+static void unpack_group(TensorType type, const uint8_t* chunk, size_t g, uint32_t v[8]) {
+  std::memset(v, 0, 8 * sizeof v[0]);
+  switch (type) {
+    case TensorType::q4_0:
+    case TensorType::iq4_nl:
+      return unpack_nibbles(chunk + g * 18 + 2, v);
+    case TensorType::q4_1:
+      return unpack_nibbles(chunk + g * 20 + 4, v);
+    case TensorType::q5_0:
+      unpack_nibbles(chunk + g * 22 + 6, v);
+      return unpack_fifth_bits(chunk + g * 22 + 2, v);
+    case TensorType::q5_1:
+      unpack_nibbles(chunk + g * 24 + 8, v);
+      return unpack_fifth_bits(chunk + g * 24 + 4, v);
+    case TensorType::q8_0:
+      std::memcpy(v, chunk + g * 34 + 2, 32);
+      return;
+    case TensorType::q2_k:
+      return unpack_field(chunk + 16 + g / 4 * 32, g % 4 * 2, 2, 0, v);
+    case TensorType::q3_k:
+      unpack_field(chunk + 32 + g / 4 * 32, g % 4 * 2, 2, 0, v);
+      return unpack_field(chunk, g, 1, 2, v);
+    case TensorType::q4_k:
+      return unpack_field(chunk + 16 + g / 2 * 32, g % 2 * 4, 4, 0, v);
+    case TensorType::q5_k:
+      unpack_field(chunk + 48 + g / 2 * 32, g % 2 * 4, 4, 0, v);
+      return unpack_field(chunk + 16, g, 1, 4, v);
+    case TensorType::q6_k:
+      unpack_field(chunk + g / 4 * 64 + g % 2 * 32, g % 4 / 2 * 4, 4, 0, v);
+      return unpack_field(chunk + 128 + g / 4 * 32, g % 4 * 2, 2, 4, v);
+    default:  // iq4_xs
+      return unpack_nibbles(chunk + 8 + g * 16, v);
+  }
+}
+
+// The scales of row r of a chunk with `groups` groups, to the front of the panel's chunk. b is the
+// block, s a sub-block (of 16 or 32), [..][16] are the rows:
+//   blocks of 32  half d[b][16]; with mins: half m[b][16]
+//   q2_K          half d[16], dmin[16]; uint8 [16 s][16]: scale, min << 4
+//   q3_K          half d[16]; uint8 [8][16]: low 4 bits of the scales 2i, 2i + 1; uint8 [4][16]:
+//                 high 2 bits of 4i ... 4i + 3
+//   q4_K, q5_K    half d[16], dmin[16]; uint8 [8 s][16]: low 4 bits of scale, min; uint8 [4][16]:
+//                 high 2 bits of scale 2i, min 2i, scale 2i + 1, min 2i + 1
+//   q6_K          half d[16]; int8 [16 s][16]
+//   iq4_xs        half d[16]; uint8 [4][16], [2][16]: as q3_K
+static void pack_scales(TensorType type, const uint8_t* from, size_t groups, size_t r,
+                        uint8_t* to) {
+  const auto copy_half = [&](size_t source, size_t index) {
+    std::memcpy(to + (index * kPanelRows + r) * 2, from + source, 2);
+  };
+  // Scales of 6 bits after the half d: `count` of them, in two planes.
+  const auto put_6bit = [&](const uint8_t* values, size_t count) {
+    uint8_t* low = to + 2 * kPanelRows + r;
+    for (size_t i = 0; i < count / 2; ++i, low += kPanelRows) {
+      *low = static_cast<uint8_t>((values[2 * i] & 15) | (values[2 * i + 1] & 15) << 4);
+    }
+    for (size_t i = 0; i < count / 4; ++i, low += kPanelRows) {
+      const uint8_t* v = values + 4 * i;
+      *low = static_cast<uint8_t>(v[0] >> 4 | v[1] >> 4 << 2 | v[2] >> 4 << 4 | v[3] >> 4 << 6);
+    }
+  };
+  switch (type) {
+    case TensorType::q4_0:
+    case TensorType::q5_0:
+    case TensorType::q8_0:
+    case TensorType::iq4_nl: {
+      const size_t bytes = type == TensorType::q5_0 ? 22 : type == TensorType::q8_0 ? 34 : 18;
+      for (size_t b = 0; b < groups; ++b) copy_half(b * bytes, b);
+      return;
+    }
+    case TensorType::q4_1:
+    case TensorType::q5_1: {
+      const size_t bytes = type == TensorType::q5_1 ? 24 : 20;
+      for (size_t b = 0; b < groups; ++b) {
+        copy_half(b * bytes, b);
+        copy_half(b * bytes + 2, groups + b);
+      }
+      return;
+    }
+    case TensorType::q2_k:
+      copy_half(80, 0);
+      copy_half(82, 1);
+      for (size_t s = 0; s < 16; ++s) to[(4 + s) * kPanelRows + r] = from[s];
+      return;
+    case TensorType::q3_k: {
+      uint8_t values[16];
+      for (size_t s = 0; s < 16; ++s) {
+        values[s] = static_cast<uint8_t>((from[96 + s % 8] >> s / 8 * 4 & 15) |
+                                         (from[104 + s % 4] >> s / 4 * 2 & 3) << 4);
+      }
+      copy_half(108, 0);
+      return put_6bit(values, 16);
+    }
+    case TensorType::q4_k:
+    case TensorType::q5_k: {
+      copy_half(0, 0);
+      copy_half(2, 1);
+      const uint8_t *a = from + 4, *b = from + 8, *c = from + 12;
+      uint8_t scale[8], min[8];
+      for (size_t i = 0; i < 4; ++i) {
+        scale[i] = a[i] & 63;
+        min[i] = b[i] & 63;
+        scale[4 + i] = static_cast<uint8_t>((c[i] & 15) | a[i] >> 6 << 4);
+        min[4 + i] = static_cast<uint8_t>(c[i] >> 4 | b[i] >> 6 << 4);
+      }
+      for (size_t s = 0; s < 8; ++s) {
+        to[(4 + s) * kPanelRows + r] = static_cast<uint8_t>((scale[s] & 15) | (min[s] & 15) << 4);
+      }
+      for (size_t i = 0; i < 4; ++i) {
+        to[(12 + i) * kPanelRows + r] =
+            static_cast<uint8_t>(scale[2 * i] >> 4 | min[2 * i] >> 4 << 2 |
+                                 scale[2 * i + 1] >> 4 << 4 | min[2 * i + 1] >> 4 << 6);
+      }
+      return;
+    }
+    case TensorType::q6_k:
+      copy_half(208, 0);
+      for (size_t s = 0; s < 16; ++s) to[(2 + s) * kPanelRows + r] = from[192 + s];
+      return;
+    default: {  // iq4_xs
+      uint8_t values[8];
+      const size_t high = load_u16(from + 2);
+      for (size_t s = 0; s < 8; ++s) {
+        values[s] =
+            static_cast<uint8_t>((from[4 + s / 2] >> s % 2 * 4 & 15) | (high >> 2 * s & 3) << 4);
+      }
+      copy_half(0, 0);
+      return put_6bit(values, 8);
+    }
+  }
+}
+
+void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t begin, size_t end,
+                 uint8_t* out) {
+  const PanelLayout layout = panel_layout(type);
+  const size_t row_bytes = packed_bytes(type, kPanelRows, k) / kPanelRows;
+  out += begin * row_bytes;
+  for (size_t panel = begin; panel < end; panel += kPanelRows) {
+    const size_t rows = end - panel < kPanelRows ? end - panel : kPanelRows;
+    if (rows < kPanelRows) std::memset(out, 0, kPanelRows * row_bytes);
+    const uint8_t* from = w + panel * row_bytes;
+    for (size_t group0 = 0; group0 < k / kGroup; group0 += 8) {
+      const size_t groups = k / kGroup - group0 < 8 ? k / kGroup - group0 : 8;
+      uint8_t* low = out + layout.scales(groups);
+      uint8_t* high = low + groups * layout.low_bytes();
+      for (size_t r = 0; r < rows; ++r) {
+        const uint8_t* chunk = from + r * row_bytes;
+        pack_scales(type, chunk, groups, r, out);
+        for (size_t g = 0; g < groups; ++g) {
+          uint32_t v[8], planes[2][8] = {};
+          unpack_group(type, chunk, g, v);
+          const uint32_t mask = 0x01010101u * ((1u << layout.low) - 1);
+          for (size_t s = 0; s < 8; ++s) {
+            planes[0][s % layout.low] |= (v[s] & mask) << s / layout.low * layout.low;
+            if (layout.high != 0) {
+              planes[1][s % layout.high] |= (v[s] & ~mask) >> layout.low
+                                                                  << s / layout.high * layout.high;
+            }
+          }
+          for (size_t i = 0; i < layout.low; ++i) {
+            std::memcpy(low + g * layout.low_bytes() + (i * kPanelRows + r) * 4, &planes[0][i], 4);
+          }
+          for (size_t i = 0; i < layout.high; ++i) {
+            std::memcpy(high + g * layout.high_bytes() + (i * kPanelRows + r) * 4, &planes[1][i],
+                        4);
+          }
+        }
+      }
+      from += layout.chunk_bytes(groups) / kPanelRows;
+      out += layout.chunk_bytes(groups);
+    }
+  }
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_KERNELS_PACK_INL_HPP_
+// end file inlay/kernels/pack-inl.hpp
 
 // begin file inlay/text/unicode-inl.hpp
 #ifndef INLAY_TEXT_UNICODE_INL_HPP_
@@ -9398,6 +10123,7 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
     m.bias = part.bias;
     m.add = w.add;
     m.tiles = s.invariant;
+    m.packed = false;
     const size_t end = size_t{task + 1} * step;
     s.kernels->matmul(m, size_t{task} * step, end < m.rows ? end : m.rows, scratch);
     return;

@@ -131,6 +131,7 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
     m.bias = part.bias;
     m.add = w.add;
     m.tiles = s.invariant;
+    m.packed = false;
     const size_t end = size_t{task + 1} * step;
     s.kernels->matmul(m, size_t{task} * step, end < m.rows ? end : m.rows, scratch);
     return;

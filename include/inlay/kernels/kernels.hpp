@@ -31,7 +31,7 @@ struct Quantize {
 
 struct Matmul {
   TensorType type;   // of w; any usable type
-  const uint8_t* w;  // [rows][k], as the file has it
+  const uint8_t* w;  // [rows][k], as the file has it, or what pack() wrote
   size_t rows, k;    // k: a multiple of the type's block
   size_t n;          // columns = tokens
   const float* x;    // [n][x_stride]; read for f32, f16 and bf16 weights
@@ -44,7 +44,15 @@ struct Matmul {
   // Use the kernels for many columns also for few: a column's result then depends on nothing but
   // that column, to the bit, whatever n is.
   bool tiles;
+  bool packed;  // w is what pack() wrote
 };
+
+// Weights packed for the kernels: panels of kPanelRows rows with a row in each lane, so that a
+// product needs no sums across lanes. The bytes are the same on every target; whoever keeps them in
+// a file notes the version.
+inline constexpr uint32_t kPackedVersion = 1;
+// Of a matrix [rows][k]; 0: the type has no packed form, its matrices stay as they lie.
+size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
 
 // ---- attention over the KV cache ----
 enum class KvFormat : uint8_t { f32, f16, q8_0 };
@@ -87,6 +95,11 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
+
+  // Rows [begin, end) of the matrix w[rows][k], as the file has it, to their place in `out`, the
+  // packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is rows.
+  void (*pack)(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
+               uint8_t* out);
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it.
   void (*attention)(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t end,

@@ -18,10 +18,14 @@ struct Recipe {
   size_t sub;
   int offset;  // to be put into the start values
   bool mins, wide;
+  PanelKernel panel;  // null: no packed form
+  PanelDecode expand;
+  int dot_offset, tile_offset;  // of panels' products; of their tiles, if those hold int16
 };
 
-template <class T>
+template <class T, class W>
 static constexpr Recipe recipe() {
+  static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
   constexpr bool wide = wide_tile<T>();
   TileKernel tile = nullptr;
   if constexpr (wide) {
@@ -45,13 +49,28 @@ static constexpr Recipe recipe() {
           T::kSub,
           wide || T::kMins ? 0 : T::kOffset,
           T::kMins,
-          wide};
+          wide,
+          multiply_panel<W>,
+          expand_panel<W>,
+          T::kMins ? 0 : dot_offset<T>(),
+          T::kSigned ? 0 : T::kOffset};
 }
 
 template <class T>
 static constexpr Recipe plain_recipe() {
-  return {
-      multiply_plain_rows<T>, decode_plain_panel<T>, nullptr, 1, 8 * T::kBytes, 0, 0, false, false};
+  return {multiply_plain_rows<T>,
+          decode_plain_panel<T>,
+          nullptr,
+          1,
+          8 * T::kBytes,
+          0,
+          0,
+          false,
+          false,
+          nullptr,
+          nullptr,
+          0,
+          0};
 }
 
 static Recipe recipe_of(TensorType type) {
@@ -61,29 +80,29 @@ static Recipe recipe_of(TensorType type) {
     case TensorType::bf16:
       return plain_recipe<PlainBf16>();
     case TensorType::q4_0:
-      return recipe<Q4_0>();
+      return recipe<Q4_0, Nibbles>();
     case TensorType::q4_1:
-      return recipe<Q4_1>();
+      return recipe<Q4_1, Nibbles>();
     case TensorType::q5_0:
-      return recipe<Q5_0>();
+      return recipe<Q5_0, FiveBits>();
     case TensorType::q5_1:
-      return recipe<Q5_1>();
+      return recipe<Q5_1, FiveBits>();
     case TensorType::q8_0:
-      return recipe<Q8_0>();
+      return recipe<Q8_0, EightBits>();
     case TensorType::q2_k:
-      return recipe<Q2K>();
+      return recipe<Q2K, TwoBits>();
     case TensorType::q3_k:
-      return recipe<Q3K>();
+      return recipe<Q3K, ThreeBits>();
     case TensorType::q4_k:
-      return recipe<Q4K>();
+      return recipe<Q4K, Nibbles>();
     case TensorType::q5_k:
-      return recipe<Q5K>();
+      return recipe<Q5K, FiveBits>();
     case TensorType::q6_k:
-      return recipe<Q6K>();
+      return recipe<Q6K, SixBits>();
     case TensorType::iq4_nl:
-      return recipe<Iq4Nl>();
+      return recipe<Iq4Nl, TableNibbles>();
     case TensorType::iq4_xs:
-      return recipe<Iq4Xs>();
+      return recipe<Iq4Xs, TableNibbles>();
     default:
       return plain_recipe<PlainF32>();
   }
@@ -157,11 +176,73 @@ static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size
   }
 }
 
+static HWY_INLINE PanelChunk panel_chunk(const PanelLayout& layout, const uint8_t* chunk,
+                                         size_t groups) {
+  const uint8_t* low = chunk + layout.scales(groups);
+  return {low, low + groups * layout.low_bytes(), groups};
+}
+
+// Fewer columns than a group, weights in panels: kStreams panels at a time, as far apart as rows.
+static void multiply_panels(const Matmul& m, const Recipe& r, size_t begin, size_t end) {
+  const PanelLayout layout = panel_layout(m.type);
+  const ColumnLayout columns(m.k);
+  const uint8_t* xq = static_cast<const uint8_t*>(m.xq);
+  const int8_t* a = reinterpret_cast<const int8_t*>(xq);
+  const float* a_scale = reinterpret_cast<const float*>(xq + columns.scale(kGroup));
+  const float* x_sum = reinterpret_cast<const float*>(xq + columns.sum(r.sub));
+  const size_t groups = m.k / kGroup, panel_bytes = packed_bytes(m.type, kPanelRows, m.k);
+  const Streams streams(begin / kPanelRows, div_up(end, kPanelRows));
+  HWY_ALIGN float scale[kChunk / 16][kPanelRows], min[kChunk / 16][kPanelRows];
+  for (size_t i = 0; i < streams.length; ++i) {
+    HWY_ALIGN float sum[kStreams][kColumns - 1][kPanelRows];
+    std::memset(sum, 0, sizeof sum);
+    for (size_t g = 0; g < groups; g += 8) {
+      const size_t here = HWY_MIN(size_t{8}, groups - g);
+      const size_t first = g * kGroup / r.sub, subs = here * kGroup / r.sub;
+      for (size_t s = 0; s < kStreams; ++s) {
+        if (streams.row(s, i) >= streams.end) break;
+        const uint8_t* chunk =
+            m.w + streams.row(s, i) * panel_bytes + g / 8 * layout.chunk_bytes(8);
+        panel_scales(m.type, chunk, here, scale, min);
+        for (size_t c = 0; c < m.n; ++c) {
+          const float* x = x_sum + first + c * (columns.bytes() / sizeof(float));
+          if (r.mins) subtract_mins(min, subs, 1.0f, x, sum[s][c]);
+          if (r.dot_offset != 0)
+            subtract_mins(scale, subs, static_cast<float>(r.dot_offset), x, sum[s][c]);
+        }
+        r.panel(panel_chunk(layout, chunk, here), scale, a + g * kGroup, a_scale + g, m.n,
+                columns.bytes(), sum[s]);
+      }
+    }
+    for (size_t s = 0; s < kStreams; ++s) {
+      const size_t row = streams.row(s, i) * kPanelRows;
+      if (row >= end) break;
+      for (size_t c = 0; c < m.n; ++c) store_panel(m, row, end, c, sum[s][c]);
+    }
+  }
+}
+
+// Groups [first, first + groups) of a panel to a tile.
+static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel, size_t first,
+                          size_t groups, uintptr_t next, uint32_t* w, float (*scale)[kPanelRows],
+                          float (*min)[kPanelRows]) {
+  const PanelLayout layout = panel_layout(type);
+  const size_t steps = r.wide ? 16 : 8, subs = kGroup / r.sub;
+  for (size_t g = 0; g < groups; g += 8) {
+    const size_t here = HWY_MIN(size_t{8}, groups - g);
+    const uint8_t* chunk = panel + (first + g) / 8 * layout.chunk_bytes(8);
+    prefetch(next, layout.chunk_bytes(here));
+    panel_scales(type, chunk, here, scale + g * subs, min + g * subs);
+    r.expand(panel_chunk(layout, chunk, here), r.tile_offset, w + g * steps * kPanelRows);
+  }
+}
+
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   if (m.n < kColumns && !m.tiles) {
+    if (m.packed) return multiply_panels(m, r, begin, end);
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
     return;
   }
@@ -183,7 +264,13 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
         const size_t here = HWY_MIN(tile_units, units - u);
         const size_t tile_bytes = kPanelRows * (here * r.unit_bytes8 / 8);
         for (size_t p = 0; p < 2; ++p) {
-          r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+          if (m.packed) {
+            const size_t panel = HWY_MIN(row0 + p * kPanelRows, end - 1) / kPanelRows;
+            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, next, t.w[p][0],
+                          t.scale[p], t.min[p]);
+          } else {
+            r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+          }
           next += tile_bytes;
         }
         for (size_t j = 0; j < column_groups; ++j) {

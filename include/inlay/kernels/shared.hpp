@@ -98,6 +98,62 @@ struct MatmulScratch {
   alignas(64) float c[kTileColumns / kColumns][2][kColumns][kPanelRows];  // [group][panel]...
 };
 
+// ---- packed panels ------------------------------------------------------------------------------
+// A panel has 16 rows: chunks of 256 k (8 groups of 32; the last may have fewer), each as many
+// bytes as in the file:
+//   scales   see pack_scales()
+//   low      of each group, `low` bits of every weight
+//   high     of each group, `high` bits of every weight
+// A plane of b bits: uint32 [b][16 rows] per group; the byte j of [v][row] has of the weights with
+// k = 4 * s + j, s % b == v, the bits at s / b * b. So a vector of rows needs a shift and a mask to
+// become the bytes that a dot product takes, and there are no vectors of fewer than 4 k.
+struct PanelLayout {
+  size_t block;        // 32 or 256
+  size_t scale_bytes;  // of a block
+  size_t low, high;    // bits
+  constexpr size_t scales(size_t groups) const {
+    return kPanelRows * scale_bytes * (block == kGroup ? groups : 1);
+  }
+  constexpr size_t low_bytes() const { return low * 4 * kPanelRows; }  // of a group
+  constexpr size_t high_bytes() const { return high * 4 * kPanelRows; }
+  constexpr size_t chunk_bytes(size_t groups) const {
+    return scales(groups) + groups * (low_bytes() + high_bytes());
+  }
+};
+
+constexpr PanelLayout panel_layout(TensorType type) noexcept {
+  switch (type) {
+    case TensorType::q4_0:
+    case TensorType::iq4_nl:
+      return {32, 2, 4, 0};
+    case TensorType::q4_1:
+      return {32, 4, 4, 0};
+    case TensorType::q5_0:
+      return {32, 2, 4, 1};
+    case TensorType::q5_1:
+      return {32, 4, 4, 1};
+    case TensorType::q8_0:
+      return {32, 2, 8, 0};
+    case TensorType::q2_k:
+      return {256, 20, 2, 0};
+    case TensorType::q3_k:
+      return {256, 14, 2, 1};
+    case TensorType::q4_k:
+      return {256, 16, 4, 0};
+    case TensorType::q5_k:
+      return {256, 16, 4, 1};
+    case TensorType::q6_k:
+      return {256, 18, 4, 2};
+    case TensorType::iq4_xs:
+      return {256, 8, 4, 0};
+    default:
+      return {0, 0, 0, 0};  // not packed
+  }
+}
+
+void pack_panels(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
+                 uint8_t* out);
+
 inline uint16_t load_u16(const uint8_t* p) noexcept {
   uint16_t v;
   std::memcpy(&v, p, sizeof v);

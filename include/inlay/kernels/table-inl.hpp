@@ -7,13 +7,13 @@ namespace detail {
 namespace HWY_NAMESPACE {
 
 static constexpr Kernels kKernels = {
-    HWY_TARGET, &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
-    quantize,   matmul,
-    attention,  store_kv,
-    rms_norm,   rope,
-    add,        scale,
-    silu_mul,   gelu_mul,
-    softcap};
+    HWY_TARGET,  &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+    quantize,    matmul,
+    pack_panels, attention,
+    store_kv,    rms_norm,
+    rope,        add,
+    scale,       silu_mul,
+    gelu_mul,    softcap};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail

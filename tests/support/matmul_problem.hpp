@@ -1,0 +1,319 @@
+// Products for the tests of the matmul kernels: random blocks of every quantized type, a naive
+// reference in double with its error bound, and a run of one target's kernel.
+#ifndef INLAY_TESTS_MATMUL_PROBLEM_HPP_
+#define INLAY_TESTS_MATMUL_PROBLEM_HPP_
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "inlay/core/memory.hpp"
+#include "inlay/kernels/kernels.hpp"
+#include "inlay/tensor/dequantize.hpp"
+
+namespace inlay_test {
+
+using inlay::TensorType;
+namespace detail = inlay::detail;
+
+// What the test has to know of a type to make blocks of it.
+struct Type {
+  TensorType id;
+  std::vector<size_t> halves;  // offsets of scales and mins in a block
+  int offset;                  // of the unsigned integers that kernels may use for it
+  int largest_sub_scale;
+};
+
+inline const std::vector<Type>& quantized_types() {
+  static const std::vector<Type> types = {
+      {TensorType::q4_0, {0}, 8, 1},     {TensorType::q4_1, {0, 2}, 0, 1},
+      {TensorType::q5_0, {0}, 16, 1},    {TensorType::q5_1, {0, 2}, 0, 1},
+      {TensorType::q8_0, {0}, 128, 1},   {TensorType::q2_k, {80, 82}, 0, 15},
+      {TensorType::q3_k, {108}, 4, 32},  {TensorType::q4_k, {0, 2}, 0, 63},
+      {TensorType::q5_k, {0, 2}, 0, 63}, {TensorType::q6_k, {208}, 32, 128},
+      {TensorType::iq4_nl, {0}, 128, 1}, {TensorType::iq4_xs, {0}, 128, 32},
+  };
+  return types;
+}
+
+inline std::vector<const detail::Kernels*> targets() {
+  const detail::Kernels* tables[8];
+  const size_t count = detail::runnable_kernels(tables);
+  return std::vector<const detail::Kernels*>(tables, tables + count);
+}
+
+inline std::string name_of(TensorType type) {
+  return std::string(inlay::tensor_type_info(type).name);
+}
+
+struct Free {
+  void operator()(uint8_t* p) const { ::operator delete (p, std::align_val_t{64}); }
+};
+using Aligned = std::unique_ptr<uint8_t, Free>;
+inline Aligned aligned(size_t bytes) {
+  Aligned memory(static_cast<uint8_t*>(::operator new (bytes, std::align_val_t{64})));
+  std::memset(memory.get(), 0xa5, bytes);  // kernels must not depend on what lies there
+  return memory;
+}
+
+inline void put_half(uint8_t* to, float value) {
+  const uint16_t bits = detail::float_to_half(value);
+  std::memcpy(to, &bits, 2);
+}
+
+using Random = std::mt19937;
+inline float uniform(Random& random, float low, float high) {
+  return low + (high - low) * static_cast<float>(random() >> 8) * 0x1p-24f;
+}
+
+// ---- the naive reference ------------------------------------------------------------------------
+// x as the format "A32" stores it: q in [-127, 127] and one scale per 32.
+inline void quantize_naively(const float* x, size_t k, std::vector<int>* q,
+                             std::vector<float>* scale) {
+  q->assign(k, 0);
+  scale->assign((k + 31) / 32, 0.0f);
+  for (size_t b = 0; b * 32 < k; ++b) {
+    const size_t end = std::min(k, b * 32 + 32);
+    float amax = 0.0f;
+    for (size_t i = b * 32; i < end; ++i) amax = std::max(amax, std::fabs(x[i]));
+    (*scale)[b] = amax / 127.0f;
+    const float inverse = (*scale)[b] > 0.0f ? 1.0f / (*scale)[b] : 0.0f;
+    for (size_t i = b * 32; i < end; ++i) {
+      (*q)[i] = std::clamp(static_cast<int>(std::nearbyint(x[i] * inverse)), -127, 127);
+    }
+  }
+}
+
+struct Reference {
+  double value, bound;
+};
+
+struct Problem {
+  TensorType type;
+  size_t rows, k, n;
+  std::vector<uint8_t> w;
+  std::vector<float> x;     // [n][k + 3]
+  std::vector<float> bias;  // [rows] or empty
+  size_t x_stride() const { return k + 3; }
+  size_t row_bytes() const {
+    const auto info = inlay::tensor_type_info(type);
+    return k / info.block_elements * info.block_bytes;
+  }
+};
+
+inline bool plain(TensorType type) {
+  return type == TensorType::f32 || type == TensorType::f16 || type == TensorType::bf16;
+}
+
+inline const Type* quantized_type(TensorType id) {
+  for (const Type& type : quantized_types()) {
+    if (type.id == id) return &type;
+  }
+  return nullptr;
+}
+
+// The product in double. `bound`: how far a float sum may be from it. A kernel adds up exact
+// integer products of 32 values, or of plain floats 8 in parallel at least, so an output passes
+// through at most k / 8 + 16 roundings of 2^-24, each of at most the sum of the absolute values of
+// all terms; terms are scale * (u + offset) * x where the kernel works with unsigned u, and |w| + 2
+// * offset * |scale| is more than that.
+inline std::vector<Reference> multiply_naively(const Problem& p) {
+  const Type* type = quantized_type(p.type);
+  const auto info = inlay::tensor_type_info(p.type);
+  std::vector<Reference> out(p.n * p.rows);
+  std::vector<std::vector<float>> w(p.rows, std::vector<float>(p.k));
+  std::vector<std::vector<double>> extra(p.rows, std::vector<double>(p.k, 0.0));
+  for (size_t row = 0; row < p.rows; ++row) {
+    const uint8_t* bytes = p.w.data() + row * p.row_bytes();
+    REQUIRE(detail::dequantize_row(p.type, bytes, p.k, w[row].data()));
+    for (size_t i = 0; type != nullptr && i < p.k; ++i) {
+      const uint8_t* block = bytes + i / info.block_elements * info.block_bytes;
+      for (size_t at : type->halves) {  // with mins: half dmin * 63 may be more than the result
+        uint16_t half;
+        std::memcpy(&half, block + at, 2);
+        extra[row][i] += std::fabs(static_cast<double>(detail::half_to_float(half))) *
+                         type->largest_sub_scale * (type->offset > 0 ? 2 * type->offset : 1);
+      }
+    }
+  }
+  for (size_t column = 0; column < p.n; ++column) {
+    const float* x = p.x.data() + column * p.x_stride();
+    std::vector<double> used(p.k);
+    if (plain(p.type)) {
+      for (size_t i = 0; i < p.k; ++i) used[i] = static_cast<double>(x[i]);
+    } else {
+      std::vector<int> q;
+      std::vector<float> scale;
+      quantize_naively(x, p.k, &q, &scale);
+      for (size_t i = 0; i < p.k; ++i)
+        used[i] = static_cast<double>(q[i]) * static_cast<double>(scale[i / 32]);
+    }
+    for (size_t row = 0; row < p.rows; ++row) {
+      Reference& r = out[column * p.rows + row];
+      r.value = r.bound = 0;
+      for (size_t i = 0; i < p.k; ++i) {
+        r.value += static_cast<double>(w[row][i]) * used[i];
+        r.bound += (std::fabs(static_cast<double>(w[row][i])) + extra[row][i]) * std::fabs(used[i]);
+      }
+      if (!p.bias.empty()) {
+        r.value += static_cast<double>(p.bias[row]);
+        r.bound += std::fabs(static_cast<double>(p.bias[row]));
+      }
+      r.bound *= (static_cast<double>(p.k) / 8 + 16) * 0x1p-24;
+    }
+  }
+  return out;
+}
+
+// ---- running a kernel ---------------------------------------------------------------------------
+// The product, rows in tasks of `task` (a multiple of 16), out[n][rows + 5]; what lies between is
+// checked.
+inline std::vector<float> multiply(const detail::Kernels& kernels, const Problem& p, size_t task,
+                                   bool add = false, bool tiles = false,
+                                   const uint8_t* packed = nullptr) {
+  const size_t stride = p.rows + 5;
+  std::vector<float> out(p.n * stride, add ? 3.0f : -77.0f);
+  for (size_t c = 0; c < p.n; ++c)
+    std::fill_n(out.begin() + static_cast<ptrdiff_t>(c * stride + p.rows), 5, -77.0f);
+  // The mapped file may end right behind the tensor: an exact copy lets AddressSanitizer see reads
+  // past it.
+  const std::unique_ptr<uint8_t[]> w(new uint8_t[p.w.size()]);
+  std::memcpy(w.get(), p.w.data(), p.w.size());
+  const size_t xq_bytes = detail::quantized_bytes(p.n, p.k);
+  const Aligned xq = aligned(xq_bytes), scratch = aligned(detail::matmul_scratch_bytes(p.k));
+  for (size_t c = 0; c < p.n; c += 8) {  // as several threads would
+    const detail::Quantize q = {p.x.data(), p.x_stride(), p.n, p.k, tiles, xq.get()};
+    const size_t middle = p.k / 2 / detail::kQuantizeBlock * detail::kQuantizeBlock;
+    kernels.quantize(q, c, std::min(p.n, c + 8), middle, p.k);
+    kernels.quantize(q, c, std::min(p.n, c + 8), 0, middle);
+  }
+  detail::Matmul m = {};
+  m.type = p.type;
+  m.w = packed != nullptr ? packed : w.get();
+  m.packed = packed != nullptr;
+  m.rows = p.rows;
+  m.k = p.k;
+  m.n = p.n;
+  m.x = p.x.data();
+  m.x_stride = p.x_stride();
+  m.xq = plain(p.type) ? nullptr : xq.get();
+  m.out = out.data();
+  m.out_stride = stride;
+  m.bias = p.bias.empty() ? nullptr : p.bias.data();
+  m.add = add;
+  m.tiles = tiles;
+  for (size_t row = 0; row < p.rows; row += task)
+    kernels.matmul(m, row, std::min(p.rows, row + task), scratch.get());
+  std::vector<float> result;
+  for (size_t c = 0; c < p.n; ++c) {
+    const auto at = out.begin() + static_cast<ptrdiff_t>(c * stride);
+    result.insert(result.end(), at, at + static_cast<ptrdiff_t>(p.rows));
+    for (size_t i = 0; i < 5; ++i) REQUIRE(at[static_cast<ptrdiff_t>(p.rows + i)] == -77.0f);
+  }
+  return result;
+}
+
+inline void random_weights(const Type& type, Random& random, Problem* p) {
+  const auto info = inlay::tensor_type_info(p->type);
+  p->w.resize(p->rows * p->row_bytes());
+  for (uint8_t& byte : p->w) byte = static_cast<uint8_t>(random());
+  for (size_t block = 0; block < p->w.size(); block += info.block_bytes) {
+    for (size_t at : type.halves) put_half(&p->w[block + at], uniform(random, -0.01f, 0.03f));
+  }
+}
+
+inline void random_columns(Random& random, Problem* p) {
+  p->x.resize(p->n * p->x_stride());
+  for (float& x : p->x) x = uniform(random, -1.0f, 1.0f) * uniform(random, 0.0f, 4.0f);
+}
+
+inline Problem make_problem(TensorType type, size_t rows, size_t k, size_t n) {
+  Problem p;
+  p.type = type;
+  p.rows = rows;
+  p.k = k;
+  p.n = n;
+  return p;
+}
+
+// Whose products are exact in float: scales are powers of two and each column holds a 127 per 32
+// values, so q is x and its scale 1. All sums are multiples of the weights' scale below 2^24 of it:
+// 8 groups of |x| <= 127 + 31 * 2, |u| <= 63 and sub-scales <= 128 for q6_k (k = 256), 16 groups
+// for the others (k = 512), which are smaller.
+inline void exact_problem(const Type& type, Random& random, Problem* p) {
+  const auto info = inlay::tensor_type_info(type.id);
+  random_weights(type, random, p);
+  for (size_t block = 0; block < p->w.size(); block += info.block_bytes) {
+    for (size_t at : type.halves) put_half(&p->w[block + at], 0x1p-6f);
+  }
+  p->x.resize(p->n * p->x_stride());
+  for (float& x : p->x) x = static_cast<float>(static_cast<int>(random() % 5) - 2);
+  for (size_t c = 0; c < p->n; ++c) {
+    for (size_t i = 0; i < p->k; i += 32) {
+      p->x[c * p->x_stride() + i + random() % 32] = random() % 2 == 0 ? 127.0f : -127.0f;
+    }
+  }
+}
+
+inline size_t count_inexact(const std::vector<float>& got, const std::vector<Reference>& expected) {
+  size_t wrong = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    wrong += static_cast<double>(got[i]) != expected[i].value;
+  }
+  return wrong;
+}
+
+// All bytes of the weights but their scales are `fill`, all activations at the end of their range.
+inline void extreme_problem(const Type& type, int fill, Random& random, Problem* p) {
+  const auto info = inlay::tensor_type_info(type.id);
+  p->w.assign(p->rows * p->row_bytes(), static_cast<uint8_t>(fill));
+  for (size_t block = 0; block < p->w.size(); block += info.block_bytes) {
+    for (size_t at : type.halves) put_half(&p->w[block + at], 1.0f);
+  }
+  p->x.resize(p->n * p->x_stride());
+  for (size_t c = 0; c < p->n; ++c) {
+    for (size_t i = 0; i < p->k; ++i) {
+      const bool up = c % 3 == 0 || (c % 3 == 2 && random() % 2 == 0);
+      p->x[c * p->x_stride() + i] = up ? 127.0f : -127.0f;
+    }
+  }
+}
+
+inline void check_near(const std::vector<float>& got, const std::vector<Reference>& expected,
+                       double added = 0) {
+  REQUIRE(got.size() == expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double error = std::fabs(static_cast<double>(got[i]) - expected[i].value - added);
+    if (error <= expected[i].bound + added * 0x1p-23) continue;
+    FAIL_CHECK("output " << i << " is " << got[i] << ", expected " << expected[i].value + added
+                         << " within " << expected[i].bound);
+    return;
+  }
+}
+
+// Every target, with what is to be seen of the problem when something fails.
+template <class F>
+inline void for_targets(const Problem& p, F f) {
+  for (const detail::Kernels* kernels : targets()) {
+    CAPTURE(name_of(p.type));
+    CAPTURE(std::string(kernels->name));
+    CAPTURE(p.n);
+    CAPTURE(p.rows);
+    CAPTURE(p.k);
+    f(*kernels);
+  }
+}
+
+inline const size_t kColumnCounts[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 33};
+
+}  // namespace inlay_test
+
+#endif  // INLAY_TESTS_MATMUL_PROBLEM_HPP_
