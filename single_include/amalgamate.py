@@ -92,9 +92,9 @@ LOOP_TAIL = """\
 #define HWY_TARGET HWY_STATIC_TARGET
 #endif  // INLAY_TARGETS_VISITED_
 """
-# At the end of each of those passes: Highway's per-target headers have toggled their guards, so toggle the reference.
+# At the end of each of those passes, but not of the passes inside them: Highway's per-target headers have toggled their guards, so toggle the reference.
 TOGGLE = """\
-#if !HWY_ONCE
+#if !HWY_ONCE && !defined(INLAY_SUB_TARGET)
 #ifdef HWY_TARGET_TOGGLE
 #undef HWY_TARGET_TOGGLE
 #else
@@ -217,6 +217,8 @@ class Amalgamation:
                 self.emit(LOOP_TARGET.replace("@T@", target))
             self.emit(LOOP_TAIL)
             self.replaced.append("loop")
+        elif line == f'#include "{SPINE}"':
+            self.emit("#include INLAY_SELF")
         elif line.startswith("#endif") and "INLAY_IMPLEMENTATION " in line:
             self.emit(TOGGLE)
             self.emit(line)

@@ -58,7 +58,8 @@
 // - INLAY_NAMESPACE (inlay): the outer namespace; rename it to keep two copies apart.
 // - INLAY_ASSERT(condition, text) (nothing): what to do when the caller breaks a documented rule.
 // - INLAY_ARCHITECTURES (all): the architecture structs to compile in, see arch/registry.hpp.
-// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline.
+// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline; a sub-target
+//   (INLAY_AVX2_VNNI, see kernels/targets.hpp) only with the target that it adds to.
 // - INLAY_SELF ("inlay.hpp"): the name by which the header can include itself, if you renamed it.
 // - INLAY_NO_THREADS: no worker threads; sessions run on the calling thread or on the host's jobs.
 // - INLAY_NO_FILES: no file access; models come from memory or from the host's read function.
@@ -420,7 +421,7 @@ class [[nodiscard]] Error {
     text_[size_] = '\0';
     return *this;
   }
-  Error& operator<<(uint64_t number) noexcept {
+  Error& operator<<(unsigned long long number) noexcept {
     char digits[20];
     size_t n = 0;
     do digits[n++] = static_cast<char>('0' + number % 10);
@@ -428,12 +429,15 @@ class [[nodiscard]] Error {
     while (n > 0) *this << std::string_view(&digits[--n], 1);
     return *this;
   }
-  Error& operator<<(int64_t number) noexcept {
-    if (number >= 0) return *this << static_cast<uint64_t>(number);
-    return *this << "-" << (~static_cast<uint64_t>(number) + 1);
+  Error& operator<<(long long number) noexcept {
+    if (number >= 0) return *this << static_cast<unsigned long long>(number);
+    return *this << "-" << (~static_cast<unsigned long long>(number) + 1);
   }
-  Error& operator<<(uint32_t number) noexcept { return *this << static_cast<uint64_t>(number); }
-  Error& operator<<(int32_t number) noexcept { return *this << static_cast<int64_t>(number); }
+  // Every other integer type: size_t is one of them on some systems, and another on others.
+  Error& operator<<(unsigned long number) noexcept { return *this << (0ull + number); }
+  Error& operator<<(unsigned number) noexcept { return *this << (0ull + number); }
+  Error& operator<<(long number) noexcept { return *this << (0ll + number); }
+  Error& operator<<(int number) noexcept { return *this << (0ll + number); }
 
  private:
   ErrorCode code_;
@@ -797,8 +801,9 @@ INLAY_BEGIN_NAMESPACE
 
 struct ModelOptions {
   Host host;
-  // Which SIMD targets may be used: a mask of Highway's target bits. The default allows all that
-  // were compiled in; Model::target says which was chosen. The baseline is always allowed.
+  // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI
+  // and INLAY_NEON_DOT of kernels/targets.hpp). The default allows all that were compiled in;
+  // Model::target says which was chosen. The baseline is always allowed.
   int64_t targets = -1;
   // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
   // fails with cancelled.
@@ -881,16 +886,11 @@ enum class KvCacheType : uint8_t { f32, f16, q8_0 };
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
   uint32_t batch = 512;  // most tokens of a prompt that are processed at once
-  // The caller's own included; the rest are the host's (Host::jobs) or the session's. Of the
-  // session's, no more than CPUs that the process may use.
-  uint32_t threads = 1;
+  uint32_t threads =
+      1;  // the caller's own included; the rest are the host's (Host::jobs) or the session's
   uint32_t max_tokens = 0;  // end after so many; 0: when the model or the context ends
   KvCacheType kv_cache = KvCacheType::f16;
   Sampling sampling;
-  // Make logits independent, to the bit, of how a text was cut into batches: each token's are the
-  // same whether it was read in a prompt or written. Without it they differ by roundings. Costs
-  // about half of the speed of writing, and nothing when reading long prompts.
-  bool batch_invariant = false;
   // Texts that end the output, none of which appears in it. Copied. At most 16, each at most 255
   // bytes.
   Span<const std::string_view> stop;
@@ -1011,7 +1011,8 @@ INLAY_END_NAMESPACE
 //   HWY_TARGET set; each such pass compiles the kernels once more, in their own namespace
 //   (inlay::detail::N_AVX2 ...) and behind a pragma that names the instruction set, so no -m flag is
 //   needed. Then this pass goes on and compiles them for the baseline, and after them all that is
-//   not SIMD. Each target leaves a constexpr table of function pointers, kKernels;
+//   not SIMD. A sub-target (kernels/targets.hpp) is one more pass, inside the pass of the target of
+//   Highway that it adds an instruction to. Each target leaves a constexpr table of function pointers, kKernels;
 //   kernels/dispatch-inl.hpp asks the CPU and picks one per model. Highway's own dispatch
 //   (HWY_EXPORT) is not used: it keeps a global, can abort, and needs two symbols of its library.
 #if defined(INLAY_IMPLEMENTATION) && !defined(INLAY_IMPLEMENTED_)
@@ -1020,13 +1021,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x9c18761c
+#define INLAY_SELF_ID_ 0x2de196eb
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x9c18761c
+#elif INLAY_SELF_ID_ != 0x2de196eb
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1051,9 +1052,17 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #  define HWY_IS_DEBUG_BUILD 0
 #endif
 
+// Passes for more than the baseline are possible: the header can include itself.
+#ifdef HWY_COMPILE_ONLY_STATIC
+#  define INLAY_CAN_INCLUDE_SELF 0
+#else
+#  define INLAY_CAN_INCLUDE_SELF 1
+#endif
+
 // Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
-// (pmaddubsw), AVX2, and AVX-512 with VNNI. On Arm the baseline alone. INLAY_TARGETS leaves out
-// more, but never SSE2 and NEON: Highway would fall back to scalar code without them.
+// (pmaddubsw), AVX2 without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON without and with
+// dotprod; on WebAssembly SIMD128. INLAY_TARGETS leaves out more, but never SSE2 and NEON: Highway
+// would fall back to scalar code without them.
 #ifndef HWY_DISABLED_TARGETS
 #  if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
 #    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
@@ -1068,6 +1077,41 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #    define HWY_DISABLED_TARGETS \
       (HWY_ALL_SVE)  // vectors without a constant size: no arrays of them
 #  endif
+#endif
+
+// ---- sub-targets
+// --------------------------------------------------------------------------------- A target of
+// Highway and one more instruction, which multiplies bytes. Their bits are not used by Highway on
+// these processors; INLAY_TARGETS and ModelOptions::targets know them as well. The spine compiles
+// one inside the pass of its target. Not where the compiler may assume the instruction anyway, and
+// not by compilers whose headers hide it without a flag.
+#define INLAY_AVX2_VNNI (1LL << 10)  // AVX2, AVX-VNNI: Intel since 2021, without AVX-512
+#define INLAY_NEON_DOT (1LL << 27)   // NEON, dotprod: most since 2018
+
+#ifdef INLAY_TARGETS
+#  define INLAY_WANTED(target) (((INLAY_TARGETS) & (target)) != 0)
+#else
+#  define INLAY_WANTED(target) 1
+#endif
+#if !INLAY_CAN_INCLUDE_SELF
+#elif (defined(__x86_64__) || defined(__i386__)) && !defined(__AVXVNNI__)
+#  if (defined(__clang__) && __clang_major__ >= 12) || \
+      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 11)
+#    define INLAY_HAS_AVX2_VNNI INLAY_WANTED(INLAY_AVX2_VNNI)
+#  endif
+// GCC lets a function inline only what asks for no more of the processor than it does itself: the
+// sub-target names all that the command line may have added, so it must not be unknown.
+#elif defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_SVE)
+#  if (defined(__clang__) && __clang_major__ >= 16) || \
+      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9)
+#    define INLAY_HAS_NEON_DOT INLAY_WANTED(INLAY_NEON_DOT)
+#  endif
+#endif
+#ifndef INLAY_HAS_AVX2_VNNI
+#  define INLAY_HAS_AVX2_VNNI 0
+#endif
+#ifndef INLAY_HAS_NEON_DOT
+#  define INLAY_HAS_NEON_DOT 0
 #endif
 
 // GCC 12 turns the byte blend into "mask < 0 ? yes : no" on plain chars: with -funsigned-char, that
@@ -1661,6 +1705,7 @@ INLAY_END_NAMESPACE
 #endif
 
 // ---- for each target ------------------------------------------------------------------------------
+#ifndef INLAY_SUB_TARGET
 #ifndef INLAY_TARGETS_VISITED_
 #define INLAY_TARGETS_VISITED_
 #ifdef HWY_HIGHWAY_INCLUDED
@@ -1823,6 +1868,70 @@ INLAY_END_NAMESPACE
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif
+#if INLAY_HAS_AVX2_VNNI && HWY_TARGET == HWY_AVX2
+#define INLAY_SUB_TARGET INLAY_AVX2_VNNI
+#include INLAY_SELF
+#undef INLAY_SUB_TARGET
+#elif INLAY_HAS_NEON_DOT && (HWY_TARGET & HWY_ALL_NEON)
+#define INLAY_SUB_TARGET INLAY_NEON_DOT
+#include INLAY_SELF
+#undef INLAY_SUB_TARGET
+#endif
+#endif
+
+// begin file inlay/kernels/sub_target-inl.hpp
+// Begins a pass over the kernels for a sub-target (targets.hpp), inside the pass of the target of
+// Highway that it adds to: INLAY_SUB_TARGET names it. From here to the end of the pass, the macros
+// of Highway that the kernels are written with mean the sub-target: a namespace of its own, and
+// attributes with the instruction that it adds. No include guard.
+#ifdef INLAY_SUB_TARGET
+#  pragma push_macro("HWY_NAMESPACE")
+#  pragma push_macro("HWY_TARGET_STR")
+#  pragma push_macro("HWY_ATTR")
+#  pragma push_macro("HWY_BEFORE_NAMESPACE")
+#  pragma push_macro("HWY_AFTER_NAMESPACE")
+#  undef HWY_NAMESPACE
+#  undef HWY_TARGET_STR
+#  undef HWY_ATTR
+#  undef HWY_BEFORE_NAMESPACE
+#  undef HWY_AFTER_NAMESPACE
+#  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
+namespace hwy {
+namespace N_AVX2_VNNI = N_AVX2;
+}
+#    define HWY_NAMESPACE N_AVX2_VNNI
+#    define HWY_TARGET_STR HWY_TARGET_STR_AVX2 ",avxvnni"
+#  elif INLAY_SUB_TARGET == INLAY_NEON_DOT
+namespace hwy {
+#    if HWY_TARGET == HWY_NEON
+namespace N_NEON_DOT = N_NEON;
+#    else
+namespace N_NEON_DOT = N_NEON_WITHOUT_AES;
+#    endif
+}  // namespace hwy
+#    define HWY_NAMESPACE N_NEON_DOT
+   // arm_neon.h of GCC asks for Armv8.2 with it, as every processor that has it does.
+#    ifdef __ARM_FEATURE_CRYPTO
+#      define INLAY_TARGET_STR_CRYPTO "+crypto"
+#    else
+#      define INLAY_TARGET_STR_CRYPTO ""
+#    endif
+#    ifdef __ARM_FEATURE_FP16_VECTOR_ARITHMETIC
+#      define INLAY_TARGET_STR_FP16 "+fp16"
+#    else
+#      define INLAY_TARGET_STR_FP16 ""
+#    endif
+#    define HWY_TARGET_STR "arch=armv8.2-a+dotprod" INLAY_TARGET_STR_CRYPTO INLAY_TARGET_STR_FP16
+#  endif
+#  define HWY_ATTR __attribute__((target(HWY_TARGET_STR)))
+#  define HWY_BEFORE_NAMESPACE()        \
+    HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR) \
+    static_assert(true, "For requiring trailing semicolon")
+#  define HWY_AFTER_NAMESPACE() \
+    HWY_POP_ATTRIBUTES          \
+    static_assert(true, "For requiring trailing semicolon")
+#endif  // INLAY_SUB_TARGET
+// end file inlay/kernels/sub_target-inl.hpp
 
 // begin file inlay/kernels/elementwise-inl.hpp
 // Elementwise functions of a decoder block, and the exponential functions that attention shares.
@@ -2494,13 +2603,14 @@ HWY_AFTER_NAMESPACE();
 
 // begin file inlay/kernels/dot-inl.hpp
 // How bytes are multiplied exactly, by target:
-//   VNNI      u8 x s8 summed in int32. Lanes with an offset start at
+//   vnni      One instruction adds four products of bytes to an int32: vpdpbusd of AVX-512 VNNI and
+//             AVX-VNNI multiplies u8 x s8, sdot of Arm s8 x s8. Lanes with an offset start at
 //             -offset * (sum of the activations).
 //   maddubs   u8 x s8 summed in int16 as long as that provably fits, then in int32. With an offset
 //             the int16 lanes start at -offset * (sum of their activations): sums wrap around on
 //             the way, but the final ones fit. 8-bit lanes do not fit (file data may contain -128):
 //             they go as int16 x int16.
-//   others    int16 x int16.
+//   wide      int16 x int16.
 // Compiled once per SIMD target; no include guard.
 
 HWY_BEFORE_NAMESPACE();
@@ -2509,14 +2619,47 @@ namespace detail {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+#undef INLAY_DOT_AVX_VNNI
+#undef INLAY_DOT_NEON
+#if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX2 && (defined(INLAY_SUB_TARGET) || defined(__AVXVNNI__))
+#  define INLAY_DOT_AVX_VNNI 1
+#else
+#  define INLAY_DOT_AVX_VNNI 0
+#endif
+#if HWY_ARCH_ARM_A64 && (defined(INLAY_SUB_TARGET) || defined(__ARM_FEATURE_DOTPROD))
+#  define INLAY_DOT_NEON 1
+#else
+#  define INLAY_DOT_NEON 0
+#endif
+
 enum class DotKind { vnni, maddubs, wide };
-#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+#if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL) || INLAY_DOT_AVX_VNNI || INLAY_DOT_NEON
 static constexpr DotKind kDot = DotKind::vnni;
-#elif HWY_TARGET <= HWY_SSSE3 && HWY_ARCH_X86
+#elif HWY_ARCH_X86 && HWY_TARGET <= HWY_SSSE3
 static constexpr DotKind kDot = DotKind::maddubs;
 #else
 static constexpr DotKind kDot = DotKind::wide;
 #endif
+
+// Signed 8-bit weights are multiplied as unsigned ones: 128 is added to them, and is their offset.
+static constexpr bool kBiasSigned = kDot == DotKind::vnni && !INLAY_DOT_NEON;
+
+// sum + the products of four consecutive bytes of w and a, for each int32 lane. w: unsigned; with
+// sdot signed, which is the same below 128.
+template <class W, class A, class Sum>
+static HWY_INLINE Sum dot4(W w, A a, Sum sum) {
+#if INLAY_DOT_AVX_VNNI
+  if constexpr (sizeof w.raw == 32) {
+    return Sum{_mm256_dpbusd_avx_epi32(sum.raw, w.raw, a.raw)};
+  } else {
+    return Sum{_mm_dpbusd_avx_epi32(sum.raw, w.raw, a.raw)};
+  }
+#elif INLAY_DOT_NEON
+  return Sum(vdotq_s32(sum.raw, vreinterpretq_s8_u8(w.raw), a.raw));
+#else
+  return hn::SumOfMulQuadAccumulate(hn::DFromV<Sum>(), w, a, sum);
+#endif
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
@@ -2702,8 +2845,8 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
   const hn::Repartition<int16_t, LaneTag> d16;
   const hn::Repartition<int32_t, LaneTag> d32;
   if constexpr (kDot == DotKind::vnni) {
-    if constexpr (is_signed) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
-    return hn::SumOfMulQuadAccumulate(d32, u, a, hn::Zero(d32));
+    if constexpr (is_signed && kBiasSigned) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
+    return dot4(u, a, hn::Zero(d32));
   } else if constexpr (kDot == DotKind::maddubs && !is_signed) {
     // u <= 127: a pair is at most 2 * 127 * 127.
     return hn::WidenMulPairwiseAdd(d32, hn::SatWidenMulPairwiseAdd(d16, u, a), hn::Set(d16, 1));
@@ -2733,7 +2876,7 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
 // What dot_lanes' u stands for: scale * (u - offset).
 template <class T>
 static constexpr int dot_offset() {
-  return T::kSigned && kDot != DotKind::vnni ? 0 : T::kOffset;
+  return T::kSigned && !kBiasSigned ? 0 : T::kOffset;
 }
 
 // The scales of vector `part` of a group: one, or one for each half of the lanes.
@@ -2978,7 +3121,8 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
           if constexpr (!wide_tile<T>()) {
             INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
               v[i] = T::lanes(chunk[r + i], g).v[part];
-              if constexpr (T::kSigned) v[i] = hn::Xor(v[i], hn::Set(d8, uint8_t{128}));
+              if constexpr (T::kSigned && kBiasSigned)
+                v[i] = hn::Xor(v[i], hn::Set(d8, uint8_t{128}));
             }
             store_transposed(v, to + part * kBatch * kPanelRows);
           } else {
@@ -3091,7 +3235,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* H
               const auto b =
                   hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
               INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                dot[r][j] = hn::SumOfMulQuadAccumulate(d32, w[r], b, dot[r][j]);
+                dot[r][j] = dot4(w[r], b, dot[r][j]);
               }
             }
           }
@@ -3478,8 +3622,8 @@ static HWY_INLINE WideVec16 odd_bytes(WideVec v) {
   return hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, v)));
 }
 
-// Sums of the products of `steps` steps with activations from a. With VNNI, signed weights count as
-// w + 128.
+// Sums of the products of `steps` steps with activations from a. With kBiasSigned, signed weights
+// count as w + 128.
 template <class W, size_t steps>
 static HWY_INLINE RowIntVec dot_steps(const WideVec* w, const int8_t* a) {
   const WideTag d8;
@@ -3494,8 +3638,8 @@ static HWY_INLINE RowIntVec dot_steps(const WideVec* w, const int8_t* a) {
   if constexpr (kDot == DotKind::vnni) {
     INLAY_UNROLL(8) for (size_t s = 0; s < steps; ++s) {
       auto u = w[s];
-      if constexpr (W::kSigned) u = hn::Xor(u, hn::Set(d8, uint8_t{128}));
-      sum = hn::SumOfMulQuadAccumulate(d32, u, broadcast(s), sum);
+      if constexpr (W::kSigned && kBiasSigned) u = hn::Xor(u, hn::Set(d8, uint8_t{128}));
+      sum = dot4(u, broadcast(s), sum);
     }
   } else if constexpr (kDot == DotKind::maddubs && !W::kSigned) {
     // Steps whose sum an int16 lane holds for certain.
@@ -3610,7 +3754,7 @@ static HWY_NOINLINE void expand_panel(const PanelChunk& chunk, int offset,
                       chunk.high + g * W::kHigh * 4 * kPanelRows + row * 4, w);
       INLAY_UNROLL(8) for (size_t s = 0; s < 8; ++s) {
         if constexpr (!wide) {
-          if constexpr (W::kSigned) w[s] = hn::Xor(w[s], hn::Set(d8, uint8_t{128}));
+          if constexpr (W::kSigned && kBiasSigned) w[s] = hn::Xor(w[s], hn::Set(d8, uint8_t{128}));
           hn::Store(hn::BitCast(du32, w[s]), du32, to + (g * 8 + s) * kPanelRows + row);
         } else {
           const hn::Repartition<int16_t, WideTag> d16;
@@ -3673,6 +3817,7 @@ static constexpr Recipe recipe() {
     constexpr int biggest = T::kOffset != 0 ? T::kOffset : T::kMax;
     constexpr size_t headroom =
         T::kSub == 32 && (kDot == DotKind::vnni || biggest * 127 * 16 <= 32767) ? 8 : 4;
+    static_assert(T::kSigned || T::kMax <= 127);
     static_assert(kDot == DotKind::vnni ||
                   (2 * 127 * T::kMax <= 32767 && biggest * 127 * 2 * int{headroom} <= 32767));
     static_assert(T::kOffset == 0 || T::kOffset * 2 > T::kMax);
@@ -3684,7 +3829,7 @@ static constexpr Recipe recipe() {
           kGroup,
           T::kChunkBytes,
           T::kSub,
-          wide || T::kMins ? 0 : T::kOffset,
+          wide || T::kMins ? 0 : dot_offset<T>(),
           T::kMins,
           wide,
           multiply_panel<W>,
@@ -4372,8 +4517,14 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 namespace HWY_NAMESPACE {
 
+#ifdef INLAY_SUB_TARGET
+static constexpr int64_t kTarget = INLAY_SUB_TARGET;
+#else
+static constexpr int64_t kTarget = HWY_TARGET;
+#endif
+
 static constexpr Kernels kKernels = {
-    HWY_TARGET,  &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+    kTarget,     &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
     quantize,    matmul,
     pack_panels, attention,
     store_kv,    rms_norm,
@@ -4385,9 +4536,16 @@ static constexpr Kernels kKernels = {
 }  // namespace detail
 INLAY_END_NAMESPACE
 // end file inlay/kernels/table-inl.hpp
+#ifdef INLAY_SUB_TARGET
+#pragma pop_macro("HWY_NAMESPACE")
+#pragma pop_macro("HWY_TARGET_STR")
+#pragma pop_macro("HWY_ATTR")
+#pragma pop_macro("HWY_BEFORE_NAMESPACE")
+#pragma pop_macro("HWY_AFTER_NAMESPACE")
+#endif
 
 // ---- once, after the last target ------------------------------------------------------------------
-#if HWY_ONCE
+#if HWY_ONCE && !defined(INLAY_SUB_TARGET)
 #define INLAY_IMPLEMENTED_
 
 // begin file inlay/core/memory-inl.hpp
@@ -4499,6 +4657,14 @@ void yield() noexcept;
 
 // Logical CPUs that this process may run on, at least 1.
 uint32_t cpu_count() noexcept;
+
+#if defined(__aarch64__) || defined(_M_ARM64)
+// What this 64-bit Arm processor and its operating system offer beyond the baseline.
+struct ArmFeatures {
+  bool dotprod;  // sdot, and what every processor with it has: Armv8.1's instructions
+};
+ArmFeatures arm_features() noexcept;
+#endif
 
 // A mutex and a condition variable to sleep on. Neither allocates nor fails. In a build without
 // threads they do nothing, and wait() must not be called.
@@ -4653,6 +4819,13 @@ INLAY_END_NAMESPACE
 #else
 #  include <time.h>
 #  include <unistd.h>
+#  if defined(__linux__) && defined(__aarch64__)
+#    include <sys/auxv.h>
+#  endif
+#  if defined(__APPLE__) && defined(__aarch64__)
+#    include <sys/sysctl.h>
+#    include <sys/types.h>
+#  endif
 #  if INLAY_HAS_THREADS
 #    include <sched.h>
 #    include <signal.h>
@@ -4711,6 +4884,25 @@ uint32_t cpu_count() noexcept {
   return n > 0 ? static_cast<uint32_t>(n) : 1;
 #endif
 }
+
+#if defined(__aarch64__) || defined(_M_ARM64)
+ArmFeatures arm_features() noexcept {
+#  if defined(_WIN32)
+  return {IsProcessorFeaturePresent(43) != 0};  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+#  elif defined(__APPLE__)
+  int dotprod = 0;
+  size_t size = sizeof dotprod;
+  return {sysctlbyname("hw.optional.arm.FEAT_DotProd", &dotprod, &size, nullptr, 0) == 0 &&
+          dotprod != 0};
+#  elif defined(__linux__)
+  // CRC32, ATOMICS, ASIMDRDM, ASIMDDP of <asm/hwcap.h>
+  constexpr unsigned long kDotprod = 1ul << 7 | 1ul << 8 | 1ul << 12 | 1ul << 20;
+  return {(getauxval(AT_HWCAP) & kDotprod) == kDotprod};
+#  else
+  return {false};
+#  endif
+}
+#endif
 
 #if !INLAY_HAS_THREADS
 
@@ -6200,15 +6392,27 @@ static int64_t cpu_targets() noexcept {
   if (!all(leaf7[1], 3, 5, 8)) return targets;     // BMI1, AVX2, BMI2
   if (!all(extended[2], 5)) return targets;        // LZCNT
   targets |= HWY_AVX2;
+  if (leaf7[0] >= 1) {
+    uint32_t leaf7_1[4];
+    Cpuid(7, 1, leaf7_1);
+    if (all(leaf7_1[0], 4)) targets |= INLAY_AVX2_VNNI;  // AVX-VNNI
+  }
   if ((saved & 0xe0) != 0xe0) return targets;  // opmask, upper halves of ZMM0-15, ZMM16-31
   if (!all(leaf7[1], 16, 17, 28, 30, 31)) return targets;  // AVX-512 F, DQ, CD, BW, VL
   if (!all(leaf7[2], 1, 6, 8, 9, 10, 11, 12, 14))
     return targets;  // VBMI, VBMI2, GFNI, VAES, VPCLMUL, VNNI, BITALG, VPOPCNT
   return targets | HWY_AVX3_DL;
 }
+#elif HWY_ARCH_ARM_A64
+static int64_t cpu_targets() noexcept { return arm_features().dotprod ? INLAY_NEON_DOT : 0; }
 #else
 static int64_t cpu_targets() noexcept { return 0; }
 #endif
+
+// Lower: better. Of Highway's targets the lower bit is; a sub-target is better than its target.
+static constexpr int64_t rank(int64_t target) noexcept {
+  return target == INLAY_AVX2_VNNI ? HWY_AVX2 - 1 : target;
+}
 
 size_t runnable_kernels(const Kernels* out[8]) noexcept {
   // The compiler already assumes the baseline, and nothing is better than it but what Highway
@@ -6216,14 +6420,19 @@ size_t runnable_kernels(const Kernels* out[8]) noexcept {
   const Kernels* const baseline = &HWY_NAMESPACE::kKernels;
   int64_t unseen = cpu_targets() | baseline->target;  // Highway visits the baseline twice
   size_t count = 0;
-#define INLAY_VISIT(target_bit, target_namespace)              \
-  if ((unseen & (target_bit)) != 0 && count < 8) {             \
-    unseen &= ~int64_t{target_bit};                            \
-    size_t at = count++;                                       \
-    for (; at > 0 && out[at - 1]->target > (target_bit); --at) \
-      out[at] = out[at - 1]; /* lower: better */               \
-    out[at] = &target_namespace::kKernels;                     \
+#define INLAY_VISIT(target_bit, target_namespace)                                               \
+  if ((unseen & (target_bit)) != 0 && count < 8) {                                              \
+    unseen &= ~int64_t{target_bit};                                                             \
+    size_t at = count++;                                                                        \
+    for (; at > 0 && rank(out[at - 1]->target) > rank(target_bit); --at) out[at] = out[at - 1]; \
+    out[at] = &target_namespace::kKernels;                                                      \
   }
+#if INLAY_HAS_AVX2_VNNI && (HWY_TARGETS & HWY_AVX2)
+  INLAY_VISIT(INLAY_AVX2_VNNI, N_AVX2_VNNI)
+#endif
+#if INLAY_HAS_NEON_DOT
+  INLAY_VISIT(INLAY_NEON_DOT, N_NEON_DOT)
+#endif
   HWY_VISIT_TARGETS(INLAY_VISIT)
 #undef INLAY_VISIT
   return count;
@@ -9865,16 +10074,6 @@ enum class Buffer : uint8_t {
   logits   // [kHeadRows][n_vocab]
 };
 inline constexpr size_t kBuffers = 10;
-// Logits of which one maximum is kept, so that greedy and top-k sampling need not read them all
-// again.
-inline constexpr uint32_t kLogitBlock = 16;
-constexpr size_t logit_blocks(uint32_t n_vocab) noexcept { return div_up(n_vocab, kLogitBlock); }
-// NaNs are passed over.
-inline float greatest(Span<const float> x) noexcept {
-  float most = -std::numeric_limits<float>::infinity();
-  for (const float value : x) most = value > most ? value : most;
-  return most;
-}
 // Positions whose logits are computed at once: more would let the logits outgrow all other
 // activations.
 inline constexpr uint32_t kHeadRows = 8;
@@ -9916,26 +10115,19 @@ struct State {
   uint32_t head_n = 0;
 
   float* buffers[kBuffers] = {};
-  // What matrices are multiplied with, in the kernels' own layout: norm or attn; and gate, which is
-  // written while norm is still read.
-  uint8_t *quantized = nullptr, *quantized_hidden = nullptr;
-  float* logit_maxima = nullptr;  // [logit_blocks(n_vocab)] of the first row
-  uint32_t workers = 1;           // that may run tasks
-  bool invariant = false;         // see SessionOptions::batch_invariant
-  float* rope = nullptr;          // [n][n_rot / 2][2] cosine and sine
-  KvView kv = {};                 // of layer 0
+  uint8_t* quantized = nullptr;  // input of the next matmul, in the kernels' own layout
+  bool invariant = false;        // see SessionOptions::batch_invariant
+  float* rope = nullptr;         // [n][n_rot / 2][2] cosine and sine
+  KvView kv = {};                // of layer 0
   size_t kv_layer_bytes_k = 0, kv_layer_bytes_v = 0;
 
   float* row(Buffer buffer, size_t i) const noexcept {
     return buffers[static_cast<size_t>(buffer)] + i * buffer_width(buffer, *hyper);
   }
-  uint8_t* quantized_of(Buffer buffer) const noexcept {
-    return buffer == Buffer::gate ? quantized_hidden : quantized;
-  }
-  // How n rows of `buffer` are quantized.
+  // How n rows of `buffer` become `quantized`.
   Quantize quantize_of(Buffer buffer, uint32_t rows) const noexcept {
     const uint32_t width = buffer_width(buffer, *hyper);
-    return {row(buffer, 0), width, rows, width, invariant, quantized_of(buffer)};
+    return {row(buffer, 0), width, rows, width, invariant, quantized};
   }
   KvView kv_of(uint32_t layer) const noexcept {
     KvView view = kv;
@@ -9981,26 +10173,25 @@ class PlanWriter {
   void norm(const Weight& weight, const Weight& feeds, bool head = false) noexcept;
   // part.out = in * part.weight + part.bias, for up to three matrices with the same input.
   template <size_t n_parts>
-  void matmul(Buffer in, const MatmulPart (&parts)[n_parts], bool add = false) noexcept {
+  void matmul(Buffer in, const MatmulPart (&parts)[n_parts], bool add = false,
+              bool head = false) noexcept {
     static_assert(n_parts <= 3);
-    matmul(in, Span<const MatmulPart>(parts), add);
+    matmul(in, Span<const MatmulPart>(parts), add, head);
   }
   // Per token: norm of the heads of q and k (if their weights are given), RoPE, K and V into the
   // cache.
   void heads(uint32_t layer, arch::Rope rope, const Weight& q_norm, const Weight& k_norm) noexcept;
   // attn = softmax(q . k) v over the cache, quantized for `feeds`.
   void attention(uint32_t layer, uint32_t window, const Weight& feeds) noexcept;
-  // gate = activation(norm * gate) * (norm * up), quantized for `feeds`.
-  void gate_up(const Weight& gate, const Weight& up, arch::Activation activation,
-               const Weight& feeds) noexcept;
+  // gate = activation(gate) * up, quantized for `feeds`.
+  void activate(arch::Activation activation, const Weight& feeds) noexcept;
   // x += rms_norm(branch) * weight
   void add_norm(const Weight& weight) noexcept;
-  // logits = norm * output, then cap * tanh(logits / cap) if the model has a cap; of a single row
-  // also the maxima of blocks.
-  void head(const Weight& output) noexcept;
+  // logits = cap * tanh(logits / cap)
+  void softcap() noexcept;
 
  private:
-  void matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept;
+  void matmul(Buffer in, Span<const MatmulPart> parts, bool add, bool head) noexcept;
   using CountFn = uint32_t (*)(const void*, const void*);
   using RunFn = void (*)(const void*, void*, uint32_t, void*);
   void append(CountFn count, RunFn run, const Work& work) noexcept;
@@ -10010,9 +10201,8 @@ class PlanWriter {
   bool out_of_memory_ = false;
 };
 
-// Bytes of State::quantized and quantized_hidden for batches of up to `batch` tokens.
+// Bytes of State::quantized for batches of up to `batch` tokens.
 size_t quantized_capacity(const Hyper& h, uint32_t batch) noexcept;
-size_t quantized_hidden_capacity(const Hyper& h, uint32_t batch) noexcept;
 // Bytes of scratch that each worker needs.
 size_t phase_scratch_bytes(const Hyper& h) noexcept;
 
@@ -10094,155 +10284,63 @@ inline void norm(const void* work, void* state, uint32_t task, void*) noexcept {
   quantize_rows(w, s, task, Buffer::norm);
 }
 
-// How the rows of a matrix are cut into tasks.
-//
-// A batch is bound by arithmetic: equal tasks of about 16 M products, a fifth of a millisecond or
-// less, so that a budget of one millisecond can be kept.
-//
-// Decoding is bound by reading weights, and the kernel's four streams start anew with each task: at
-// best large ones, up to 1 MiB (some 40 microseconds). But whoever draws a large one last keeps all
-// others waiting, and with fast kernels that wait was 7 % of the time on two threads. So with
-// several workers tasks shrink towards the end: each is a share of what is left.
-class RowTasks {
- public:
-  // `bytes_per_row`: of all matrices whose rows a task takes together.
-  RowTasks(uint32_t rows, size_t bytes_per_row, size_t products_per_row, uint32_t n,
-           uint32_t workers) noexcept
-      : rows_(rows) {
-    const size_t whole = n < kQuantizeStep ? (size_t{1} << 20) / (bytes_per_row + 1)
-                                           : (size_t{16} << 20) / (products_per_row + 1);
-    most_ = whole < kStep ? 1 : static_cast<uint32_t>(whole / kStep);
-    if (n >= kQuantizeStep) {  // leave something for other workers
-      const uint32_t eighth = rows / 8 / kStep;
-      most_ = most_ < eighth ? most_ : eighth > 0 ? eighth : 1;
-    }
-    share_ = n < kQuantizeStep && workers > 1 ? 2 * workers : 1;
-  }
-
-  struct Range {
-    uint32_t begin, end;
-  };
-  uint32_t count() const noexcept {
-    uint32_t tasks = 0;
-    for (uint32_t row = 0; row < rows_; row = next(row)) ++tasks;
-    return tasks;
-  }
-  Range task(uint32_t index) const noexcept {
-    uint32_t row = 0;
-    while (index-- > 0) row = next(row);
-    const uint32_t end = next(row);
-    return {row, end < rows_ ? end : rows_};
-  }
-
- private:
-  // Rows in a task are a multiple: of panels, of values that are quantized together, of streams.
-  static constexpr uint32_t kStep = 64;
-  static_assert(kStep % (2 * kPanelRows) == 0 && kStep % kQuantizeBlock == 0);
-
-  uint32_t next(uint32_t row) const noexcept {
-    const uint32_t left = (rows_ - row + kStep - 1) / kStep;
-    const uint32_t part = (left + share_ - 1) / share_;
-    return row + (part < most_ ? part : most_) * kStep;
-  }
-
-  uint32_t rows_, most_, share_;  // most_: in steps
-};
-
-inline size_t row_bytes(const Weight& weight) noexcept {
+// Rows of weights that one task multiplies. Decoding is bound by reading weights, and the kernel's
+// four streams start anew with each task: 1 MiB a task decodes 1.3 times as fast as 128 KiB (1.1B
+// model, Zen 4), and takes some 50 microseconds. A batch is bound by arithmetic: about 16 M
+// products, a fifth of a millisecond, so that a budget of one millisecond can be kept.
+inline uint32_t matmul_task_rows(const Weight& weight, uint32_t n) noexcept {
   const TensorTypeInfo type = tensor_type_info(weight.type);
-  return size_t{weight.cols} / type.block_elements * type.block_bytes;
-}
-
-inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
-  return {weight.rows, row_bytes(weight), size_t{n} * weight.cols, n, s.workers};
-}
-
-// Rows `range` of one matrix times the batch.
-inline void multiply(const Work& w, const MatmulPart& part, const State& s, RowTasks::Range range,
-                     void* scratch) noexcept {
-  Matmul m;
-  m.type = part.weight->type;
-  m.w = part.weight->data;
-  m.rows = part.weight->rows;
-  m.k = part.weight->cols;
-  m.n = rows_of(w, s);
-  m.x = s.row(w.in, 0);
-  m.x_stride = buffer_width(w.in, *s.hyper);
-  m.xq = s.quantized_of(w.in);
-  m.out = s.row(part.out, 0);
-  m.out_stride = buffer_width(part.out, *s.hyper);
-  m.bias = part.bias;
-  m.add = w.add;
-  m.tiles = s.invariant;
-  m.packed = false;
-  s.kernels->matmul(m, range.begin, range.end, scratch);
+  const size_t row_bytes = size_t{weight.cols} / type.block_elements * type.block_bytes;
+  size_t rows =
+      n < 4 ? (size_t{1} << 20) / (row_bytes + 1) : (size_t{16} << 20) / (size_t{n} * weight.cols);
+  const size_t eighth = weight.rows / 8;  // leave something for other workers
+  if (rows > eighth) rows = eighth;
+  rows = rows / kPanelRows * kPanelRows;
+  return static_cast<uint32_t>(rows < 2 * kPanelRows ? 2 * kPanelRows : rows);
 }
 
 inline uint32_t count_matmul(const void* work, const void* state) noexcept {
   const Work& w = work_of(work);
-  const State& s = state_of(state);
-  const uint32_t n = rows_of(w, s);
+  const uint32_t n = rows_of(w, state_of(state));
   uint32_t tasks = 0;
   if (n == 0) return 0;
-  for (uint32_t p = 0; p < w.n_parts; ++p) tasks += tasks_of(*w.parts[p].weight, n, s).count();
+  for (uint32_t p = 0; p < w.n_parts; ++p) {
+    tasks += static_cast<uint32_t>(
+        div_up(w.parts[p].weight->rows, matmul_task_rows(*w.parts[p].weight, n)));
+  }
   return tasks;
 }
 
 inline void matmul(const void* work, void* state, uint32_t task, void* scratch) noexcept {
   const Work& w = work_of(work);
   const State& s = state_of(state);
+  const uint32_t n = rows_of(w, s);
   for (uint32_t p = 0; p < w.n_parts; ++p) {
-    const RowTasks tasks = tasks_of(*w.parts[p].weight, rows_of(w, s), s);
-    const uint32_t count = tasks.count();
-    if (task < count) return multiply(w, w.parts[p], s, tasks.task(task), scratch);
-    task -= count;
-  }
-}
-
-// The same rows of gate and up, and what the activation makes of them: the task's values of both
-// are still in the cache.
-inline RowTasks gate_up_tasks(const Work& w, const State& s) noexcept {
-  const Weight &gate = *w.parts[0].weight, &up = *w.parts[1].weight;
-  return {gate.rows, row_bytes(gate) + row_bytes(up), size_t{2} * s.n * gate.cols, s.n, s.workers};
-}
-
-inline uint32_t count_gate_up(const void* work, const void* state) noexcept {
-  return gate_up_tasks(work_of(work), state_of(state)).count();
-}
-
-inline void gate_up(const void* work, void* state, uint32_t task, void* scratch) noexcept {
-  const Work& w = work_of(work);
-  const State& s = state_of(state);
-  const RowTasks::Range range = gate_up_tasks(w, s).task(task);
-  multiply(w, w.parts[0], s, range, scratch);
-  multiply(w, w.parts[1], s, range, scratch);
-  const auto function =
-      w.activation == arch::Activation::silu ? s.kernels->silu_mul : s.kernels->gelu_mul;
-  for (uint32_t i = 0; i < s.n; ++i) {
-    float* gate = s.row(Buffer::gate, i) + range.begin;
-    function(gate, s.row(Buffer::up, i) + range.begin, range.end - range.begin, gate);
-  }
-  if (w.quantize) {
-    s.kernels->quantize(s.quantize_of(Buffer::gate, s.n), 0, s.n, range.begin, range.end);
-  }
-}
-
-// Rows of the output head: logits, capped, and the greatest of every kLogitBlock of them.
-inline void head(const void* work, void* state, uint32_t task, void* scratch) noexcept {
-  const Work& w = work_of(work);
-  const State& s = state_of(state);
-  const RowTasks::Range range = tasks_of(*w.parts[0].weight, s.head_n, s).task(task);
-  multiply(w, w.parts[0], s, range, scratch);
-  for (uint32_t i = 0; i < s.head_n; ++i) {
-    float* logits = s.row(Buffer::logits, i);
-    if (s.hyper->final_softcap > 0) {
-      s.kernels->softcap(s.hyper->final_softcap, range.end - range.begin, logits + range.begin);
+    const MatmulPart& part = w.parts[p];
+    const uint32_t step = matmul_task_rows(*part.weight, n);
+    const uint32_t tasks = static_cast<uint32_t>(div_up(part.weight->rows, step));
+    if (task >= tasks) {
+      task -= tasks;
+      continue;
     }
-    if (s.head_n > 1) continue;  // several rows are read, not sampled from
-    for (uint32_t at = range.begin; at < range.end; at += kLogitBlock) {
-      const uint32_t end = at + kLogitBlock < range.end ? at + kLogitBlock : range.end;
-      s.logit_maxima[at / kLogitBlock] = greatest({logits + at, end - at});
-    }
+    Matmul m;
+    m.type = part.weight->type;
+    m.w = part.weight->data;
+    m.rows = part.weight->rows;
+    m.k = part.weight->cols;
+    m.n = n;
+    m.x = s.row(w.in, 0);
+    m.x_stride = buffer_width(w.in, *s.hyper);
+    m.xq = s.quantized;
+    m.out = s.row(part.out, 0);
+    m.out_stride = buffer_width(part.out, *s.hyper);
+    m.bias = part.bias;
+    m.add = w.add;
+    m.tiles = s.invariant;
+    m.packed = false;
+    const size_t end = size_t{task + 1} * step;
+    s.kernels->matmul(m, size_t{task} * step, end < m.rows ? end : m.rows, scratch);
+    return;
   }
 }
 
@@ -10303,6 +10401,18 @@ inline void quantize(const void* work, void* state, uint32_t task, void*) noexce
   quantize_rows(work_of(work), state_of(state), task, work_of(work).in);
 }
 
+inline void activate(const void* work, void* state, uint32_t task, void*) noexcept {
+  const Work& w = work_of(work);
+  const State& s = state_of(state);
+  const auto function =
+      w.activation == arch::Activation::silu ? s.kernels->silu_mul : s.kernels->gelu_mul;
+  for_rows(w, s, task, [&](uint32_t i) {
+    float* gate = s.row(Buffer::gate, i);
+    function(gate, s.row(Buffer::up, i), s.hyper->n_ff, gate);
+  });
+  quantize_rows(w, s, task, Buffer::gate);
+}
+
 inline void add_norm(const void* work, void* state, uint32_t task, void*) noexcept {
   const Work& w = work_of(work);
   const State& s = state_of(state);
@@ -10310,6 +10420,13 @@ inline void add_norm(const void* work, void* state, uint32_t task, void*) noexce
     float* branch = s.row(Buffer::branch, i);
     s.kernels->rms_norm(branch, w.weight, s.hyper->n_embd, s.hyper->norm_epsilon, branch);
     s.kernels->add(branch, s.hyper->n_embd, s.row(Buffer::x, i));
+  });
+}
+
+inline void softcap(const void* work, void* state, uint32_t task, void*) noexcept {
+  const State& s = state_of(state);
+  for_rows(work_of(work), s, task, [&](uint32_t i) {
+    s.kernels->softcap(s.hyper->final_softcap, s.hyper->n_vocab, s.row(Buffer::logits, i));
   });
 }
 
@@ -10331,11 +10448,13 @@ inline void PlanWriter::norm(const Weight& weight, const Weight& feeds, bool hea
   append(phase::count_rows, phase::norm, work);
 }
 
-inline void PlanWriter::matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept {
+inline void PlanWriter::matmul(Buffer in, Span<const MatmulPart> parts, bool add,
+                               bool head) noexcept {
   Work work;
   for (const MatmulPart& part : parts) work.parts[work.n_parts++] = part;
   work.in = in;
   work.add = add;
+  work.head = head;
   append(phase::count_matmul, phase::matmul, work);
 }
 
@@ -10359,16 +10478,11 @@ inline void PlanWriter::attention(uint32_t layer, uint32_t window, const Weight&
   append(phase::count_quantize, phase::quantize, work);
 }
 
-inline void PlanWriter::gate_up(const Weight& gate, const Weight& up, arch::Activation activation,
-                                const Weight& feeds) noexcept {
+inline void PlanWriter::activate(arch::Activation activation, const Weight& feeds) noexcept {
   Work work;
-  work.parts[0] = {&gate, nullptr, Buffer::gate};
-  work.parts[1] = {&up, nullptr, Buffer::up};
-  work.n_parts = 2;
-  work.in = Buffer::norm;
   work.activation = activation;
   work.quantize = is_quantized(feeds.type);
-  append(phase::count_gate_up, phase::gate_up, work);
+  append(phase::count_rows, phase::activate, work);
 }
 
 inline void PlanWriter::add_norm(const Weight& weight) noexcept {
@@ -10377,21 +10491,21 @@ inline void PlanWriter::add_norm(const Weight& weight) noexcept {
   append(phase::count_rows, phase::add_norm, work);
 }
 
-inline void PlanWriter::head(const Weight& output) noexcept {
+inline void PlanWriter::softcap() noexcept {
   Work work;
-  work.parts[0] = {&output, nullptr, Buffer::logits};
-  work.n_parts = 1;
-  work.in = Buffer::norm;
   work.head = true;
-  append(phase::count_matmul, phase::head, work);
+  append(phase::count_rows, phase::softcap, work);
 }
 
 inline size_t quantized_capacity(const Hyper& h, uint32_t batch) noexcept {
-  const uint32_t width = h.n_embd > h.attn_size() ? h.n_embd : h.attn_size();
-  return quantized_bytes(batch > kHeadRows ? batch : kHeadRows, width);
-}
-inline size_t quantized_hidden_capacity(const Hyper& h, uint32_t batch) noexcept {
-  return quantized_bytes(batch, h.n_ff);
+  size_t bytes = 0;
+  const auto widen = [&bytes](size_t b) { bytes = b > bytes ? b : bytes; };
+  for (const uint32_t width : {h.n_embd, h.attn_size(), h.n_ff}) {
+    widen(quantized_bytes(1, width));  // its layout is not a prefix of a batch's
+    widen(quantized_bytes(batch, width));
+    widen(quantized_bytes(kHeadRows, width));
+  }
+  return bytes;
 }
 
 inline size_t phase_scratch_bytes(const Hyper& h) noexcept {
@@ -10437,7 +10551,9 @@ void write_layer(PlanWriter& plan, const Layer& w, const Hyper& h, uint32_t laye
   }
 
   plan.norm(w.ffn_norm, w.ffn_gate);
-  plan.gate_up(w.ffn_gate, w.ffn_up, A::kActivation, w.ffn_down);
+  plan.matmul(Buffer::norm,
+              {{&w.ffn_gate, nullptr, Buffer::gate}, {&w.ffn_up, nullptr, Buffer::up}});
+  plan.activate(A::kActivation, w.ffn_down);
   if constexpr (A::kPostNorm) {
     plan.matmul(Buffer::gate, {{&w.ffn_down, nullptr, Buffer::branch}});
     plan.add_norm(w.post_ffw_norm);
@@ -10456,10 +10572,11 @@ void write_layers(PlanWriter& plan, const Weights& weights, const Hyper& h) noex
 }
 
 // The phases that turn rows of x into logits.
-inline void write_head(PlanWriter& plan, const Weights& weights) noexcept {
+inline void write_head(PlanWriter& plan, const Weights& weights, const Hyper& h) noexcept {
   const Weight& output = weights.output ? weights.output : weights.token_embd;
   plan.norm(weights.output_norm, output, /*head=*/true);
-  plan.head(output);
+  plan.matmul(Buffer::norm, {{&output, nullptr, Buffer::logits}}, /*add=*/false, /*head=*/true);
+  if (h.final_softcap > 0) plan.softcap();
 }
 
 }  // namespace detail
@@ -10915,7 +11032,7 @@ inline Status write_plans(ModelImpl* m) noexcept {
   if (!m->works.reserve(phases)) return Error(ErrorCode::out_of_memory);
   PlanWriter layers(&m->layer_plan, &m->works), head(&m->head_plan, &m->works);
   m->architecture->write_layers(layers, m->weights, h);
-  write_head(head, m->weights);
+  write_head(head, m->weights, h);
   if (layers.out_of_memory() || head.out_of_memory()) return Error(ErrorCode::out_of_memory);
   return {};
 }
@@ -11062,15 +11179,9 @@ struct Candidate {
   float logit;
 };
 
-// One row of logits [n_vocab], and the maximum of each kLogitBlock of them.
-struct Logits {
-  Span<float> all;
-  Span<float> maxima;
-};
-
-// Draws the next token. Logits and maxima are changed where the repetition penalty applies;
+// Draws the next token. `logits` [n_vocab] are changed where the repetition penalty applies;
 // `candidates` is room for n_vocab; `recent` holds all tokens so far. Allocates nothing.
-Token sample(const Sampling& sampling, const Logits& logits, Span<Candidate> candidates,
+Token sample(const Sampling& sampling, Span<float> logits, Span<Candidate> candidates,
              Span<const Token> recent, Random* random) noexcept;
 
 }  // namespace detail
@@ -11084,7 +11195,7 @@ namespace detail {
 
 // Keskar et al. 2019 (CTRL), as llama.cpp applies it: once per distinct token of the last
 // `repeat_last_n`.
-inline void penalize_repetition(const Sampling& s, const Logits& logits,
+inline void penalize_repetition(const Sampling& s, Span<float> logits,
                                 Span<const Token> recent) noexcept {
   if (s.repeat_penalty == 1.0f) return;
   const size_t n = recent.size() < s.repeat_last_n ? recent.size() : s.repeat_last_n;
@@ -11093,68 +11204,37 @@ inline void penalize_repetition(const Sampling& s, const Logits& logits,
     bool seen = false;
     for (size_t j = 0; j < i && !seen; ++j) seen = last[j] == last[i];
     if (seen) continue;
-    const size_t id = static_cast<size_t>(last[i]), block = id / kLogitBlock * kLogitBlock;
-    float& logit = logits.all[id];
+    float& logit = logits[static_cast<size_t>(last[i])];
     logit = logit > 0 ? logit / s.repeat_penalty : logit * s.repeat_penalty;
-    const size_t left = logits.all.size() - block;
-    logits.maxima[block / kLogitBlock] =
-        greatest({logits.all.data() + block, left < kLogitBlock ? left : kLogitBlock});
   }
 }
 
-// The first that is `value`; else the last.
-inline size_t find(Span<const float> x, float value) noexcept {
-  size_t i = 0;
-  while (i + 1 < x.size() && x[i] != value) ++i;
-  return i;
+inline Token argmax(Span<const float> logits) noexcept {
+  size_t best = 0;
+  for (size_t i = 1; i < logits.size(); ++i) {
+    if (logits[i] > logits[best]) best = i;
+  }
+  return static_cast<Token>(best);
 }
 
-// Most probable first; of equals the lower id, so that the order is the same everywhere.
-inline bool before(const Candidate& a, const Candidate& b) noexcept {
-  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-}
-
-// Sorts the `k` most probable tokens to the front of `out`, all if k is 0, and returns how many
-// those are: fewer if logits are NaN, which nothing below could compare. The k-th greatest maximum
-// is a bound: at least k logits reach it, all of them in blocks whose maxima do.
-inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noexcept {
-  const size_t blocks = logits.maxima.size();
-  float bound = -std::numeric_limits<float>::infinity();
-  if (k > 0 && k < blocks) {
-    for (size_t b = 0; b < blocks; ++b) out[b] = {static_cast<Token>(b), logits.maxima[b]};
-    std::nth_element(out.begin(), out.begin() + k - 1, out.begin() + blocks, before);
-    bound = out[k - 1].logit;
-  }
-  size_t n = 0;
-  for (size_t b = 0; b < blocks; ++b) {
-    if (logits.maxima[b] < bound) continue;
-    const size_t first = b * kLogitBlock, left = logits.all.size() - first;
-    for (size_t i = first; i < first + (left < kLogitBlock ? left : kLogitBlock); ++i) {
-      if (logits.all[i] >= bound) out[n++] = {static_cast<Token>(i), logits.all[i]};
-    }
-  }
-  k = k == 0 || k > n ? n : k;
-  if (k == n) {
-    std::sort(out.begin(), out.begin() + n, before);
-  } else {
-    std::partial_sort(out.begin(), out.begin() + k, out.begin() + n, before);
-  }
-  return k;
-}
-
-Token sample(const Sampling& s, const Logits& logits, Span<Candidate> candidates,
+Token sample(const Sampling& s, Span<float> logits, Span<Candidate> candidates,
              Span<const Token> recent, Random* random) noexcept {
   penalize_repetition(s, logits, recent);
-  if (s.temperature <= 0) {
-    const float most = greatest({logits.maxima.data(), logits.maxima.size()});
-    const size_t first = kLogitBlock * find({logits.maxima.data(), logits.maxima.size()}, most);
-    return static_cast<Token>(first +
-                              find({logits.all.data() + first, logits.all.size() - first}, most));
-  }
+  if (s.temperature <= 0) return argmax({logits.data(), logits.size()});
 
+  // Most probable first; of equals the lower id, so that the order is the same everywhere.
+  const auto before = [](const Candidate& a, const Candidate& b) {
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+  };
+  for (size_t i = 0; i < logits.size(); ++i) candidates[i] = {static_cast<Token>(i), logits[i]};
   Candidate* first = candidates.begin();
-  size_t n = take_top(logits, s.top_k, candidates);
-  if (n == 0) return 0;
+  size_t n = logits.size();
+  if (s.top_k > 0 && s.top_k < n) {
+    std::partial_sort(first, first + s.top_k, first + n, before);
+    n = s.top_k;
+  } else {
+    std::sort(first, first + n, before);
+  }
 
   // Each filter keeps a front part of the sorted list, at least one token. Probabilities are
   // relative to what the filter before it left.
@@ -11386,8 +11466,6 @@ inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& options, uin
     s->state.buffers[i] = arena.take<float>(rows * buffer_width(buffer, h));
   }
   s->state.quantized = arena.take<uint8_t>(quantized_capacity(h, s->batch));
-  s->state.quantized_hidden = arena.take<uint8_t>(quantized_hidden_capacity(h, s->batch));
-  s->state.logit_maxima = arena.take<float>(logit_blocks(h.n_vocab));
   s->state.rope = arena.take<float>(size_t{s->batch} * h.n_rot);
   plan.activations = arena.used() - plan.kv_cache;
 
@@ -11420,11 +11498,7 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
   if (options.threads == 0 || options.threads > kMaxThreads) {
     return Error(ErrorCode::bad_argument, "option threads: expected 1 to ") << kMaxThreads;
   }
-  // Workers that share a core wait for each other: eight on two cores wrote at two thirds of the
-  // speed of two. How many the host's jobs stand for is the host's business.
-  const uint32_t cpus = m.host.jobs.parallel_for == nullptr ? cpu_count() : kMaxThreads;
-  s->threads = s->state.workers = options.threads < cpus ? options.threads : cpus;
-  s->state.invariant = options.batch_invariant;
+  s->threads = options.threads;
   if (options.stop.size() > Output::kMaxStops) {
     return Error(ErrorCode::bad_argument, "option stop: expected at most ")
            << Output::kMaxStops << " texts";
@@ -11513,10 +11587,8 @@ inline void end_output(SessionImpl* s, StopReason reason) noexcept {
 inline bool take_token(SessionImpl* s) noexcept {
   const Hyper& h = s->impl->hyper;
   const Tokenizer& tokenizer = s->impl->tokenizer;
-  const Logits logits = {{s->state.row(Buffer::logits, 0), h.n_vocab},
-                         {s->state.logit_maxima, logit_blocks(h.n_vocab)}};
-  const Token token =
-      sample(s->sampling, logits, {s->candidates, h.n_vocab}, {s->tokens, s->n_tokens}, &s->random);
+  const Token token = sample(s->sampling, {s->state.row(Buffer::logits, 0), h.n_vocab},
+                             {s->candidates, h.n_vocab}, {s->tokens, s->n_tokens}, &s->random);
   ++s->n_generated;
   if (tokenizer.is_end(token)) {
     end_output(s, StopReason::end_of_text);
@@ -11763,7 +11835,7 @@ INLAY_END_NAMESPACE
 // end file inlay/session/session-inl.hpp
 #endif  // HWY_ONCE
 
-#if !HWY_ONCE
+#if !HWY_ONCE && !defined(INLAY_SUB_TARGET)
 #ifdef HWY_TARGET_TOGGLE
 #undef HWY_TARGET_TOGGLE
 #else

@@ -7,7 +7,8 @@
 // - INLAY_NAMESPACE (inlay): the outer namespace; rename it to keep two copies apart.
 // - INLAY_ASSERT(condition, text) (nothing): what to do when the caller breaks a documented rule.
 // - INLAY_ARCHITECTURES (all): the architecture structs to compile in, see arch/registry.hpp.
-// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline.
+// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline; a sub-target
+//   (INLAY_AVX2_VNNI, see kernels/targets.hpp) only with the target that it adds to.
 // - INLAY_SELF ("inlay.hpp"): the name by which the header can include itself, if you renamed it.
 // - INLAY_NO_THREADS: no worker threads; sessions run on the calling thread or on the host's jobs.
 // - INLAY_NO_FILES: no file access; models come from memory or from the host's read function.

@@ -7,7 +7,8 @@
 //   HWY_TARGET set; each such pass compiles the kernels once more, in their own namespace
 //   (inlay::detail::N_AVX2 ...) and behind a pragma that names the instruction set, so no -m flag is
 //   needed. Then this pass goes on and compiles them for the baseline, and after them all that is
-//   not SIMD. Each target leaves a constexpr table of function pointers, kKernels;
+//   not SIMD. A sub-target (kernels/targets.hpp) is one more pass, inside the pass of the target of
+//   Highway that it adds an instruction to. Each target leaves a constexpr table of function pointers, kKernels;
 //   kernels/dispatch-inl.hpp asks the CPU and picks one per model. Highway's own dispatch
 //   (HWY_EXPORT) is not used: it keeps a global, can abort, and needs two symbols of its library.
 #if defined(INLAY_IMPLEMENTATION) && !defined(INLAY_IMPLEMENTED_)
@@ -29,6 +30,7 @@
 #endif
 
 // ---- for each target ------------------------------------------------------------------------------
+#ifndef INLAY_SUB_TARGET
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "inlay/implementation.hpp"
 #include <hwy/foreach_target.h>
@@ -39,7 +41,18 @@
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif
+#if INLAY_HAS_AVX2_VNNI && HWY_TARGET == HWY_AVX2
+#define INLAY_SUB_TARGET INLAY_AVX2_VNNI
+#include "inlay/implementation.hpp"
+#undef INLAY_SUB_TARGET
+#elif INLAY_HAS_NEON_DOT && (HWY_TARGET & HWY_ALL_NEON)
+#define INLAY_SUB_TARGET INLAY_NEON_DOT
+#include "inlay/implementation.hpp"
+#undef INLAY_SUB_TARGET
+#endif
+#endif
 
+#include "inlay/kernels/sub_target-inl.hpp"
 #include "inlay/kernels/elementwise-inl.hpp"
 #include "inlay/kernels/decode-inl.hpp"
 #include "inlay/kernels/dot-inl.hpp"
@@ -50,9 +63,16 @@
 #include "inlay/kernels/matmul-inl.hpp"
 #include "inlay/kernels/attention-inl.hpp"
 #include "inlay/kernels/table-inl.hpp"
+#ifdef INLAY_SUB_TARGET
+#pragma pop_macro("HWY_NAMESPACE")
+#pragma pop_macro("HWY_TARGET_STR")
+#pragma pop_macro("HWY_ATTR")
+#pragma pop_macro("HWY_BEFORE_NAMESPACE")
+#pragma pop_macro("HWY_AFTER_NAMESPACE")
+#endif
 
 // ---- once, after the last target ------------------------------------------------------------------
-#if HWY_ONCE
+#if HWY_ONCE && !defined(INLAY_SUB_TARGET)
 #define INLAY_IMPLEMENTED_
 #include "inlay/core/memory-inl.hpp"
 #include "inlay/core/system-inl.hpp"

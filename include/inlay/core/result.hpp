@@ -62,7 +62,7 @@ class [[nodiscard]] Error {
     text_[size_] = '\0';
     return *this;
   }
-  Error& operator<<(uint64_t number) noexcept {
+  Error& operator<<(unsigned long long number) noexcept {
     char digits[20];
     size_t n = 0;
     do digits[n++] = static_cast<char>('0' + number % 10);
@@ -70,12 +70,15 @@ class [[nodiscard]] Error {
     while (n > 0) *this << std::string_view(&digits[--n], 1);
     return *this;
   }
-  Error& operator<<(int64_t number) noexcept {
-    if (number >= 0) return *this << static_cast<uint64_t>(number);
-    return *this << "-" << (~static_cast<uint64_t>(number) + 1);
+  Error& operator<<(long long number) noexcept {
+    if (number >= 0) return *this << static_cast<unsigned long long>(number);
+    return *this << "-" << (~static_cast<unsigned long long>(number) + 1);
   }
-  Error& operator<<(uint32_t number) noexcept { return *this << static_cast<uint64_t>(number); }
-  Error& operator<<(int32_t number) noexcept { return *this << static_cast<int64_t>(number); }
+  // Every other integer type: size_t is one of them on some systems, and another on others.
+  Error& operator<<(unsigned long number) noexcept { return *this << (0ull + number); }
+  Error& operator<<(unsigned number) noexcept { return *this << (0ull + number); }
+  Error& operator<<(long number) noexcept { return *this << (0ll + number); }
+  Error& operator<<(int number) noexcept { return *this << (0ll + number); }
 
  private:
   ErrorCode code_;

@@ -17,6 +17,13 @@
 #else
 #  include <time.h>
 #  include <unistd.h>
+#  if defined(__linux__) && defined(__aarch64__)
+#    include <sys/auxv.h>
+#  endif
+#  if defined(__APPLE__) && defined(__aarch64__)
+#    include <sys/sysctl.h>
+#    include <sys/types.h>
+#  endif
 #  if INLAY_HAS_THREADS
 #    include <sched.h>
 #    include <signal.h>
@@ -75,6 +82,25 @@ uint32_t cpu_count() noexcept {
   return n > 0 ? static_cast<uint32_t>(n) : 1;
 #endif
 }
+
+#if defined(__aarch64__) || defined(_M_ARM64)
+ArmFeatures arm_features() noexcept {
+#  if defined(_WIN32)
+  return {IsProcessorFeaturePresent(43) != 0};  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+#  elif defined(__APPLE__)
+  int dotprod = 0;
+  size_t size = sizeof dotprod;
+  return {sysctlbyname("hw.optional.arm.FEAT_DotProd", &dotprod, &size, nullptr, 0) == 0 &&
+          dotprod != 0};
+#  elif defined(__linux__)
+  // CRC32, ATOMICS, ASIMDRDM, ASIMDDP of <asm/hwcap.h>
+  constexpr unsigned long kDotprod = 1ul << 7 | 1ul << 8 | 1ul << 12 | 1ul << 20;
+  return {(getauxval(AT_HWCAP) & kDotprod) == kDotprod};
+#  else
+  return {false};
+#  endif
+}
+#endif
 
 #if !INLAY_HAS_THREADS
 

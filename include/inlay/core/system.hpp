@@ -63,6 +63,14 @@ void yield() noexcept;
 // Logical CPUs that this process may run on, at least 1.
 uint32_t cpu_count() noexcept;
 
+#if defined(__aarch64__) || defined(_M_ARM64)
+// What this 64-bit Arm processor and its operating system offer beyond the baseline.
+struct ArmFeatures {
+  bool dotprod;  // sdot, and what every processor with it has: Armv8.1's instructions
+};
+ArmFeatures arm_features() noexcept;
+#endif
+
 // A mutex and a condition variable to sleep on. Neither allocates nor fails. In a build without
 // threads they do nothing, and wait() must not be called.
 class Mutex {

@@ -5,6 +5,7 @@
 #include <hwy/targets.h>
 #include <hwy/x86_cpuid.h>
 
+#include "inlay/core/system.hpp"
 #include "inlay/kernels/kernels.hpp"
 #include "inlay/kernels/shared.hpp"
 
@@ -49,15 +50,27 @@ static int64_t cpu_targets() noexcept {
   if (!all(leaf7[1], 3, 5, 8)) return targets;     // BMI1, AVX2, BMI2
   if (!all(extended[2], 5)) return targets;        // LZCNT
   targets |= HWY_AVX2;
+  if (leaf7[0] >= 1) {
+    uint32_t leaf7_1[4];
+    Cpuid(7, 1, leaf7_1);
+    if (all(leaf7_1[0], 4)) targets |= INLAY_AVX2_VNNI;  // AVX-VNNI
+  }
   if ((saved & 0xe0) != 0xe0) return targets;  // opmask, upper halves of ZMM0-15, ZMM16-31
   if (!all(leaf7[1], 16, 17, 28, 30, 31)) return targets;  // AVX-512 F, DQ, CD, BW, VL
   if (!all(leaf7[2], 1, 6, 8, 9, 10, 11, 12, 14))
     return targets;  // VBMI, VBMI2, GFNI, VAES, VPCLMUL, VNNI, BITALG, VPOPCNT
   return targets | HWY_AVX3_DL;
 }
+#elif HWY_ARCH_ARM_A64
+static int64_t cpu_targets() noexcept { return arm_features().dotprod ? INLAY_NEON_DOT : 0; }
 #else
 static int64_t cpu_targets() noexcept { return 0; }
 #endif
+
+// Lower: better. Of Highway's targets the lower bit is; a sub-target is better than its target.
+static constexpr int64_t rank(int64_t target) noexcept {
+  return target == INLAY_AVX2_VNNI ? HWY_AVX2 - 1 : target;
+}
 
 size_t runnable_kernels(const Kernels* out[8]) noexcept {
   // The compiler already assumes the baseline, and nothing is better than it but what Highway
@@ -65,14 +78,19 @@ size_t runnable_kernels(const Kernels* out[8]) noexcept {
   const Kernels* const baseline = &HWY_NAMESPACE::kKernels;
   int64_t unseen = cpu_targets() | baseline->target;  // Highway visits the baseline twice
   size_t count = 0;
-#define INLAY_VISIT(target_bit, target_namespace)              \
-  if ((unseen & (target_bit)) != 0 && count < 8) {             \
-    unseen &= ~int64_t{target_bit};                            \
-    size_t at = count++;                                       \
-    for (; at > 0 && out[at - 1]->target > (target_bit); --at) \
-      out[at] = out[at - 1]; /* lower: better */               \
-    out[at] = &target_namespace::kKernels;                     \
+#define INLAY_VISIT(target_bit, target_namespace)                                               \
+  if ((unseen & (target_bit)) != 0 && count < 8) {                                              \
+    unseen &= ~int64_t{target_bit};                                                             \
+    size_t at = count++;                                                                        \
+    for (; at > 0 && rank(out[at - 1]->target) > rank(target_bit); --at) out[at] = out[at - 1]; \
+    out[at] = &target_namespace::kKernels;                                                      \
   }
+#if INLAY_HAS_AVX2_VNNI && (HWY_TARGETS & HWY_AVX2)
+  INLAY_VISIT(INLAY_AVX2_VNNI, N_AVX2_VNNI)
+#endif
+#if INLAY_HAS_NEON_DOT
+  INLAY_VISIT(INLAY_NEON_DOT, N_NEON_DOT)
+#endif
   HWY_VISIT_TARGETS(INLAY_VISIT)
 #undef INLAY_VISIT
   return count;

@@ -36,6 +36,7 @@ static constexpr Recipe recipe() {
     constexpr int biggest = T::kOffset != 0 ? T::kOffset : T::kMax;
     constexpr size_t headroom =
         T::kSub == 32 && (kDot == DotKind::vnni || biggest * 127 * 16 <= 32767) ? 8 : 4;
+    static_assert(T::kSigned || T::kMax <= 127);
     static_assert(kDot == DotKind::vnni ||
                   (2 * 127 * T::kMax <= 32767 && biggest * 127 * 2 * int{headroom} <= 32767));
     static_assert(T::kOffset == 0 || T::kOffset * 2 > T::kMax);
@@ -47,7 +48,7 @@ static constexpr Recipe recipe() {
           kGroup,
           T::kChunkBytes,
           T::kSub,
-          wide || T::kMins ? 0 : T::kOffset,
+          wide || T::kMins ? 0 : dot_offset<T>(),
           T::kMins,
           wide,
           multiply_panel<W>,

@@ -189,8 +189,8 @@ static HWY_INLINE WideVec16 odd_bytes(WideVec v) {
   return hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, v)));
 }
 
-// Sums of the products of `steps` steps with activations from a. With VNNI, signed weights count as
-// w + 128.
+// Sums of the products of `steps` steps with activations from a. With kBiasSigned, signed weights
+// count as w + 128.
 template <class W, size_t steps>
 static HWY_INLINE RowIntVec dot_steps(const WideVec* w, const int8_t* a) {
   const WideTag d8;
@@ -205,8 +205,8 @@ static HWY_INLINE RowIntVec dot_steps(const WideVec* w, const int8_t* a) {
   if constexpr (kDot == DotKind::vnni) {
     INLAY_UNROLL(8) for (size_t s = 0; s < steps; ++s) {
       auto u = w[s];
-      if constexpr (W::kSigned) u = hn::Xor(u, hn::Set(d8, uint8_t{128}));
-      sum = hn::SumOfMulQuadAccumulate(d32, u, broadcast(s), sum);
+      if constexpr (W::kSigned && kBiasSigned) u = hn::Xor(u, hn::Set(d8, uint8_t{128}));
+      sum = dot4(u, broadcast(s), sum);
     }
   } else if constexpr (kDot == DotKind::maddubs && !W::kSigned) {
     // Steps whose sum an int16 lane holds for certain.
@@ -321,7 +321,7 @@ static HWY_NOINLINE void expand_panel(const PanelChunk& chunk, int offset,
                       chunk.high + g * W::kHigh * 4 * kPanelRows + row * 4, w);
       INLAY_UNROLL(8) for (size_t s = 0; s < 8; ++s) {
         if constexpr (!wide) {
-          if constexpr (W::kSigned) w[s] = hn::Xor(w[s], hn::Set(d8, uint8_t{128}));
+          if constexpr (W::kSigned && kBiasSigned) w[s] = hn::Xor(w[s], hn::Set(d8, uint8_t{128}));
           hn::Store(hn::BitCast(du32, w[s]), du32, to + (g * 8 + s) * kPanelRows + row);
         } else {
           const hn::Repartition<int16_t, WideTag> d16;

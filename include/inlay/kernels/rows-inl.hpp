@@ -35,8 +35,8 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
   const hn::Repartition<int16_t, LaneTag> d16;
   const hn::Repartition<int32_t, LaneTag> d32;
   if constexpr (kDot == DotKind::vnni) {
-    if constexpr (is_signed) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
-    return hn::SumOfMulQuadAccumulate(d32, u, a, hn::Zero(d32));
+    if constexpr (is_signed && kBiasSigned) u = hn::Xor(u, hn::Set(du8, uint8_t{128}));
+    return dot4(u, a, hn::Zero(d32));
   } else if constexpr (kDot == DotKind::maddubs && !is_signed) {
     // u <= 127: a pair is at most 2 * 127 * 127.
     return hn::WidenMulPairwiseAdd(d32, hn::SatWidenMulPairwiseAdd(d16, u, a), hn::Set(d16, 1));
@@ -66,7 +66,7 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
 // What dot_lanes' u stands for: scale * (u - offset).
 template <class T>
 static constexpr int dot_offset() {
-  return T::kSigned && kDot != DotKind::vnni ? 0 : T::kOffset;
+  return T::kSigned && !kBiasSigned ? 0 : T::kOffset;
 }
 
 // The scales of vector `part` of a group: one, or one for each half of the lanes.

@@ -6,8 +6,14 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 namespace HWY_NAMESPACE {
 
+#ifdef INLAY_SUB_TARGET
+static constexpr int64_t kTarget = INLAY_SUB_TARGET;
+#else
+static constexpr int64_t kTarget = HWY_TARGET;
+#endif
+
 static constexpr Kernels kKernels = {
-    HWY_TARGET,  &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+    kTarget,     &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
     quantize,    matmul,
     pack_panels, attention,
     store_kv,    rms_norm,

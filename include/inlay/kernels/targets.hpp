@@ -14,9 +14,17 @@
 #  define HWY_IS_DEBUG_BUILD 0
 #endif
 
+// Passes for more than the baseline are possible: the header can include itself.
+#ifdef HWY_COMPILE_ONLY_STATIC
+#  define INLAY_CAN_INCLUDE_SELF 0
+#else
+#  define INLAY_CAN_INCLUDE_SELF 1
+#endif
+
 // Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
-// (pmaddubsw), AVX2, and AVX-512 with VNNI. On Arm the baseline alone. INLAY_TARGETS leaves out
-// more, but never SSE2 and NEON: Highway would fall back to scalar code without them.
+// (pmaddubsw), AVX2 without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON without and with
+// dotprod; on WebAssembly SIMD128. INLAY_TARGETS leaves out more, but never SSE2 and NEON: Highway
+// would fall back to scalar code without them.
 #ifndef HWY_DISABLED_TARGETS
 #  if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
 #    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
@@ -31,6 +39,41 @@
 #    define HWY_DISABLED_TARGETS \
       (HWY_ALL_SVE)  // vectors without a constant size: no arrays of them
 #  endif
+#endif
+
+// ---- sub-targets
+// --------------------------------------------------------------------------------- A target of
+// Highway and one more instruction, which multiplies bytes. Their bits are not used by Highway on
+// these processors; INLAY_TARGETS and ModelOptions::targets know them as well. The spine compiles
+// one inside the pass of its target. Not where the compiler may assume the instruction anyway, and
+// not by compilers whose headers hide it without a flag.
+#define INLAY_AVX2_VNNI (1LL << 10)  // AVX2, AVX-VNNI: Intel since 2021, without AVX-512
+#define INLAY_NEON_DOT (1LL << 27)   // NEON, dotprod: most since 2018
+
+#ifdef INLAY_TARGETS
+#  define INLAY_WANTED(target) (((INLAY_TARGETS) & (target)) != 0)
+#else
+#  define INLAY_WANTED(target) 1
+#endif
+#if !INLAY_CAN_INCLUDE_SELF
+#elif (defined(__x86_64__) || defined(__i386__)) && !defined(__AVXVNNI__)
+#  if (defined(__clang__) && __clang_major__ >= 12) || \
+      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 11)
+#    define INLAY_HAS_AVX2_VNNI INLAY_WANTED(INLAY_AVX2_VNNI)
+#  endif
+// GCC lets a function inline only what asks for no more of the processor than it does itself: the
+// sub-target names all that the command line may have added, so it must not be unknown.
+#elif defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_SVE)
+#  if (defined(__clang__) && __clang_major__ >= 16) || \
+      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9)
+#    define INLAY_HAS_NEON_DOT INLAY_WANTED(INLAY_NEON_DOT)
+#  endif
+#endif
+#ifndef INLAY_HAS_AVX2_VNNI
+#  define INLAY_HAS_AVX2_VNNI 0
+#endif
+#ifndef INLAY_HAS_NEON_DOT
+#  define INLAY_HAS_NEON_DOT 0
 #endif
 
 // GCC 12 turns the byte blend into "mask < 0 ? yes : no" on plain chars: with -funsigned-char, that

@@ -89,7 +89,8 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
           if constexpr (!wide_tile<T>()) {
             INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
               v[i] = T::lanes(chunk[r + i], g).v[part];
-              if constexpr (T::kSigned) v[i] = hn::Xor(v[i], hn::Set(d8, uint8_t{128}));
+              if constexpr (T::kSigned && kBiasSigned)
+                v[i] = hn::Xor(v[i], hn::Set(d8, uint8_t{128}));
             }
             store_transposed(v, to + part * kBatch * kPanelRows);
           } else {
@@ -202,7 +203,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* H
               const auto b =
                   hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
               INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                dot[r][j] = hn::SumOfMulQuadAccumulate(d32, w[r], b, dot[r][j]);
+                dot[r][j] = dot4(w[r], b, dot[r][j]);
               }
             }
           }

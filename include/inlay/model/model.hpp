@@ -16,8 +16,9 @@ INLAY_BEGIN_NAMESPACE
 
 struct ModelOptions {
   Host host;
-  // Which SIMD targets may be used: a mask of Highway's target bits. The default allows all that
-  // were compiled in; Model::target says which was chosen. The baseline is always allowed.
+  // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI
+  // and INLAY_NEON_DOT of kernels/targets.hpp). The default allows all that were compiled in;
+  // Model::target says which was chosen. The baseline is always allowed.
   int64_t targets = -1;
   // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
   // fails with cancelled.
