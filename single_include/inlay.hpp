@@ -886,11 +886,16 @@ enum class KvCacheType : uint8_t { f32, f16, q8_0 };
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
   uint32_t batch = 512;  // most tokens of a prompt that are processed at once
-  uint32_t threads =
-      1;  // the caller's own included; the rest are the host's (Host::jobs) or the session's
+  // The caller's own included; the rest are the host's (Host::jobs) or the session's. Of the
+  // session's, no more than CPUs that the process may use.
+  uint32_t threads = 1;
   uint32_t max_tokens = 0;  // end after so many; 0: when the model or the context ends
   KvCacheType kv_cache = KvCacheType::f16;
   Sampling sampling;
+  // Make logits independent, to the bit, of how a text was cut into batches: each token's are the
+  // same whether it was read in a prompt or written. Without it they differ by roundings. Costs
+  // about half of the speed of writing, and nothing when reading long prompts.
+  bool batch_invariant = false;
   // Texts that end the output, none of which appears in it. Copied. At most 16, each at most 255
   // bytes.
   Span<const std::string_view> stop;
@@ -1021,13 +1026,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x2de196eb
+#define INLAY_SELF_ID_ 0x143e9912
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x2de196eb
+#elif INLAY_SELF_ID_ != 0x143e9912
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10074,6 +10079,16 @@ enum class Buffer : uint8_t {
   logits   // [kHeadRows][n_vocab]
 };
 inline constexpr size_t kBuffers = 10;
+// Logits of which one maximum is kept, so that greedy and top-k sampling need not read them all
+// again.
+inline constexpr uint32_t kLogitBlock = 16;
+constexpr size_t logit_blocks(uint32_t n_vocab) noexcept { return div_up(n_vocab, kLogitBlock); }
+// NaNs are passed over.
+inline float greatest(Span<const float> x) noexcept {
+  float most = -std::numeric_limits<float>::infinity();
+  for (const float value : x) most = value > most ? value : most;
+  return most;
+}
 // Positions whose logits are computed at once: more would let the logits outgrow all other
 // activations.
 inline constexpr uint32_t kHeadRows = 8;
@@ -10115,19 +10130,26 @@ struct State {
   uint32_t head_n = 0;
 
   float* buffers[kBuffers] = {};
-  uint8_t* quantized = nullptr;  // input of the next matmul, in the kernels' own layout
-  bool invariant = false;        // see SessionOptions::batch_invariant
-  float* rope = nullptr;         // [n][n_rot / 2][2] cosine and sine
-  KvView kv = {};                // of layer 0
+  // What matrices are multiplied with, in the kernels' own layout: norm or attn; and gate, which is
+  // written while norm is still read.
+  uint8_t *quantized = nullptr, *quantized_hidden = nullptr;
+  float* logit_maxima = nullptr;  // [logit_blocks(n_vocab)] of the first row
+  uint32_t workers = 1;           // that may run tasks
+  bool invariant = false;         // see SessionOptions::batch_invariant
+  float* rope = nullptr;          // [n][n_rot / 2][2] cosine and sine
+  KvView kv = {};                 // of layer 0
   size_t kv_layer_bytes_k = 0, kv_layer_bytes_v = 0;
 
   float* row(Buffer buffer, size_t i) const noexcept {
     return buffers[static_cast<size_t>(buffer)] + i * buffer_width(buffer, *hyper);
   }
-  // How n rows of `buffer` become `quantized`.
+  uint8_t* quantized_of(Buffer buffer) const noexcept {
+    return buffer == Buffer::gate ? quantized_hidden : quantized;
+  }
+  // How n rows of `buffer` are quantized.
   Quantize quantize_of(Buffer buffer, uint32_t rows) const noexcept {
     const uint32_t width = buffer_width(buffer, *hyper);
-    return {row(buffer, 0), width, rows, width, invariant, quantized};
+    return {row(buffer, 0), width, rows, width, invariant, quantized_of(buffer)};
   }
   KvView kv_of(uint32_t layer) const noexcept {
     KvView view = kv;
@@ -10173,25 +10195,26 @@ class PlanWriter {
   void norm(const Weight& weight, const Weight& feeds, bool head = false) noexcept;
   // part.out = in * part.weight + part.bias, for up to three matrices with the same input.
   template <size_t n_parts>
-  void matmul(Buffer in, const MatmulPart (&parts)[n_parts], bool add = false,
-              bool head = false) noexcept {
+  void matmul(Buffer in, const MatmulPart (&parts)[n_parts], bool add = false) noexcept {
     static_assert(n_parts <= 3);
-    matmul(in, Span<const MatmulPart>(parts), add, head);
+    matmul(in, Span<const MatmulPart>(parts), add);
   }
   // Per token: norm of the heads of q and k (if their weights are given), RoPE, K and V into the
   // cache.
   void heads(uint32_t layer, arch::Rope rope, const Weight& q_norm, const Weight& k_norm) noexcept;
   // attn = softmax(q . k) v over the cache, quantized for `feeds`.
   void attention(uint32_t layer, uint32_t window, const Weight& feeds) noexcept;
-  // gate = activation(gate) * up, quantized for `feeds`.
-  void activate(arch::Activation activation, const Weight& feeds) noexcept;
+  // gate = activation(norm * gate) * (norm * up), quantized for `feeds`.
+  void gate_up(const Weight& gate, const Weight& up, arch::Activation activation,
+               const Weight& feeds) noexcept;
   // x += rms_norm(branch) * weight
   void add_norm(const Weight& weight) noexcept;
-  // logits = cap * tanh(logits / cap)
-  void softcap() noexcept;
+  // logits = norm * output, then cap * tanh(logits / cap) if the model has a cap; of a single row
+  // also the maxima of blocks.
+  void head(const Weight& output) noexcept;
 
  private:
-  void matmul(Buffer in, Span<const MatmulPart> parts, bool add, bool head) noexcept;
+  void matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept;
   using CountFn = uint32_t (*)(const void*, const void*);
   using RunFn = void (*)(const void*, void*, uint32_t, void*);
   void append(CountFn count, RunFn run, const Work& work) noexcept;
@@ -10201,8 +10224,9 @@ class PlanWriter {
   bool out_of_memory_ = false;
 };
 
-// Bytes of State::quantized for batches of up to `batch` tokens.
+// Bytes of State::quantized and quantized_hidden for batches of up to `batch` tokens.
 size_t quantized_capacity(const Hyper& h, uint32_t batch) noexcept;
+size_t quantized_hidden_capacity(const Hyper& h, uint32_t batch) noexcept;
 // Bytes of scratch that each worker needs.
 size_t phase_scratch_bytes(const Hyper& h) noexcept;
 
@@ -10284,63 +10308,155 @@ inline void norm(const void* work, void* state, uint32_t task, void*) noexcept {
   quantize_rows(w, s, task, Buffer::norm);
 }
 
-// Rows of weights that one task multiplies. Decoding is bound by reading weights, and the kernel's
-// four streams start anew with each task: 1 MiB a task decodes 1.3 times as fast as 128 KiB (1.1B
-// model, Zen 4), and takes some 50 microseconds. A batch is bound by arithmetic: about 16 M
-// products, a fifth of a millisecond, so that a budget of one millisecond can be kept.
-inline uint32_t matmul_task_rows(const Weight& weight, uint32_t n) noexcept {
+// How the rows of a matrix are cut into tasks.
+//
+// A batch is bound by arithmetic: equal tasks of about 16 M products, a fifth of a millisecond or
+// less, so that a budget of one millisecond can be kept.
+//
+// Decoding is bound by reading weights, and the kernel's four streams start anew with each task: at
+// best large ones, up to 1 MiB (some 40 microseconds). But whoever draws a large one last keeps all
+// others waiting, and with fast kernels that wait was 7 % of the time on two threads. So with
+// several workers tasks shrink towards the end: each is a share of what is left.
+class RowTasks {
+ public:
+  // `bytes_per_row`: of all matrices whose rows a task takes together.
+  RowTasks(uint32_t rows, size_t bytes_per_row, size_t products_per_row, uint32_t n,
+           uint32_t workers) noexcept
+      : rows_(rows) {
+    const size_t whole = n < kQuantizeStep ? (size_t{1} << 20) / (bytes_per_row + 1)
+                                           : (size_t{16} << 20) / (products_per_row + 1);
+    most_ = whole < kStep ? 1 : static_cast<uint32_t>(whole / kStep);
+    if (n >= kQuantizeStep) {  // leave something for other workers
+      const uint32_t eighth = rows / 8 / kStep;
+      most_ = most_ < eighth ? most_ : eighth > 0 ? eighth : 1;
+    }
+    share_ = n < kQuantizeStep && workers > 1 ? 2 * workers : 1;
+  }
+
+  struct Range {
+    uint32_t begin, end;
+  };
+  uint32_t count() const noexcept {
+    uint32_t tasks = 0;
+    for (uint32_t row = 0; row < rows_; row = next(row)) ++tasks;
+    return tasks;
+  }
+  Range task(uint32_t index) const noexcept {
+    uint32_t row = 0;
+    while (index-- > 0) row = next(row);
+    const uint32_t end = next(row);
+    return {row, end < rows_ ? end : rows_};
+  }
+
+ private:
+  // Rows in a task are a multiple: of panels, of values that are quantized together, of streams.
+  static constexpr uint32_t kStep = 64;
+  static_assert(kStep % (2 * kPanelRows) == 0 && kStep % kQuantizeBlock == 0);
+
+  uint32_t next(uint32_t row) const noexcept {
+    const uint32_t left = (rows_ - row + kStep - 1) / kStep;
+    const uint32_t part = (left + share_ - 1) / share_;
+    return row + (part < most_ ? part : most_) * kStep;
+  }
+
+  uint32_t rows_, most_, share_;  // most_: in steps
+};
+
+inline size_t row_bytes(const Weight& weight) noexcept {
   const TensorTypeInfo type = tensor_type_info(weight.type);
-  const size_t row_bytes = size_t{weight.cols} / type.block_elements * type.block_bytes;
-  size_t rows =
-      n < 4 ? (size_t{1} << 20) / (row_bytes + 1) : (size_t{16} << 20) / (size_t{n} * weight.cols);
-  const size_t eighth = weight.rows / 8;  // leave something for other workers
-  if (rows > eighth) rows = eighth;
-  rows = rows / kPanelRows * kPanelRows;
-  return static_cast<uint32_t>(rows < 2 * kPanelRows ? 2 * kPanelRows : rows);
+  return size_t{weight.cols} / type.block_elements * type.block_bytes;
+}
+
+inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
+  return {weight.rows, row_bytes(weight), size_t{n} * weight.cols, n, s.workers};
+}
+
+// Rows `range` of one matrix times the batch.
+inline void multiply(const Work& w, const MatmulPart& part, const State& s, RowTasks::Range range,
+                     void* scratch) noexcept {
+  Matmul m;
+  m.type = part.weight->type;
+  m.w = part.weight->data;
+  m.rows = part.weight->rows;
+  m.k = part.weight->cols;
+  m.n = rows_of(w, s);
+  m.x = s.row(w.in, 0);
+  m.x_stride = buffer_width(w.in, *s.hyper);
+  m.xq = s.quantized_of(w.in);
+  m.out = s.row(part.out, 0);
+  m.out_stride = buffer_width(part.out, *s.hyper);
+  m.bias = part.bias;
+  m.add = w.add;
+  m.tiles = s.invariant;
+  m.packed = false;
+  s.kernels->matmul(m, range.begin, range.end, scratch);
 }
 
 inline uint32_t count_matmul(const void* work, const void* state) noexcept {
   const Work& w = work_of(work);
-  const uint32_t n = rows_of(w, state_of(state));
+  const State& s = state_of(state);
+  const uint32_t n = rows_of(w, s);
   uint32_t tasks = 0;
   if (n == 0) return 0;
-  for (uint32_t p = 0; p < w.n_parts; ++p) {
-    tasks += static_cast<uint32_t>(
-        div_up(w.parts[p].weight->rows, matmul_task_rows(*w.parts[p].weight, n)));
-  }
+  for (uint32_t p = 0; p < w.n_parts; ++p) tasks += tasks_of(*w.parts[p].weight, n, s).count();
   return tasks;
 }
 
 inline void matmul(const void* work, void* state, uint32_t task, void* scratch) noexcept {
   const Work& w = work_of(work);
   const State& s = state_of(state);
-  const uint32_t n = rows_of(w, s);
   for (uint32_t p = 0; p < w.n_parts; ++p) {
-    const MatmulPart& part = w.parts[p];
-    const uint32_t step = matmul_task_rows(*part.weight, n);
-    const uint32_t tasks = static_cast<uint32_t>(div_up(part.weight->rows, step));
-    if (task >= tasks) {
-      task -= tasks;
-      continue;
+    const RowTasks tasks = tasks_of(*w.parts[p].weight, rows_of(w, s), s);
+    const uint32_t count = tasks.count();
+    if (task < count) return multiply(w, w.parts[p], s, tasks.task(task), scratch);
+    task -= count;
+  }
+}
+
+// The same rows of gate and up, and what the activation makes of them: the task's values of both
+// are still in the cache.
+inline RowTasks gate_up_tasks(const Work& w, const State& s) noexcept {
+  const Weight &gate = *w.parts[0].weight, &up = *w.parts[1].weight;
+  return {gate.rows, row_bytes(gate) + row_bytes(up), size_t{2} * s.n * gate.cols, s.n, s.workers};
+}
+
+inline uint32_t count_gate_up(const void* work, const void* state) noexcept {
+  return gate_up_tasks(work_of(work), state_of(state)).count();
+}
+
+inline void gate_up(const void* work, void* state, uint32_t task, void* scratch) noexcept {
+  const Work& w = work_of(work);
+  const State& s = state_of(state);
+  const RowTasks::Range range = gate_up_tasks(w, s).task(task);
+  multiply(w, w.parts[0], s, range, scratch);
+  multiply(w, w.parts[1], s, range, scratch);
+  const auto function =
+      w.activation == arch::Activation::silu ? s.kernels->silu_mul : s.kernels->gelu_mul;
+  for (uint32_t i = 0; i < s.n; ++i) {
+    float* gate = s.row(Buffer::gate, i) + range.begin;
+    function(gate, s.row(Buffer::up, i) + range.begin, range.end - range.begin, gate);
+  }
+  if (w.quantize) {
+    s.kernels->quantize(s.quantize_of(Buffer::gate, s.n), 0, s.n, range.begin, range.end);
+  }
+}
+
+// Rows of the output head: logits, capped, and the greatest of every kLogitBlock of them.
+inline void head(const void* work, void* state, uint32_t task, void* scratch) noexcept {
+  const Work& w = work_of(work);
+  const State& s = state_of(state);
+  const RowTasks::Range range = tasks_of(*w.parts[0].weight, s.head_n, s).task(task);
+  multiply(w, w.parts[0], s, range, scratch);
+  for (uint32_t i = 0; i < s.head_n; ++i) {
+    float* logits = s.row(Buffer::logits, i);
+    if (s.hyper->final_softcap > 0) {
+      s.kernels->softcap(s.hyper->final_softcap, range.end - range.begin, logits + range.begin);
     }
-    Matmul m;
-    m.type = part.weight->type;
-    m.w = part.weight->data;
-    m.rows = part.weight->rows;
-    m.k = part.weight->cols;
-    m.n = n;
-    m.x = s.row(w.in, 0);
-    m.x_stride = buffer_width(w.in, *s.hyper);
-    m.xq = s.quantized;
-    m.out = s.row(part.out, 0);
-    m.out_stride = buffer_width(part.out, *s.hyper);
-    m.bias = part.bias;
-    m.add = w.add;
-    m.tiles = s.invariant;
-    m.packed = false;
-    const size_t end = size_t{task + 1} * step;
-    s.kernels->matmul(m, size_t{task} * step, end < m.rows ? end : m.rows, scratch);
-    return;
+    if (s.head_n > 1) continue;  // several rows are read, not sampled from
+    for (uint32_t at = range.begin; at < range.end; at += kLogitBlock) {
+      const uint32_t end = at + kLogitBlock < range.end ? at + kLogitBlock : range.end;
+      s.logit_maxima[at / kLogitBlock] = greatest({logits + at, end - at});
+    }
   }
 }
 
@@ -10401,18 +10517,6 @@ inline void quantize(const void* work, void* state, uint32_t task, void*) noexce
   quantize_rows(work_of(work), state_of(state), task, work_of(work).in);
 }
 
-inline void activate(const void* work, void* state, uint32_t task, void*) noexcept {
-  const Work& w = work_of(work);
-  const State& s = state_of(state);
-  const auto function =
-      w.activation == arch::Activation::silu ? s.kernels->silu_mul : s.kernels->gelu_mul;
-  for_rows(w, s, task, [&](uint32_t i) {
-    float* gate = s.row(Buffer::gate, i);
-    function(gate, s.row(Buffer::up, i), s.hyper->n_ff, gate);
-  });
-  quantize_rows(w, s, task, Buffer::gate);
-}
-
 inline void add_norm(const void* work, void* state, uint32_t task, void*) noexcept {
   const Work& w = work_of(work);
   const State& s = state_of(state);
@@ -10420,13 +10524,6 @@ inline void add_norm(const void* work, void* state, uint32_t task, void*) noexce
     float* branch = s.row(Buffer::branch, i);
     s.kernels->rms_norm(branch, w.weight, s.hyper->n_embd, s.hyper->norm_epsilon, branch);
     s.kernels->add(branch, s.hyper->n_embd, s.row(Buffer::x, i));
-  });
-}
-
-inline void softcap(const void* work, void* state, uint32_t task, void*) noexcept {
-  const State& s = state_of(state);
-  for_rows(work_of(work), s, task, [&](uint32_t i) {
-    s.kernels->softcap(s.hyper->final_softcap, s.hyper->n_vocab, s.row(Buffer::logits, i));
   });
 }
 
@@ -10448,13 +10545,11 @@ inline void PlanWriter::norm(const Weight& weight, const Weight& feeds, bool hea
   append(phase::count_rows, phase::norm, work);
 }
 
-inline void PlanWriter::matmul(Buffer in, Span<const MatmulPart> parts, bool add,
-                               bool head) noexcept {
+inline void PlanWriter::matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept {
   Work work;
   for (const MatmulPart& part : parts) work.parts[work.n_parts++] = part;
   work.in = in;
   work.add = add;
-  work.head = head;
   append(phase::count_matmul, phase::matmul, work);
 }
 
@@ -10478,11 +10573,16 @@ inline void PlanWriter::attention(uint32_t layer, uint32_t window, const Weight&
   append(phase::count_quantize, phase::quantize, work);
 }
 
-inline void PlanWriter::activate(arch::Activation activation, const Weight& feeds) noexcept {
+inline void PlanWriter::gate_up(const Weight& gate, const Weight& up, arch::Activation activation,
+                                const Weight& feeds) noexcept {
   Work work;
+  work.parts[0] = {&gate, nullptr, Buffer::gate};
+  work.parts[1] = {&up, nullptr, Buffer::up};
+  work.n_parts = 2;
+  work.in = Buffer::norm;
   work.activation = activation;
   work.quantize = is_quantized(feeds.type);
-  append(phase::count_rows, phase::activate, work);
+  append(phase::count_gate_up, phase::gate_up, work);
 }
 
 inline void PlanWriter::add_norm(const Weight& weight) noexcept {
@@ -10491,21 +10591,21 @@ inline void PlanWriter::add_norm(const Weight& weight) noexcept {
   append(phase::count_rows, phase::add_norm, work);
 }
 
-inline void PlanWriter::softcap() noexcept {
+inline void PlanWriter::head(const Weight& output) noexcept {
   Work work;
+  work.parts[0] = {&output, nullptr, Buffer::logits};
+  work.n_parts = 1;
+  work.in = Buffer::norm;
   work.head = true;
-  append(phase::count_rows, phase::softcap, work);
+  append(phase::count_matmul, phase::head, work);
 }
 
 inline size_t quantized_capacity(const Hyper& h, uint32_t batch) noexcept {
-  size_t bytes = 0;
-  const auto widen = [&bytes](size_t b) { bytes = b > bytes ? b : bytes; };
-  for (const uint32_t width : {h.n_embd, h.attn_size(), h.n_ff}) {
-    widen(quantized_bytes(1, width));  // its layout is not a prefix of a batch's
-    widen(quantized_bytes(batch, width));
-    widen(quantized_bytes(kHeadRows, width));
-  }
-  return bytes;
+  const uint32_t width = h.n_embd > h.attn_size() ? h.n_embd : h.attn_size();
+  return quantized_bytes(batch > kHeadRows ? batch : kHeadRows, width);
+}
+inline size_t quantized_hidden_capacity(const Hyper& h, uint32_t batch) noexcept {
+  return quantized_bytes(batch, h.n_ff);
 }
 
 inline size_t phase_scratch_bytes(const Hyper& h) noexcept {
@@ -10551,9 +10651,7 @@ void write_layer(PlanWriter& plan, const Layer& w, const Hyper& h, uint32_t laye
   }
 
   plan.norm(w.ffn_norm, w.ffn_gate);
-  plan.matmul(Buffer::norm,
-              {{&w.ffn_gate, nullptr, Buffer::gate}, {&w.ffn_up, nullptr, Buffer::up}});
-  plan.activate(A::kActivation, w.ffn_down);
+  plan.gate_up(w.ffn_gate, w.ffn_up, A::kActivation, w.ffn_down);
   if constexpr (A::kPostNorm) {
     plan.matmul(Buffer::gate, {{&w.ffn_down, nullptr, Buffer::branch}});
     plan.add_norm(w.post_ffw_norm);
@@ -10572,11 +10670,10 @@ void write_layers(PlanWriter& plan, const Weights& weights, const Hyper& h) noex
 }
 
 // The phases that turn rows of x into logits.
-inline void write_head(PlanWriter& plan, const Weights& weights, const Hyper& h) noexcept {
+inline void write_head(PlanWriter& plan, const Weights& weights) noexcept {
   const Weight& output = weights.output ? weights.output : weights.token_embd;
   plan.norm(weights.output_norm, output, /*head=*/true);
-  plan.matmul(Buffer::norm, {{&output, nullptr, Buffer::logits}}, /*add=*/false, /*head=*/true);
-  if (h.final_softcap > 0) plan.softcap();
+  plan.head(output);
 }
 
 }  // namespace detail
@@ -11032,7 +11129,7 @@ inline Status write_plans(ModelImpl* m) noexcept {
   if (!m->works.reserve(phases)) return Error(ErrorCode::out_of_memory);
   PlanWriter layers(&m->layer_plan, &m->works), head(&m->head_plan, &m->works);
   m->architecture->write_layers(layers, m->weights, h);
-  write_head(head, m->weights, h);
+  write_head(head, m->weights);
   if (layers.out_of_memory() || head.out_of_memory()) return Error(ErrorCode::out_of_memory);
   return {};
 }
@@ -11179,9 +11276,15 @@ struct Candidate {
   float logit;
 };
 
-// Draws the next token. `logits` [n_vocab] are changed where the repetition penalty applies;
+// One row of logits [n_vocab], and the maximum of each kLogitBlock of them.
+struct Logits {
+  Span<float> all;
+  Span<float> maxima;
+};
+
+// Draws the next token. Logits and maxima are changed where the repetition penalty applies;
 // `candidates` is room for n_vocab; `recent` holds all tokens so far. Allocates nothing.
-Token sample(const Sampling& sampling, Span<float> logits, Span<Candidate> candidates,
+Token sample(const Sampling& sampling, const Logits& logits, Span<Candidate> candidates,
              Span<const Token> recent, Random* random) noexcept;
 
 }  // namespace detail
@@ -11195,7 +11298,7 @@ namespace detail {
 
 // Keskar et al. 2019 (CTRL), as llama.cpp applies it: once per distinct token of the last
 // `repeat_last_n`.
-inline void penalize_repetition(const Sampling& s, Span<float> logits,
+inline void penalize_repetition(const Sampling& s, const Logits& logits,
                                 Span<const Token> recent) noexcept {
   if (s.repeat_penalty == 1.0f) return;
   const size_t n = recent.size() < s.repeat_last_n ? recent.size() : s.repeat_last_n;
@@ -11204,37 +11307,68 @@ inline void penalize_repetition(const Sampling& s, Span<float> logits,
     bool seen = false;
     for (size_t j = 0; j < i && !seen; ++j) seen = last[j] == last[i];
     if (seen) continue;
-    float& logit = logits[static_cast<size_t>(last[i])];
+    const size_t id = static_cast<size_t>(last[i]), block = id / kLogitBlock * kLogitBlock;
+    float& logit = logits.all[id];
     logit = logit > 0 ? logit / s.repeat_penalty : logit * s.repeat_penalty;
+    const size_t left = logits.all.size() - block;
+    logits.maxima[block / kLogitBlock] =
+        greatest({logits.all.data() + block, left < kLogitBlock ? left : kLogitBlock});
   }
 }
 
-inline Token argmax(Span<const float> logits) noexcept {
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > logits[best]) best = i;
-  }
-  return static_cast<Token>(best);
+// The first that is `value`; else the last.
+inline size_t find(Span<const float> x, float value) noexcept {
+  size_t i = 0;
+  while (i + 1 < x.size() && x[i] != value) ++i;
+  return i;
 }
 
-Token sample(const Sampling& s, Span<float> logits, Span<Candidate> candidates,
+// Most probable first; of equals the lower id, so that the order is the same everywhere.
+inline bool before(const Candidate& a, const Candidate& b) noexcept {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
+
+// Sorts the `k` most probable tokens to the front of `out`, all if k is 0, and returns how many
+// those are: fewer if logits are NaN, which nothing below could compare. The k-th greatest maximum
+// is a bound: at least k logits reach it, all of them in blocks whose maxima do.
+inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noexcept {
+  const size_t blocks = logits.maxima.size();
+  float bound = -std::numeric_limits<float>::infinity();
+  if (k > 0 && k < blocks) {
+    for (size_t b = 0; b < blocks; ++b) out[b] = {static_cast<Token>(b), logits.maxima[b]};
+    std::nth_element(out.begin(), out.begin() + k - 1, out.begin() + blocks, before);
+    bound = out[k - 1].logit;
+  }
+  size_t n = 0;
+  for (size_t b = 0; b < blocks; ++b) {
+    if (logits.maxima[b] < bound) continue;
+    const size_t first = b * kLogitBlock, left = logits.all.size() - first;
+    for (size_t i = first; i < first + (left < kLogitBlock ? left : kLogitBlock); ++i) {
+      if (logits.all[i] >= bound) out[n++] = {static_cast<Token>(i), logits.all[i]};
+    }
+  }
+  k = k == 0 || k > n ? n : k;
+  if (k == n) {
+    std::sort(out.begin(), out.begin() + n, before);
+  } else {
+    std::partial_sort(out.begin(), out.begin() + k, out.begin() + n, before);
+  }
+  return k;
+}
+
+Token sample(const Sampling& s, const Logits& logits, Span<Candidate> candidates,
              Span<const Token> recent, Random* random) noexcept {
   penalize_repetition(s, logits, recent);
-  if (s.temperature <= 0) return argmax({logits.data(), logits.size()});
-
-  // Most probable first; of equals the lower id, so that the order is the same everywhere.
-  const auto before = [](const Candidate& a, const Candidate& b) {
-    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-  };
-  for (size_t i = 0; i < logits.size(); ++i) candidates[i] = {static_cast<Token>(i), logits[i]};
-  Candidate* first = candidates.begin();
-  size_t n = logits.size();
-  if (s.top_k > 0 && s.top_k < n) {
-    std::partial_sort(first, first + s.top_k, first + n, before);
-    n = s.top_k;
-  } else {
-    std::sort(first, first + n, before);
+  if (s.temperature <= 0) {
+    const float most = greatest({logits.maxima.data(), logits.maxima.size()});
+    const size_t first = kLogitBlock * find({logits.maxima.data(), logits.maxima.size()}, most);
+    return static_cast<Token>(first +
+                              find({logits.all.data() + first, logits.all.size() - first}, most));
   }
+
+  Candidate* first = candidates.begin();
+  size_t n = take_top(logits, s.top_k, candidates);
+  if (n == 0) return 0;
 
   // Each filter keeps a front part of the sorted list, at least one token. Probabilities are
   // relative to what the filter before it left.
@@ -11466,6 +11600,8 @@ inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& options, uin
     s->state.buffers[i] = arena.take<float>(rows * buffer_width(buffer, h));
   }
   s->state.quantized = arena.take<uint8_t>(quantized_capacity(h, s->batch));
+  s->state.quantized_hidden = arena.take<uint8_t>(quantized_hidden_capacity(h, s->batch));
+  s->state.logit_maxima = arena.take<float>(logit_blocks(h.n_vocab));
   s->state.rope = arena.take<float>(size_t{s->batch} * h.n_rot);
   plan.activations = arena.used() - plan.kv_cache;
 
@@ -11498,7 +11634,11 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
   if (options.threads == 0 || options.threads > kMaxThreads) {
     return Error(ErrorCode::bad_argument, "option threads: expected 1 to ") << kMaxThreads;
   }
-  s->threads = options.threads;
+  // Workers that share a core wait for each other: eight on two cores wrote at two thirds of the
+  // speed of two. How many the host's jobs stand for is the host's business.
+  const uint32_t cpus = m.host.jobs.parallel_for == nullptr ? cpu_count() : kMaxThreads;
+  s->threads = s->state.workers = options.threads < cpus ? options.threads : cpus;
+  s->state.invariant = options.batch_invariant;
   if (options.stop.size() > Output::kMaxStops) {
     return Error(ErrorCode::bad_argument, "option stop: expected at most ")
            << Output::kMaxStops << " texts";
@@ -11587,8 +11727,10 @@ inline void end_output(SessionImpl* s, StopReason reason) noexcept {
 inline bool take_token(SessionImpl* s) noexcept {
   const Hyper& h = s->impl->hyper;
   const Tokenizer& tokenizer = s->impl->tokenizer;
-  const Token token = sample(s->sampling, {s->state.row(Buffer::logits, 0), h.n_vocab},
-                             {s->candidates, h.n_vocab}, {s->tokens, s->n_tokens}, &s->random);
+  const Logits logits = {{s->state.row(Buffer::logits, 0), h.n_vocab},
+                         {s->state.logit_maxima, logit_blocks(h.n_vocab)}};
+  const Token token =
+      sample(s->sampling, logits, {s->candidates, h.n_vocab}, {s->tokens, s->n_tokens}, &s->random);
   ++s->n_generated;
   if (tokenizer.is_end(token)) {
     end_output(s, StopReason::end_of_text);

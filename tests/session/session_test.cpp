@@ -791,6 +791,31 @@ TEST_CASE("evaluate goes on after what is cached, and truncate goes back") {
   CHECK(session.next() == nullptr);
 }
 
+TEST_CASE("with batch_invariant, logits do not depend on how the tokens were batched") {
+  for (const Type type : {Type::f16, Type::q4_0, Type::q8_0}) {
+    for (const char* name : {"qwen2-gqa4", "gemma2-gqa2"}) {
+      const Opened model(name, type);
+      SessionOptions options = greedy(24);
+      options.batch_invariant = true;
+      Session session = create(*model, options);
+      std::vector<float> all, single, odd;
+      REQUIRE(session.evaluate(span(kPrompt), false, append_row, &all));
+      session.truncate(0);
+      for (const Token token : kPrompt) {
+        REQUIRE(session.evaluate({&token, 1}, false, append_row, &single));
+      }
+      session.truncate(0);
+      for (size_t at = 0, n = 1; at < kPrompt.size(); at += n, n += 2) {
+        n = std::min(n, kPrompt.size() - at);
+        REQUIRE(session.evaluate({kPrompt.data() + at, n}, false, append_row, &odd));
+      }
+      CAPTURE(name);
+      CHECK(all == single);
+      CHECK(all == odd);
+    }
+  }
+}
+
 TEST_CASE("a session can be moved, and holds its model") {
   auto model = std::make_unique<Opened>(recite({"-", "a", "b", "c"}));
   Session a = create(**model, greedy(16)), b = create(**model, greedy(32));

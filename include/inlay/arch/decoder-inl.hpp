@@ -28,9 +28,7 @@ void write_layer(PlanWriter& plan, const Layer& w, const Hyper& h, uint32_t laye
   }
 
   plan.norm(w.ffn_norm, w.ffn_gate);
-  plan.matmul(Buffer::norm,
-              {{&w.ffn_gate, nullptr, Buffer::gate}, {&w.ffn_up, nullptr, Buffer::up}});
-  plan.activate(A::kActivation, w.ffn_down);
+  plan.gate_up(w.ffn_gate, w.ffn_up, A::kActivation, w.ffn_down);
   if constexpr (A::kPostNorm) {
     plan.matmul(Buffer::gate, {{&w.ffn_down, nullptr, Buffer::branch}});
     plan.add_norm(w.post_ffw_norm);
@@ -49,11 +47,10 @@ void write_layers(PlanWriter& plan, const Weights& weights, const Hyper& h) noex
 }
 
 // The phases that turn rows of x into logits.
-inline void write_head(PlanWriter& plan, const Weights& weights, const Hyper& h) noexcept {
+inline void write_head(PlanWriter& plan, const Weights& weights) noexcept {
   const Weight& output = weights.output ? weights.output : weights.token_embd;
   plan.norm(weights.output_norm, output, /*head=*/true);
-  plan.matmul(Buffer::norm, {{&output, nullptr, Buffer::logits}}, /*add=*/false, /*head=*/true);
-  if (h.final_softcap > 0) plan.softcap();
+  plan.head(output);
 }
 
 }  // namespace detail

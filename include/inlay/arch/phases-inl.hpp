@@ -78,63 +78,155 @@ inline void norm(const void* work, void* state, uint32_t task, void*) noexcept {
   quantize_rows(w, s, task, Buffer::norm);
 }
 
-// Rows of weights that one task multiplies. Decoding is bound by reading weights, and the kernel's
-// four streams start anew with each task: 1 MiB a task decodes 1.3 times as fast as 128 KiB (1.1B
-// model, Zen 4), and takes some 50 microseconds. A batch is bound by arithmetic: about 16 M
-// products, a fifth of a millisecond, so that a budget of one millisecond can be kept.
-inline uint32_t matmul_task_rows(const Weight& weight, uint32_t n) noexcept {
+// How the rows of a matrix are cut into tasks.
+//
+// A batch is bound by arithmetic: equal tasks of about 16 M products, a fifth of a millisecond or
+// less, so that a budget of one millisecond can be kept.
+//
+// Decoding is bound by reading weights, and the kernel's four streams start anew with each task: at
+// best large ones, up to 1 MiB (some 40 microseconds). But whoever draws a large one last keeps all
+// others waiting, and with fast kernels that wait was 7 % of the time on two threads. So with
+// several workers tasks shrink towards the end: each is a share of what is left.
+class RowTasks {
+ public:
+  // `bytes_per_row`: of all matrices whose rows a task takes together.
+  RowTasks(uint32_t rows, size_t bytes_per_row, size_t products_per_row, uint32_t n,
+           uint32_t workers) noexcept
+      : rows_(rows) {
+    const size_t whole = n < kQuantizeStep ? (size_t{1} << 20) / (bytes_per_row + 1)
+                                           : (size_t{16} << 20) / (products_per_row + 1);
+    most_ = whole < kStep ? 1 : static_cast<uint32_t>(whole / kStep);
+    if (n >= kQuantizeStep) {  // leave something for other workers
+      const uint32_t eighth = rows / 8 / kStep;
+      most_ = most_ < eighth ? most_ : eighth > 0 ? eighth : 1;
+    }
+    share_ = n < kQuantizeStep && workers > 1 ? 2 * workers : 1;
+  }
+
+  struct Range {
+    uint32_t begin, end;
+  };
+  uint32_t count() const noexcept {
+    uint32_t tasks = 0;
+    for (uint32_t row = 0; row < rows_; row = next(row)) ++tasks;
+    return tasks;
+  }
+  Range task(uint32_t index) const noexcept {
+    uint32_t row = 0;
+    while (index-- > 0) row = next(row);
+    const uint32_t end = next(row);
+    return {row, end < rows_ ? end : rows_};
+  }
+
+ private:
+  // Rows in a task are a multiple: of panels, of values that are quantized together, of streams.
+  static constexpr uint32_t kStep = 64;
+  static_assert(kStep % (2 * kPanelRows) == 0 && kStep % kQuantizeBlock == 0);
+
+  uint32_t next(uint32_t row) const noexcept {
+    const uint32_t left = (rows_ - row + kStep - 1) / kStep;
+    const uint32_t part = (left + share_ - 1) / share_;
+    return row + (part < most_ ? part : most_) * kStep;
+  }
+
+  uint32_t rows_, most_, share_;  // most_: in steps
+};
+
+inline size_t row_bytes(const Weight& weight) noexcept {
   const TensorTypeInfo type = tensor_type_info(weight.type);
-  const size_t row_bytes = size_t{weight.cols} / type.block_elements * type.block_bytes;
-  size_t rows =
-      n < 4 ? (size_t{1} << 20) / (row_bytes + 1) : (size_t{16} << 20) / (size_t{n} * weight.cols);
-  const size_t eighth = weight.rows / 8;  // leave something for other workers
-  if (rows > eighth) rows = eighth;
-  rows = rows / kPanelRows * kPanelRows;
-  return static_cast<uint32_t>(rows < 2 * kPanelRows ? 2 * kPanelRows : rows);
+  return size_t{weight.cols} / type.block_elements * type.block_bytes;
+}
+
+inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
+  return {weight.rows, row_bytes(weight), size_t{n} * weight.cols, n, s.workers};
+}
+
+// Rows `range` of one matrix times the batch.
+inline void multiply(const Work& w, const MatmulPart& part, const State& s, RowTasks::Range range,
+                     void* scratch) noexcept {
+  Matmul m;
+  m.type = part.weight->type;
+  m.w = part.weight->data;
+  m.rows = part.weight->rows;
+  m.k = part.weight->cols;
+  m.n = rows_of(w, s);
+  m.x = s.row(w.in, 0);
+  m.x_stride = buffer_width(w.in, *s.hyper);
+  m.xq = s.quantized_of(w.in);
+  m.out = s.row(part.out, 0);
+  m.out_stride = buffer_width(part.out, *s.hyper);
+  m.bias = part.bias;
+  m.add = w.add;
+  m.tiles = s.invariant;
+  m.packed = false;
+  s.kernels->matmul(m, range.begin, range.end, scratch);
 }
 
 inline uint32_t count_matmul(const void* work, const void* state) noexcept {
   const Work& w = work_of(work);
-  const uint32_t n = rows_of(w, state_of(state));
+  const State& s = state_of(state);
+  const uint32_t n = rows_of(w, s);
   uint32_t tasks = 0;
   if (n == 0) return 0;
-  for (uint32_t p = 0; p < w.n_parts; ++p) {
-    tasks += static_cast<uint32_t>(
-        div_up(w.parts[p].weight->rows, matmul_task_rows(*w.parts[p].weight, n)));
-  }
+  for (uint32_t p = 0; p < w.n_parts; ++p) tasks += tasks_of(*w.parts[p].weight, n, s).count();
   return tasks;
 }
 
 inline void matmul(const void* work, void* state, uint32_t task, void* scratch) noexcept {
   const Work& w = work_of(work);
   const State& s = state_of(state);
-  const uint32_t n = rows_of(w, s);
   for (uint32_t p = 0; p < w.n_parts; ++p) {
-    const MatmulPart& part = w.parts[p];
-    const uint32_t step = matmul_task_rows(*part.weight, n);
-    const uint32_t tasks = static_cast<uint32_t>(div_up(part.weight->rows, step));
-    if (task >= tasks) {
-      task -= tasks;
-      continue;
+    const RowTasks tasks = tasks_of(*w.parts[p].weight, rows_of(w, s), s);
+    const uint32_t count = tasks.count();
+    if (task < count) return multiply(w, w.parts[p], s, tasks.task(task), scratch);
+    task -= count;
+  }
+}
+
+// The same rows of gate and up, and what the activation makes of them: the task's values of both
+// are still in the cache.
+inline RowTasks gate_up_tasks(const Work& w, const State& s) noexcept {
+  const Weight &gate = *w.parts[0].weight, &up = *w.parts[1].weight;
+  return {gate.rows, row_bytes(gate) + row_bytes(up), size_t{2} * s.n * gate.cols, s.n, s.workers};
+}
+
+inline uint32_t count_gate_up(const void* work, const void* state) noexcept {
+  return gate_up_tasks(work_of(work), state_of(state)).count();
+}
+
+inline void gate_up(const void* work, void* state, uint32_t task, void* scratch) noexcept {
+  const Work& w = work_of(work);
+  const State& s = state_of(state);
+  const RowTasks::Range range = gate_up_tasks(w, s).task(task);
+  multiply(w, w.parts[0], s, range, scratch);
+  multiply(w, w.parts[1], s, range, scratch);
+  const auto function =
+      w.activation == arch::Activation::silu ? s.kernels->silu_mul : s.kernels->gelu_mul;
+  for (uint32_t i = 0; i < s.n; ++i) {
+    float* gate = s.row(Buffer::gate, i) + range.begin;
+    function(gate, s.row(Buffer::up, i) + range.begin, range.end - range.begin, gate);
+  }
+  if (w.quantize) {
+    s.kernels->quantize(s.quantize_of(Buffer::gate, s.n), 0, s.n, range.begin, range.end);
+  }
+}
+
+// Rows of the output head: logits, capped, and the greatest of every kLogitBlock of them.
+inline void head(const void* work, void* state, uint32_t task, void* scratch) noexcept {
+  const Work& w = work_of(work);
+  const State& s = state_of(state);
+  const RowTasks::Range range = tasks_of(*w.parts[0].weight, s.head_n, s).task(task);
+  multiply(w, w.parts[0], s, range, scratch);
+  for (uint32_t i = 0; i < s.head_n; ++i) {
+    float* logits = s.row(Buffer::logits, i);
+    if (s.hyper->final_softcap > 0) {
+      s.kernels->softcap(s.hyper->final_softcap, range.end - range.begin, logits + range.begin);
     }
-    Matmul m;
-    m.type = part.weight->type;
-    m.w = part.weight->data;
-    m.rows = part.weight->rows;
-    m.k = part.weight->cols;
-    m.n = n;
-    m.x = s.row(w.in, 0);
-    m.x_stride = buffer_width(w.in, *s.hyper);
-    m.xq = s.quantized;
-    m.out = s.row(part.out, 0);
-    m.out_stride = buffer_width(part.out, *s.hyper);
-    m.bias = part.bias;
-    m.add = w.add;
-    m.tiles = s.invariant;
-    m.packed = false;
-    const size_t end = size_t{task + 1} * step;
-    s.kernels->matmul(m, size_t{task} * step, end < m.rows ? end : m.rows, scratch);
-    return;
+    if (s.head_n > 1) continue;  // several rows are read, not sampled from
+    for (uint32_t at = range.begin; at < range.end; at += kLogitBlock) {
+      const uint32_t end = at + kLogitBlock < range.end ? at + kLogitBlock : range.end;
+      s.logit_maxima[at / kLogitBlock] = greatest({logits + at, end - at});
+    }
   }
 }
 
@@ -195,18 +287,6 @@ inline void quantize(const void* work, void* state, uint32_t task, void*) noexce
   quantize_rows(work_of(work), state_of(state), task, work_of(work).in);
 }
 
-inline void activate(const void* work, void* state, uint32_t task, void*) noexcept {
-  const Work& w = work_of(work);
-  const State& s = state_of(state);
-  const auto function =
-      w.activation == arch::Activation::silu ? s.kernels->silu_mul : s.kernels->gelu_mul;
-  for_rows(w, s, task, [&](uint32_t i) {
-    float* gate = s.row(Buffer::gate, i);
-    function(gate, s.row(Buffer::up, i), s.hyper->n_ff, gate);
-  });
-  quantize_rows(w, s, task, Buffer::gate);
-}
-
 inline void add_norm(const void* work, void* state, uint32_t task, void*) noexcept {
   const Work& w = work_of(work);
   const State& s = state_of(state);
@@ -214,13 +294,6 @@ inline void add_norm(const void* work, void* state, uint32_t task, void*) noexce
     float* branch = s.row(Buffer::branch, i);
     s.kernels->rms_norm(branch, w.weight, s.hyper->n_embd, s.hyper->norm_epsilon, branch);
     s.kernels->add(branch, s.hyper->n_embd, s.row(Buffer::x, i));
-  });
-}
-
-inline void softcap(const void* work, void* state, uint32_t task, void*) noexcept {
-  const State& s = state_of(state);
-  for_rows(work_of(work), s, task, [&](uint32_t i) {
-    s.kernels->softcap(s.hyper->final_softcap, s.hyper->n_vocab, s.row(Buffer::logits, i));
   });
 }
 
@@ -242,13 +315,11 @@ inline void PlanWriter::norm(const Weight& weight, const Weight& feeds, bool hea
   append(phase::count_rows, phase::norm, work);
 }
 
-inline void PlanWriter::matmul(Buffer in, Span<const MatmulPart> parts, bool add,
-                               bool head) noexcept {
+inline void PlanWriter::matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept {
   Work work;
   for (const MatmulPart& part : parts) work.parts[work.n_parts++] = part;
   work.in = in;
   work.add = add;
-  work.head = head;
   append(phase::count_matmul, phase::matmul, work);
 }
 
@@ -272,11 +343,16 @@ inline void PlanWriter::attention(uint32_t layer, uint32_t window, const Weight&
   append(phase::count_quantize, phase::quantize, work);
 }
 
-inline void PlanWriter::activate(arch::Activation activation, const Weight& feeds) noexcept {
+inline void PlanWriter::gate_up(const Weight& gate, const Weight& up, arch::Activation activation,
+                                const Weight& feeds) noexcept {
   Work work;
+  work.parts[0] = {&gate, nullptr, Buffer::gate};
+  work.parts[1] = {&up, nullptr, Buffer::up};
+  work.n_parts = 2;
+  work.in = Buffer::norm;
   work.activation = activation;
   work.quantize = is_quantized(feeds.type);
-  append(phase::count_rows, phase::activate, work);
+  append(phase::count_gate_up, phase::gate_up, work);
 }
 
 inline void PlanWriter::add_norm(const Weight& weight) noexcept {
@@ -285,21 +361,21 @@ inline void PlanWriter::add_norm(const Weight& weight) noexcept {
   append(phase::count_rows, phase::add_norm, work);
 }
 
-inline void PlanWriter::softcap() noexcept {
+inline void PlanWriter::head(const Weight& output) noexcept {
   Work work;
+  work.parts[0] = {&output, nullptr, Buffer::logits};
+  work.n_parts = 1;
+  work.in = Buffer::norm;
   work.head = true;
-  append(phase::count_rows, phase::softcap, work);
+  append(phase::count_matmul, phase::head, work);
 }
 
 inline size_t quantized_capacity(const Hyper& h, uint32_t batch) noexcept {
-  size_t bytes = 0;
-  const auto widen = [&bytes](size_t b) { bytes = b > bytes ? b : bytes; };
-  for (const uint32_t width : {h.n_embd, h.attn_size(), h.n_ff}) {
-    widen(quantized_bytes(1, width));  // its layout is not a prefix of a batch's
-    widen(quantized_bytes(batch, width));
-    widen(quantized_bytes(kHeadRows, width));
-  }
-  return bytes;
+  const uint32_t width = h.n_embd > h.attn_size() ? h.n_embd : h.attn_size();
+  return quantized_bytes(batch > kHeadRows ? batch : kHeadRows, width);
+}
+inline size_t quantized_hidden_capacity(const Hyper& h, uint32_t batch) noexcept {
+  return quantized_bytes(batch, h.n_ff);
 }
 
 inline size_t phase_scratch_bytes(const Hyper& h) noexcept {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "inlay/arch/decoder.hpp"
 #include "inlay/arch/weights.hpp"
@@ -29,6 +30,16 @@ enum class Buffer : uint8_t {
   logits   // [kHeadRows][n_vocab]
 };
 inline constexpr size_t kBuffers = 10;
+// Logits of which one maximum is kept, so that greedy and top-k sampling need not read them all
+// again.
+inline constexpr uint32_t kLogitBlock = 16;
+constexpr size_t logit_blocks(uint32_t n_vocab) noexcept { return div_up(n_vocab, kLogitBlock); }
+// NaNs are passed over.
+inline float greatest(Span<const float> x) noexcept {
+  float most = -std::numeric_limits<float>::infinity();
+  for (const float value : x) most = value > most ? value : most;
+  return most;
+}
 // Positions whose logits are computed at once: more would let the logits outgrow all other
 // activations.
 inline constexpr uint32_t kHeadRows = 8;
@@ -70,19 +81,26 @@ struct State {
   uint32_t head_n = 0;
 
   float* buffers[kBuffers] = {};
-  uint8_t* quantized = nullptr;  // input of the next matmul, in the kernels' own layout
-  bool invariant = false;        // see SessionOptions::batch_invariant
-  float* rope = nullptr;         // [n][n_rot / 2][2] cosine and sine
-  KvView kv = {};                // of layer 0
+  // What matrices are multiplied with, in the kernels' own layout: norm or attn; and gate, which is
+  // written while norm is still read.
+  uint8_t *quantized = nullptr, *quantized_hidden = nullptr;
+  float* logit_maxima = nullptr;  // [logit_blocks(n_vocab)] of the first row
+  uint32_t workers = 1;           // that may run tasks
+  bool invariant = false;         // see SessionOptions::batch_invariant
+  float* rope = nullptr;          // [n][n_rot / 2][2] cosine and sine
+  KvView kv = {};                 // of layer 0
   size_t kv_layer_bytes_k = 0, kv_layer_bytes_v = 0;
 
   float* row(Buffer buffer, size_t i) const noexcept {
     return buffers[static_cast<size_t>(buffer)] + i * buffer_width(buffer, *hyper);
   }
-  // How n rows of `buffer` become `quantized`.
+  uint8_t* quantized_of(Buffer buffer) const noexcept {
+    return buffer == Buffer::gate ? quantized_hidden : quantized;
+  }
+  // How n rows of `buffer` are quantized.
   Quantize quantize_of(Buffer buffer, uint32_t rows) const noexcept {
     const uint32_t width = buffer_width(buffer, *hyper);
-    return {row(buffer, 0), width, rows, width, invariant, quantized};
+    return {row(buffer, 0), width, rows, width, invariant, quantized_of(buffer)};
   }
   KvView kv_of(uint32_t layer) const noexcept {
     KvView view = kv;
@@ -128,25 +146,26 @@ class PlanWriter {
   void norm(const Weight& weight, const Weight& feeds, bool head = false) noexcept;
   // part.out = in * part.weight + part.bias, for up to three matrices with the same input.
   template <size_t n_parts>
-  void matmul(Buffer in, const MatmulPart (&parts)[n_parts], bool add = false,
-              bool head = false) noexcept {
+  void matmul(Buffer in, const MatmulPart (&parts)[n_parts], bool add = false) noexcept {
     static_assert(n_parts <= 3);
-    matmul(in, Span<const MatmulPart>(parts), add, head);
+    matmul(in, Span<const MatmulPart>(parts), add);
   }
   // Per token: norm of the heads of q and k (if their weights are given), RoPE, K and V into the
   // cache.
   void heads(uint32_t layer, arch::Rope rope, const Weight& q_norm, const Weight& k_norm) noexcept;
   // attn = softmax(q . k) v over the cache, quantized for `feeds`.
   void attention(uint32_t layer, uint32_t window, const Weight& feeds) noexcept;
-  // gate = activation(gate) * up, quantized for `feeds`.
-  void activate(arch::Activation activation, const Weight& feeds) noexcept;
+  // gate = activation(norm * gate) * (norm * up), quantized for `feeds`.
+  void gate_up(const Weight& gate, const Weight& up, arch::Activation activation,
+               const Weight& feeds) noexcept;
   // x += rms_norm(branch) * weight
   void add_norm(const Weight& weight) noexcept;
-  // logits = cap * tanh(logits / cap)
-  void softcap() noexcept;
+  // logits = norm * output, then cap * tanh(logits / cap) if the model has a cap; of a single row
+  // also the maxima of blocks.
+  void head(const Weight& output) noexcept;
 
  private:
-  void matmul(Buffer in, Span<const MatmulPart> parts, bool add, bool head) noexcept;
+  void matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept;
   using CountFn = uint32_t (*)(const void*, const void*);
   using RunFn = void (*)(const void*, void*, uint32_t, void*);
   void append(CountFn count, RunFn run, const Work& work) noexcept;
@@ -156,8 +175,9 @@ class PlanWriter {
   bool out_of_memory_ = false;
 };
 
-// Bytes of State::quantized for batches of up to `batch` tokens.
+// Bytes of State::quantized and quantized_hidden for batches of up to `batch` tokens.
 size_t quantized_capacity(const Hyper& h, uint32_t batch) noexcept;
+size_t quantized_hidden_capacity(const Hyper& h, uint32_t batch) noexcept;
 // Bytes of scratch that each worker needs.
 size_t phase_scratch_bytes(const Hyper& h) noexcept;
 

@@ -115,7 +115,7 @@ inline Status write_plans(ModelImpl* m) noexcept {
   if (!m->works.reserve(phases)) return Error(ErrorCode::out_of_memory);
   PlanWriter layers(&m->layer_plan, &m->works), head(&m->head_plan, &m->works);
   m->architecture->write_layers(layers, m->weights, h);
-  write_head(head, m->weights, h);
+  write_head(head, m->weights);
   if (layers.out_of_memory() || head.out_of_memory()) return Error(ErrorCode::out_of_memory);
   return {};
 }

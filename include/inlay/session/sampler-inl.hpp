@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "inlay/session/sampler.hpp"
 
@@ -11,7 +12,7 @@ namespace detail {
 
 // Keskar et al. 2019 (CTRL), as llama.cpp applies it: once per distinct token of the last
 // `repeat_last_n`.
-inline void penalize_repetition(const Sampling& s, Span<float> logits,
+inline void penalize_repetition(const Sampling& s, const Logits& logits,
                                 Span<const Token> recent) noexcept {
   if (s.repeat_penalty == 1.0f) return;
   const size_t n = recent.size() < s.repeat_last_n ? recent.size() : s.repeat_last_n;
@@ -20,37 +21,68 @@ inline void penalize_repetition(const Sampling& s, Span<float> logits,
     bool seen = false;
     for (size_t j = 0; j < i && !seen; ++j) seen = last[j] == last[i];
     if (seen) continue;
-    float& logit = logits[static_cast<size_t>(last[i])];
+    const size_t id = static_cast<size_t>(last[i]), block = id / kLogitBlock * kLogitBlock;
+    float& logit = logits.all[id];
     logit = logit > 0 ? logit / s.repeat_penalty : logit * s.repeat_penalty;
+    const size_t left = logits.all.size() - block;
+    logits.maxima[block / kLogitBlock] =
+        greatest({logits.all.data() + block, left < kLogitBlock ? left : kLogitBlock});
   }
 }
 
-inline Token argmax(Span<const float> logits) noexcept {
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > logits[best]) best = i;
-  }
-  return static_cast<Token>(best);
+// The first that is `value`; else the last.
+inline size_t find(Span<const float> x, float value) noexcept {
+  size_t i = 0;
+  while (i + 1 < x.size() && x[i] != value) ++i;
+  return i;
 }
 
-Token sample(const Sampling& s, Span<float> logits, Span<Candidate> candidates,
+// Most probable first; of equals the lower id, so that the order is the same everywhere.
+inline bool before(const Candidate& a, const Candidate& b) noexcept {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
+
+// Sorts the `k` most probable tokens to the front of `out`, all if k is 0, and returns how many
+// those are: fewer if logits are NaN, which nothing below could compare. The k-th greatest maximum
+// is a bound: at least k logits reach it, all of them in blocks whose maxima do.
+inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noexcept {
+  const size_t blocks = logits.maxima.size();
+  float bound = -std::numeric_limits<float>::infinity();
+  if (k > 0 && k < blocks) {
+    for (size_t b = 0; b < blocks; ++b) out[b] = {static_cast<Token>(b), logits.maxima[b]};
+    std::nth_element(out.begin(), out.begin() + k - 1, out.begin() + blocks, before);
+    bound = out[k - 1].logit;
+  }
+  size_t n = 0;
+  for (size_t b = 0; b < blocks; ++b) {
+    if (logits.maxima[b] < bound) continue;
+    const size_t first = b * kLogitBlock, left = logits.all.size() - first;
+    for (size_t i = first; i < first + (left < kLogitBlock ? left : kLogitBlock); ++i) {
+      if (logits.all[i] >= bound) out[n++] = {static_cast<Token>(i), logits.all[i]};
+    }
+  }
+  k = k == 0 || k > n ? n : k;
+  if (k == n) {
+    std::sort(out.begin(), out.begin() + n, before);
+  } else {
+    std::partial_sort(out.begin(), out.begin() + k, out.begin() + n, before);
+  }
+  return k;
+}
+
+Token sample(const Sampling& s, const Logits& logits, Span<Candidate> candidates,
              Span<const Token> recent, Random* random) noexcept {
   penalize_repetition(s, logits, recent);
-  if (s.temperature <= 0) return argmax({logits.data(), logits.size()});
-
-  // Most probable first; of equals the lower id, so that the order is the same everywhere.
-  const auto before = [](const Candidate& a, const Candidate& b) {
-    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-  };
-  for (size_t i = 0; i < logits.size(); ++i) candidates[i] = {static_cast<Token>(i), logits[i]};
-  Candidate* first = candidates.begin();
-  size_t n = logits.size();
-  if (s.top_k > 0 && s.top_k < n) {
-    std::partial_sort(first, first + s.top_k, first + n, before);
-    n = s.top_k;
-  } else {
-    std::sort(first, first + n, before);
+  if (s.temperature <= 0) {
+    const float most = greatest({logits.maxima.data(), logits.maxima.size()});
+    const size_t first = kLogitBlock * find({logits.maxima.data(), logits.maxima.size()}, most);
+    return static_cast<Token>(first +
+                              find({logits.all.data() + first, logits.all.size() - first}, most));
   }
+
+  Candidate* first = candidates.begin();
+  size_t n = take_top(logits, s.top_k, candidates);
+  if (n == 0) return 0;
 
   // Each filter keeps a front part of the sorted list, at least one token. Probabilities are
   // relative to what the filter before it left.

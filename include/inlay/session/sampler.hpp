@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "inlay/arch/phases.hpp"
 #include "inlay/core/span.hpp"
 #include "inlay/session/session.hpp"
 #include "inlay/text/tokenizer.hpp"
@@ -33,9 +34,15 @@ struct Candidate {
   float logit;
 };
 
-// Draws the next token. `logits` [n_vocab] are changed where the repetition penalty applies;
+// One row of logits [n_vocab], and the maximum of each kLogitBlock of them.
+struct Logits {
+  Span<float> all;
+  Span<float> maxima;
+};
+
+// Draws the next token. Logits and maxima are changed where the repetition penalty applies;
 // `candidates` is room for n_vocab; `recent` holds all tokens so far. Allocates nothing.
-Token sample(const Sampling& sampling, Span<float> logits, Span<Candidate> candidates,
+Token sample(const Sampling& sampling, const Logits& logits, Span<Candidate> candidates,
              Span<const Token> recent, Random* random) noexcept;
 
 }  // namespace detail

@@ -99,6 +99,8 @@ inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& options, uin
     s->state.buffers[i] = arena.take<float>(rows * buffer_width(buffer, h));
   }
   s->state.quantized = arena.take<uint8_t>(quantized_capacity(h, s->batch));
+  s->state.quantized_hidden = arena.take<uint8_t>(quantized_hidden_capacity(h, s->batch));
+  s->state.logit_maxima = arena.take<float>(logit_blocks(h.n_vocab));
   s->state.rope = arena.take<float>(size_t{s->batch} * h.n_rot);
   plan.activations = arena.used() - plan.kv_cache;
 
@@ -131,7 +133,11 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
   if (options.threads == 0 || options.threads > kMaxThreads) {
     return Error(ErrorCode::bad_argument, "option threads: expected 1 to ") << kMaxThreads;
   }
-  s->threads = options.threads;
+  // Workers that share a core wait for each other: eight on two cores wrote at two thirds of the
+  // speed of two. How many the host's jobs stand for is the host's business.
+  const uint32_t cpus = m.host.jobs.parallel_for == nullptr ? cpu_count() : kMaxThreads;
+  s->threads = s->state.workers = options.threads < cpus ? options.threads : cpus;
+  s->state.invariant = options.batch_invariant;
   if (options.stop.size() > Output::kMaxStops) {
     return Error(ErrorCode::bad_argument, "option stop: expected at most ")
            << Output::kMaxStops << " texts";
@@ -220,8 +226,10 @@ inline void end_output(SessionImpl* s, StopReason reason) noexcept {
 inline bool take_token(SessionImpl* s) noexcept {
   const Hyper& h = s->impl->hyper;
   const Tokenizer& tokenizer = s->impl->tokenizer;
-  const Token token = sample(s->sampling, {s->state.row(Buffer::logits, 0), h.n_vocab},
-                             {s->candidates, h.n_vocab}, {s->tokens, s->n_tokens}, &s->random);
+  const Logits logits = {{s->state.row(Buffer::logits, 0), h.n_vocab},
+                         {s->state.logit_maxima, logit_blocks(h.n_vocab)}};
+  const Token token =
+      sample(s->sampling, logits, {s->candidates, h.n_vocab}, {s->tokens, s->n_tokens}, &s->random);
   ++s->n_generated;
   if (tokenizer.is_end(token)) {
     end_output(s, StopReason::end_of_text);

@@ -31,11 +31,16 @@ enum class KvCacheType : uint8_t { f32, f16, q8_0 };
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
   uint32_t batch = 512;  // most tokens of a prompt that are processed at once
-  uint32_t threads =
-      1;  // the caller's own included; the rest are the host's (Host::jobs) or the session's
+  // The caller's own included; the rest are the host's (Host::jobs) or the session's. Of the
+  // session's, no more than CPUs that the process may use.
+  uint32_t threads = 1;
   uint32_t max_tokens = 0;  // end after so many; 0: when the model or the context ends
   KvCacheType kv_cache = KvCacheType::f16;
   Sampling sampling;
+  // Make logits independent, to the bit, of how a text was cut into batches: each token's are the
+  // same whether it was read in a prompt or written. Without it they differ by roundings. Costs
+  // about half of the speed of writing, and nothing when reading long prompts.
+  bool batch_invariant = false;
   // Texts that end the output, none of which appears in it. Copied. At most 16, each at most 255
   // bytes.
   Span<const std::string_view> stop;
