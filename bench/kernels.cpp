@@ -1,7 +1,7 @@
 // Speed of the matmul kernels, for every SIMD target that this CPU runs, beside what the machine
 // can do:
 //   bench_kernels [--target AVX2] [--type q4_0] [--n 1] [--rows R] [--k K] [--seconds S] [--hot 1]
-//                 [--json 1]
+//                 [--packed 1] [--json 1]
 // One thread. "of multiplies": the share of the products that the core could do if it did nothing
 // but multiply, with the target's own instruction for eight bits (floats for F32, F16 and BF16).
 // "of reads": the share of what one thread reads from memory in four streams. Best times of both.
@@ -31,7 +31,8 @@ struct Options {
   const char* type = nullptr;
   size_t n = 0, rows = 0, k = 2048;
   double seconds = 0.15;
-  bool hot = false;  // the same 64 rows again and again, whatever n
+  bool hot = false;     // the same 64 rows again and again, whatever n
+  bool packed = false;  // weights in panels; types without that are left out
   bool json = false;
 };
 
@@ -56,6 +57,7 @@ void measure(const detail::Kernels& kernels, TensorType type, size_t n, const Op
   kernels.quantize({x.data(), k, n, k, false, xq}, 0, n, 0, k);
   detail::Matmul m = {};
   m.type = type;
+  m.packed = options.packed;  // any bytes are panels too, and as many
   m.w = weights;
   m.rows = rows;
   m.k = k;
@@ -113,6 +115,7 @@ int main(int argc, char** argv) {
     if (name == "--rows") options.rows = std::strtoul(argv[i + 1], nullptr, 10);
     if (name == "--k") options.k = std::strtoul(argv[i + 1], nullptr, 10);
     if (name == "--hot") options.hot = argv[i + 1][0] == '1';
+    if (name == "--packed") options.packed = argv[i + 1][0] == '1';
     if (name == "--json") options.json = argv[i + 1][0] == '1';
     if (name == "--seconds") options.seconds = std::strtod(argv[i + 1], nullptr);
   }
@@ -141,6 +144,7 @@ int main(int argc, char** argv) {
       if (!type.usable) continue;
       if (options.type != nullptr && options.type != inlay::tensor_type_info(type.id).name)
         continue;
+      if (options.packed && detail::packed_bytes(type.id, 16, options.k) == 0) continue;
       const std::vector<size_t> columns =
           options.n != 0 ? std::vector<size_t>{options.n} : std::vector<size_t>{1, 4, 16, 64, 512};
       for (size_t n : columns) measure(*tables[t], type.id, n, options, weights, bytes, machine);
