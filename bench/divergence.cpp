@@ -1,7 +1,8 @@
 // How far logits are from a reference's: for each position the Kullback-Leibler divergence (nats)
 // of softmax(OTHER) from softmax(REFERENCE) and whether the most probable token is the same.
 //   bench_divergence VOCABULARY REFERENCE OTHER         files: float32 [positions][VOCABULARY]
-// Prints one line per position: divergence, 1 or 0.
+// Prints one line per position: divergence; 1 or 0; the error of the logits, as their root mean
+// square distance over the reference's standard deviation, a constant shift left out.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -23,6 +24,16 @@ bool read_row(std::FILE* file, std::vector<float>& row) {
   return std::fread(row.data(), sizeof(float), row.size(), file) == row.size();
 }
 
+double logit_error(const std::vector<float>& p, const std::vector<float>& q) {
+  double p1 = 0, p2 = 0, d1 = 0, d2 = 0;
+  for (size_t i = 0; i < p.size(); ++i) {
+    const double d = static_cast<double>(q[i]) - p[i];
+    p1 += p[i], p2 += static_cast<double>(p[i]) * p[i], d1 += d, d2 += d * d;
+  }
+  const double n = static_cast<double>(p.size());
+  return std::sqrt((d2 - d1 * d1 / n) / (p2 - p1 * p1 / n));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -41,6 +52,7 @@ int main(int argc, char** argv) {
   while (read_row(reference, p) && read_row(other, q)) {
     const bool same = std::max_element(p.begin(), p.end()) - p.begin() ==
                       std::max_element(q.begin(), q.end()) - q.begin();
+    const double error = logit_error(p, q);
     log_softmax(p);
     log_softmax(q);
     // sum of p log(p/q), with p - q added to each term: the sum is the same and no term is
@@ -50,7 +62,7 @@ int main(int argc, char** argv) {
       const double d = static_cast<double>(q[i]) - p[i];
       divergence += std::exp(static_cast<double>(p[i])) * (std::expm1(d) - d);
     }
-    std::printf("%.9g %d\n", divergence, same ? 1 : 0);
+    std::printf("%.9g %d %.6g\n", divergence, same ? 1 : 0, error);
   }
   std::fclose(reference);
   std::fclose(other);

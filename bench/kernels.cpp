@@ -1,7 +1,7 @@
 // Speed of the matmul kernels, for every SIMD target that this CPU runs, beside what the machine
 // can do:
-//   bench_kernels [--target AVX2] [--type q4_0] [--n 1] [--rows R] [--k K] [--seconds S] [--hot 1]
-//                 [--packed 1] [--json 1]
+//   bench_kernels [--target AVX2,…] [--type q4_0,…] [--n 1,…] [--rows R] [--k K] [--seconds S]
+//                 [--hot 1] [--packed 1] [--json 1]
 // One thread. "of multiplies": the share of the products that the core could do if it did nothing
 // but multiply, with the target's own instruction for eight bits (floats for F32, F16 and BF16).
 // "of reads": the share of what one thread reads from memory in four streams. Best times of both.
@@ -26,10 +26,26 @@ namespace detail = inlay::detail;
 
 void* aligned(size_t bytes) { return ::operator new (bytes, std::align_val_t{64}); }
 
+// What stands between the commas.
+std::vector<std::string> parts(std::string_view list) {
+  std::vector<std::string> result;
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    result.emplace_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return result;
+}
+
+bool wanted(const std::vector<std::string>& names, std::string_view name) {
+  return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+}
+
 struct Options {
-  const char* target = nullptr;
-  const char* type = nullptr;
-  size_t n = 0, rows = 0, k = 2048;
+  std::vector<std::string> targets;  // empty: all
+  std::vector<std::string> types;    // empty: all
+  std::vector<size_t> columns = {1, 4, 16, 64, 512};
+  size_t rows = 0, k = 2048;
   double seconds = 0.15;
   bool hot = false;     // the same 64 rows again and again, whatever n
   bool packed = false;  // weights in panels; types without that are left out
@@ -109,9 +125,12 @@ int main(int argc, char** argv) {
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string name = argv[i];
-    if (name == "--target") options.target = argv[i + 1];
-    if (name == "--type") options.type = argv[i + 1];
-    if (name == "--n") options.n = std::strtoul(argv[i + 1], nullptr, 10);
+    if (name == "--target") options.targets = parts(argv[i + 1]);
+    if (name == "--type") options.types = parts(argv[i + 1]);
+    if (name == "--n") {
+      options.columns.clear();
+      for (const std::string& n : parts(argv[i + 1])) options.columns.push_back(std::stoul(n));
+    }
     if (name == "--rows") options.rows = std::strtoul(argv[i + 1], nullptr, 10);
     if (name == "--k") options.k = std::strtoul(argv[i + 1], nullptr, 10);
     if (name == "--hot") options.hot = argv[i + 1][0] == '1';
@@ -138,16 +157,15 @@ int main(int argc, char** argv) {
   } types[] = {INLAY_TENSOR_TYPES(INLAY_X)};
 #undef INLAY_X
   for (size_t t = 0; t < count; ++t) {
-    if (options.target != nullptr && std::string(options.target) != tables[t]->name) continue;
+    if (!wanted(options.targets, tables[t]->name)) continue;
     machine.multiply = bench::multiply_rate(tables[t]->name);
     for (const auto& type : types) {
       if (!type.usable) continue;
-      if (options.type != nullptr && options.type != inlay::tensor_type_info(type.id).name)
-        continue;
+      if (!wanted(options.types, inlay::tensor_type_info(type.id).name)) continue;
       if (options.packed && detail::packed_bytes(type.id, 16, options.k) == 0) continue;
-      const std::vector<size_t> columns =
-          options.n != 0 ? std::vector<size_t>{options.n} : std::vector<size_t>{1, 4, 16, 64, 512};
-      for (size_t n : columns) measure(*tables[t], type.id, n, options, weights, bytes, machine);
+      for (size_t n : options.columns) {
+        measure(*tables[t], type.id, n, options, weights, bytes, machine);
+      }
     }
   }
   if (options.json) std::puts("\n]");
