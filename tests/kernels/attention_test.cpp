@@ -52,23 +52,37 @@ class Memory {
   uint8_t* data_;
 };
 
-// What the cache keeps of one head of one position.
+// What the cache keeps of one head of one position; of i16 see `rounding`.
 void round_to(KvFormat format, float* x, size_t head) {
-  if (format == KvFormat::f16) {
-    for (size_t i = 0; i < head; ++i) x[i] = half_to_float(float_to_half(x[i]));
-  }
-  if (format == KvFormat::q8_0) {
-    for (size_t i = 0; i < head; i += 32) {
-      const size_t n = std::min<size_t>(32, head - i);
-      float most = 0.0f;
-      for (size_t j = 0; j < n; ++j) most = std::max(most, std::fabs(x[i + j]));
-      const float scale = half_to_float(float_to_half(most / 127.0f));
-      const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-      for (size_t j = 0; j < n; ++j) {
-        x[i + j] = scale * std::min(std::max(std::rint(x[i + j] * inverse), -127.0f), 127.0f);
-      }
+  if (format != KvFormat::q8_0) return;
+  for (size_t i = 0; i < head; i += 32) {
+    const size_t n = std::min<size_t>(32, head - i);
+    float most = 0.0f;
+    for (size_t j = 0; j < n; ++j) most = std::max(most, std::fabs(x[i + j]));
+    const float scale = half_to_float(float_to_half(most / 127.0f));
+    const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+    for (size_t j = 0; j < n; ++j) {
+      x[i + j] = scale * std::min(std::max(std::rint(x[i + j] * inverse), -127.0f), 127.0f);
     }
   }
+}
+
+// The most that a value of x is off as an int16, to a few ulps: half a unit. The largest value is
+// 32767 units, and with `norm` the norm at most 46000.
+double rounding(const float* x, size_t n, bool norm) {
+  double most = 0, squares = 0;
+  for (size_t i = 0; i < n; ++i) {
+    most = std::max(most, std::fabs(static_cast<double>(x[i])));
+    squares += static_cast<double>(x[i]) * x[i];
+  }
+  return 0.5001 * std::max(most / 32767, norm ? std::sqrt(squares) / 46000 : 0.0);
+}
+
+// The most that a lone V is off: its weight, the scales and the quotient are rounded; as i16,
+// values below 1e-30 are zeros.
+double v_error(KvFormat format, const float* v, size_t head, double value) {
+  return (format == KvFormat::i16 ? std::max(rounding(v, head, false), 1e-30) : 0) +
+         4 * 0x1p-23 * std::fabs(value);
 }
 
 struct Shape {
@@ -101,6 +115,8 @@ struct Problem {
     attention.window = s.window;
     attention.scale = 1.0f / std::sqrt(static_cast<float>(s.head_k));
     attention.softcap = s.softcap;
+    partial.resize(attention_partial_bytes(s.n, attention.n_heads, s.head_v, positions) / 4, NAN);
+    attention.partial = partial.data();
     for (uint32_t p = 0; p < positions; ++p) {
       kernels.store_kv(attention.kv, p, &k[p * s.n_kv_heads * s.head_k],
                        &v[p * s.n_kv_heads * s.head_v]);
@@ -116,9 +132,20 @@ struct Problem {
         const uint32_t end = std::min(begin + step, shape.n);
         Memory scratch(
             attention_scratch_bytes(shape.group, shape.head_k, shape.head_v, end - begin));
-        kernels.attention(attention, head, begin, end, scratch.data());
+        kernels.attention(attention, head, begin, end, kAllChunks, scratch.data());
       }
     }
+  }
+
+  // All queries, each chunk of positions on its own, the last first.
+  void run_chunks(const Kernels& kernels) {
+    Memory scratch(attention_scratch_bytes(shape.group, shape.head_k, shape.head_v, shape.n));
+    for (uint32_t head = 0; head < shape.n_kv_heads; ++head) {
+      for (uint32_t chunk = attention.chunks(); chunk-- > 0;) {
+        kernels.attention(attention, head, 0, shape.n, chunk, scratch.data());
+      }
+    }
+    kernels.combine_attention(attention, 0, shape.n);
   }
 
   // Compare query `i`, head `h` with the definition.
@@ -128,13 +155,17 @@ struct Problem {
     const uint32_t from = s.window != 0 && own + 1 > s.window ? own + 1 - s.window : 0;
     const float* query = &q[i * attention.q_stride + h * s.head_k];
     std::vector<double> score;
-    double most = -1e300, dot_size = 0, score_size = 0;
+    double most = -1e300, dot_size = 0, score_size = 0, score_rounding = 0, v_rounding = 0;
+    const bool integers = s.format != KvFormat::f32, shorts = s.format == KvFormat::i16;
+    const double q_unit = integers ? rounding(query, s.head_k, true) : 0;
     for (uint32_t p = from; p <= own; ++p) {
       const float* key = &k[(p * s.n_kv_heads + kv_head) * s.head_k];
-      double dot = 0, size = 0;
+      const double k_unit = shorts ? rounding(key, s.head_k, true) : 0;
+      double dot = 0, size = 0, rounded = 0;
       for (uint32_t d = 0; d < s.head_k; ++d) {
         dot += static_cast<double>(query[d]) * key[d];
         size += std::fabs(static_cast<double>(query[d]) * key[d]);
+        rounded += q_unit * (std::fabs(key[d]) + k_unit) + k_unit * std::fabs(query[d]);
       }
       double x = dot * attention.scale;
       if (s.softcap != 0) x = s.softcap * std::tanh(x / s.softcap);
@@ -142,22 +173,27 @@ struct Problem {
       most = std::max(most, x);
       score_size = std::max(score_size, std::fabs(x));
       dot_size = std::max(dot_size, size * attention.scale);
+      score_rounding = std::max(score_rounding, rounded * attention.scale);
     }
     double weight = 0;
     std::vector<double> sum(s.head_v);
     for (uint32_t p = from; p <= own; ++p) {
       const double w = std::exp(score[p - from] - most);
       const float* value = &v[(p * s.n_kv_heads + kv_head) * s.head_v];
+      if (shorts) v_rounding = std::max(v_rounding, rounding(value, s.head_v, false));
       weight += w;
       for (uint32_t d = 0; d < s.head_v; ++d) sum[d] += w * value[d];
     }
     // With u half an ulp: a score has head_k roundings of at most dot_size and ten of its own size
     // (scaling, tanh); a weight has that error, and 6 u of its own; sums of n weights and of n
     // products have n u. All of it at most doubled by the quotient, and relative to the largest
-    // |v|, 2.
+    // |v|, 2. Integers: q and K are rounded; and up to 64 weights, each to half of at least a
+    // 32767th of their sum.
     const double u = 0x1p-24, n = own + 1 - from;
-    const double score_error = (s.head_k + 3) * u * dot_size + 10 * u * score_size;
-    const double tolerance = 2 * 2.0 * (score_error + (n + 10) * u);
+    const double score_error = score_rounding + (s.head_k + 3) * u * dot_size + 10 * u * score_size;
+    const double weight_error = integers ? std::min(n, 64.0) * 0.5 / 32767 : 0;
+    const double tolerance =
+        2 * 2.0 * (score_error + (n + 10) * u) + 2.0 * weight_error + v_rounding;
     const float* result = &out[i * attention.out_stride + h * s.head_v];
     for (uint32_t d = 0; d < s.head_v; ++d) {
       CAPTURE(i);
@@ -170,12 +206,12 @@ struct Problem {
   static constexpr uint32_t kGap = 3;  // floats between two queries, which nobody writes
   Shape shape;
   uint32_t positions, capacity;
-  std::vector<float> k, v, q, out;
+  std::vector<float> k, v, q, out, partial;
   Memory memory_k, memory_v;
   Attention attention{};
 };
 
-constexpr KvFormat kFormats[] = {KvFormat::f32, KvFormat::f16, KvFormat::q8_0};
+constexpr KvFormat kFormats[] = {KvFormat::f32, KvFormat::i16, KvFormat::q8_0};
 
 // {n_kv_heads, query heads per KV head, head_k, head_v, first, n, window, softcap}
 std::vector<Shape> shapes() {
@@ -246,6 +282,33 @@ TEST_CASE("attention of a query does not depend on the queries of the same call"
   });
 }
 
+TEST_CASE("chunks of positions on their own give the same") {
+  for_each_target([](const Kernels& kernels) {
+    for (const KvFormat format : kFormats) {
+      for (const uint32_t n : {1u, 3u, 4u}) {
+        for (const uint32_t first : {5u, 1020u, 1023u, 1024u, 3100u}) {
+          for (const uint32_t window : {0u, 2u, 700u, 1500u}) {
+            CAPTURE(static_cast<int>(format));
+            CAPTURE(n);
+            CAPTURE(first);
+            CAPTURE(window);
+            Problem problem(kernels, {format, 2, 3, 32, 48, first, n, window, 0});
+            CHECK(problem.attention.chunks() ==
+                  (first + n - 1) / 1024 - problem.attention.first_seen() / 1024 + 1);
+            problem.run(kernels, 2);
+            const std::vector<float> together = problem.out;
+            for (uint32_t i = 0; i < n; ++i) problem.check(i, i);
+            std::fill(problem.out.begin(), problem.out.end(), -7.0f);
+            problem.run_chunks(kernels);
+            CHECK(std::memcmp(problem.out.data(), together.data(),
+                              together.size() * sizeof(float)) == 0);
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST_CASE("the first position gives back V as it was stored") {
   for_each_target([](const Kernels& kernels) {
     for (const KvFormat format : kFormats) {
@@ -256,7 +319,8 @@ TEST_CASE("the first position gives back V as it was stored") {
         problem.run(kernels, 1);
         for (size_t h = 0; h < 6; ++h) {
           for (size_t d = 0; d < head; ++d) {
-            CHECK(problem.out[h * head + d] == problem.v[h / 2 * head + d]);
+            const float* v = &problem.v[h / 2 * head];
+            CHECK(std::fabs(problem.out[h * head + d] - v[d]) <= v_error(format, v, head, v[d]));
           }
         }
       }
@@ -295,7 +359,10 @@ TEST_CASE("scores far apart select one position") {
         // A query along the key of p: its score is far above all others, whose weights underflow.
         for (size_t d = 0; d < 64; ++d) problem.q[d] = 1e4f * problem.k[p * 64 + d];
         problem.run(kernels, 1);
-        for (size_t d = 0; d < 64; ++d) CHECK(problem.out[d] == problem.v[p * 64 + d]);
+        const float* v = &problem.v[p * 64];
+        for (size_t d = 0; d < 64; ++d) {
+          CHECK(std::fabs(problem.out[d] - v[d]) <= v_error(format, v, 64, v[d]));
+        }
       }
     }
   });
@@ -312,16 +379,18 @@ TEST_CASE("zeros, tiny and huge values survive the cache") {
         kernels.store_kv(problem.attention.kv, 0, x.data(), x.data());
         problem.run(kernels, 1);
         round_to(format, x.data(), 32);
-        for (size_t d = 0; d < 32; ++d) CHECK(problem.out[d] == x[d]);
+        for (size_t d = 0; d < 32; ++d) {
+          CHECK(std::fabs(problem.out[d] - x[d]) <= v_error(format, x.data(), 32, x[d]));
+        }
       }
     }
   });
 }
 
 TEST_CASE("kv_bytes") {
-  // 16 positions of 64 dims: floats; halves; bytes and two half scales for each position.
+  // 16 positions of 64 dims: floats; shorts and a float for each position; bytes and two halves.
   CHECK(kv_bytes(KvFormat::f32, 64, 16) == 16 * 64 * 4);
-  CHECK(kv_bytes(KvFormat::f16, 64, 16) == 16 * 64 * 2);
+  CHECK(kv_bytes(KvFormat::i16, 64, 16) == 16 * (64 * 2 + 4));
   CHECK(kv_bytes(KvFormat::q8_0, 64, 16) == 16 * (64 + 4));
   for (const KvFormat format : kFormats) {
     for (uint32_t head = 1; head < 200; ++head) CHECK(kv_bytes(format, head, 48) % 64 == 0);

@@ -371,8 +371,8 @@ TEST_CASE("logits are bit-equal for any number of threads, on own workers and on
   CHECK(threaded.runs > 0);
 }
 
-TEST_CASE("a KV cache of halves or bytes changes little") {
-  // Relative rounding of K and V: 2^-12 for halves, and for bytes 1 / (127 * sqrt(12)) of the
+TEST_CASE("a KV cache of 16 bits or bytes changes little") {
+  // Relative rounding of K and V: 2^-12 for 16 bits, as for halves, and for bytes 1 / (127 * sqrt(12)) of the
   // largest of 32, about 2.5 times their root mean square. Their squares, amplified by the layers
   // as much as llama.cpp's own rounding of activations to half is (2^-12 gives up to 2e-6 there),
   // with a factor of 2 to spare.

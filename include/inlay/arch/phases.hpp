@@ -44,6 +44,9 @@ inline float greatest(Span<const float> x) noexcept {
 // activations.
 inline constexpr uint32_t kHeadRows = 8;
 
+// Up to so many tokens, attention is also divided by positions.
+inline constexpr uint32_t kChunkedQueries = 4;
+
 constexpr uint32_t buffer_width(Buffer buffer, const Hyper& h) noexcept {
   switch (buffer) {
     case Buffer::x:
@@ -88,6 +91,7 @@ struct State {
   uint32_t workers = 1;           // that may run tasks
   bool invariant = false;         // see SessionOptions::batch_invariant
   float* rope = nullptr;          // [n][n_rot / 2][2] cosine and sine
+  float* partial = nullptr;       // attention_partial_bytes for kChunkedQueries queries
   KvView kv = {};                 // of layer 0
   size_t kv_layer_bytes_k = 0, kv_layer_bytes_v = 0;
 

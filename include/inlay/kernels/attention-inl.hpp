@@ -3,7 +3,17 @@
 // All query heads that share a KV head, of all queries of the call, are rows of one small matrix
 // product with K and of another with V; a row's softmax is kept up to date tile by tile (maximum,
 // sum of weights, weighted sum of V), so no score outlives its tile. What is computed for a row is
-// the same whichever rows come with it.
+// the same whichever rows come with it, and whether one call computes all chunks of positions or
+// one call each.
+//
+// K and V of the integer formats are multiplied as they are, in pairs of 16 bits that are summed in
+// 32: with queries and with weights that are rounded to 16 bits too, each row with a scale of its
+// own. That is finer than rounding them to halves, and nothing has to be expanded. The sums of a
+// tile cannot overflow:
+//   scores  by Cauchy and Schwarz, for the norms of q and k are at most kNormLimit (to rounding:
+//           half a unit for each dimension), and 127 and 32 dimensions are far less
+//   V       for the weights of a tile add up to at most kWeightLimit (to rounding: 32), and
+//           weights of at most 32767 times 64 positions times 127 are far less
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -19,19 +29,21 @@ inline constexpr size_t kUnitVectors = kKvPanel / kFloatLanes;
 inline constexpr size_t kRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 32 : 16;
 inline constexpr size_t kRowGroup =
     kRegisters / 2 / kUnitVectors < 8 ? kRegisters / 2 / kUnitVectors : 8;
-// Up to this many rows, halves are converted in the inner loops, again for each group of rows;
-// beyond, and always without an instruction for it, once for all rows. (Measured on Zen 4.)
-inline constexpr size_t kConvertingRows = HWY_TARGET <= HWY_AVX2 || HWY_ARCH_ARM ? 24 : kRowGroup;
 static_assert(kRowGroup <= kMaxRowGroup);
+// Registers for the sums, for one load of each unit, and for the factor.
+constexpr size_t units_at_once(size_t rows) {
+  const size_t fit = (kRegisters - 1) / ((rows + 1) * kUnitVectors);
+  return fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
+}
 
-HWY_INLINE FloatVector load_floats(const float* p) { return hn::LoadU(FloatTag(), p); }
-HWY_INLINE FloatVector load_floats(const hwy::float16_t* p) {
-  return hn::PromoteTo(FloatTag(), hn::LoadU(hn::Rebind<hwy::float16_t, FloatTag>(), p));
-}
-HWY_INLINE FloatVector load_floats(const int8_t* p) {
-  const hn::RebindToSigned<FloatTag> di;
-  return hn::ConvertTo(FloatTag(), hn::PromoteTo(di, hn::LoadU(hn::Rebind<int8_t, FloatTag>(), p)));
-}
+// 16 lanes of 32 bits are as many pairs of int16.
+using PairTag = hn::Repartition<int16_t, FloatTag>;
+using SumTag = hn::RebindToSigned<FloatTag>;
+
+inline constexpr float kNormLimit = 46000.0f;
+inline constexpr float kWeightLimit = 65000.0f;
+static_assert((kNormLimit + 100) * (kNormLimit + 100) < 2147483648.0f);  // 200^2 dimensions
+static_assert((kWeightLimit + kKvTile / 2) * 32767 < 2147483648.0f);
 
 // 2^x for x <= 0, to 2 ulp; 0 below -126.5, also for -infinity. (Minimax polynomial of 2^r on
 // [-1/2, 1/2], 7.5e-8.)
@@ -49,363 +61,595 @@ HWY_INLINE FloatVector exp2_of(FloatVector x) {
   return hn::Mul(p, power);
 }
 
-// out[r][u * 16 + lane] = (kAdd: +=) sum over i < n of a[r][i] * b[i][u][lane], for kRows rows and
-// kUnits units: scores (i = dimension) and weighted sums of V (i = position). One chain of fused
-// additions for each output, in the order of i, whatever kRows and kUnits are. Strides: a: kStrideR
-// for r, kStrideI for i; b: b_i for i, b_u for u; out: out_r for r, 16 for u.
-template <bool kAdd, size_t kRows, size_t kUnits, size_t kStrideR, size_t kStrideI, class T>
-HWY_NOINLINE void multiply(size_t n, const float* HWY_RESTRICT a, const T* HWY_RESTRICT b,
-                           size_t b_i, size_t b_u, float* HWY_RESTRICT out, size_t out_r) {
+HWY_INLINE hn::Vec<PairTag> load_pairs(const int16_t* p) { return hn::LoadU(PairTag(), p); }
+HWY_INLINE hn::Vec<PairTag> load_pairs(const int8_t* p) {
+  return hn::PromoteTo(PairTag(), hn::LoadU(hn::Rebind<int8_t, PairTag>(), p));
+}
+
+HWY_INLINE hn::Vec<SumTag> add_products(hn::Vec<PairTag> a, hn::Vec<PairTag> b,
+                                        hn::Vec<SumTag> sum) {
+#if INLAY_DOT_AVX_VNNI
+  return hn::Vec<SumTag>{_mm256_dpwssd_avx_epi32(sum.raw, a.raw, b.raw)};
+#elif HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
+  auto unused = hn::Zero(SumTag());
+  return hn::ReorderWidenMulAccumulate(SumTag(), a, b, sum, unused);
+#else
+  return hn::Add(sum, hn::WidenMulPairwiseAdd(SumTag(), a, b));
+#endif
+}
+
+// With sum[r][u * 16 + lane] = sum over i < pairs of a[r][i] . b[i][u][lane], for kRows rows and
+// kUnits units:
+//   kScores    out[r][u * 16 + lane]  =  sum * scale[u * 16 + lane], or += if `add`
+//   otherwise  out[r][u * 16 + lane] +=  sum * scale[r]
+// Strides: a: kStrideR for r, kStrideI for i; b: b_i for i, b_u for u; out: out_r for r, 16 for u.
+template <bool kScores, size_t kRows, size_t kUnits, size_t kStrideR, size_t kStrideI, class T>
+HWY_NOINLINE void multiply(size_t pairs, const int16_t* HWY_RESTRICT a, const T* HWY_RESTRICT b,
+                           size_t b_i, size_t b_u, const float* HWY_RESTRICT scale, bool add,
+                           float* HWY_RESTRICT out, size_t out_r) {
   const FloatTag d;
-  FloatVector sum[kRows][kUnits][kUnitVectors];
-  HWY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
-    HWY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
-      HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
-        sum[r][u][v] =
-            kAdd ? hn::LoadU(d, out + r * out_r + u * 16 + v * kFloatLanes) : hn::Zero(d);
-      }
+  const PairTag d16;
+  const hn::Repartition<uint32_t, FloatTag> du32;
+  hn::Vec<SumTag> sum[kRows][kUnits][kUnitVectors];
+  INLAY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
+    INLAY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
+      INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) sum[r][u][v] = hn::Zero(SumTag());
     }
   }
-  for (size_t i = 0; i < n; ++i) {
-    FloatVector x[kUnits][kUnitVectors];
-    HWY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
-      HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
-        x[u][v] = load_floats(b + u * b_u + v * kFloatLanes);
+  for (size_t i = 0; i < pairs; ++i) {
+    hn::Vec<PairTag> x[kUnits][kUnitVectors];
+    INLAY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
+      INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+        x[u][v] = load_pairs(b + u * b_u + v * 2 * kFloatLanes);
       }
     }
-    HWY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
-      const FloatVector factor = hn::Set(d, a[r * kStrideR]);
-      HWY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
-        HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
-          sum[r][u][v] = hn::MulAdd(factor, x[u][v], sum[r][u][v]);
+    INLAY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
+      const auto factor = hn::BitCast(d16, hn::Set(du32, load_u32(a + r * kStrideR)));
+      INLAY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
+        INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+          sum[r][u][v] = add_products(factor, x[u][v], sum[r][u][v]);
+          INLAY_PIN(sum[r][u][v]);
         }
       }
     }
     a += kStrideI;
     b += b_i;
   }
-  HWY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
-    HWY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
-      HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
-        hn::StoreU(sum[r][u][v], d, out + r * out_r + u * 16 + v * kFloatLanes);
+  INLAY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
+    INLAY_UNROLL(16) for (size_t u = 0; u < kUnits; ++u) {
+      INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+        const size_t at = u * 16 + v * kFloatLanes;
+        const auto value = hn::ConvertTo(d, sum[r][u][v]);
+        const auto by = kScores ? hn::LoadU(d, scale + at) : hn::Set(d, scale[r]);
+        const auto old = !kScores || add ? hn::LoadU(d, out + r * out_r + at) : hn::Zero(d);
+        hn::StoreU(hn::MulAdd(value, by, old), d, out + r * out_r + at);
       }
     }
   }
 }
 
-// multiply() for any number of units.
-template <bool kAdd, size_t kRows, size_t kStrideR, size_t kStrideI, class T>
-HWY_INLINE void multiply_units(size_t n, size_t units, const float* a, const T* b, size_t b_i,
-                               size_t b_u, float* out, size_t out_r) {
-  // Registers for the sums, for one load of each unit, and for the factor.
-  constexpr size_t kFit = (kRegisters - 1) / ((kRows + 1) * kUnitVectors);
-  constexpr size_t kUnits = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
+// multiply() for any number of units, and 1 <= rows <= kRowGroup; what it needs of `a`, `scale` and
+// `out` must exist for kRowGroup rows.
+template <bool kScores, size_t kStrideR, size_t kStrideI, class T, size_t kRows = kRowGroup>
+HWY_INLINE void multiply_rows(size_t rows, size_t pairs, size_t units, const int16_t* a, const T* b,
+                              size_t b_i, size_t b_u, const float* scale, bool add, float* out,
+                              size_t out_r) {
+  if constexpr (kRows > 1) {
+    if (rows <= kRows / 2) {
+      return multiply_rows<kScores, kStrideR, kStrideI, T, kRows / 2>(rows, pairs, units, a, b, b_i,
+                                                                      b_u, scale, add, out, out_r);
+    }
+  }
+  constexpr size_t kUnits = units_at_once(kRows);
   size_t u = 0;
   for (; u + kUnits <= units; u += kUnits) {
-    multiply<kAdd, kRows, kUnits, kStrideR, kStrideI>(n, a, b + u * b_u, b_i, b_u, out + u * 16,
-                                                      out_r);
+    multiply<kScores, kRows, kUnits, kStrideR, kStrideI>(pairs, a, b + u * b_u, b_i, b_u,
+                                                         kScores ? scale + u * 16 : scale, add,
+                                                         out + u * 16, out_r);
   }
   if (kUnits > 1) {
     for (; u < units; ++u) {
-      multiply<kAdd, kRows, 1, kStrideR, kStrideI>(n, a, b + u * b_u, b_i, b_u, out + u * 16,
-                                                   out_r);
+      multiply<kScores, kRows, 1, kStrideR, kStrideI>(pairs, a, b + u * b_u, b_i, b_u,
+                                                      kScores ? scale + u * 16 : scale, add,
+                                                      out + u * 16, out_r);
     }
   }
 }
 
-// multiply_units() for `rows` rows, 1 <= rows <= kRowGroup.
-template <bool kAdd, size_t kStrideR, size_t kStrideI, class T, size_t kRows = kRowGroup>
-HWY_INLINE void multiply_rows(size_t rows, size_t n, size_t units, const float* a, const T* b,
-                              size_t b_i, size_t b_u, float* out, size_t out_r) {
-  if constexpr (kRows > 1) {
-    if (rows < kRows) {
-      return multiply_rows<kAdd, kStrideR, kStrideI, T, kRows - 1>(rows, n, units, a, b, b_i, b_u,
-                                                                   out, out_r);
+// The same of floats, one by one: out[r][u * 16 + lane] = (kAdd: +=) sum over i < n of
+// a[r][i] * b[i][u][lane]. One chain of fused additions for each output, in the order of i.
+template <bool kAdd, size_t kRows, size_t kStrideR, size_t kStrideI>
+HWY_NOINLINE void multiply_floats(size_t n, size_t units, const float* a, const float* b,
+                                  size_t b_i, size_t b_u, float* out, size_t out_r) {
+  const FloatTag d;
+  for (size_t u = 0; u < units; ++u) {
+    FloatVector sum[kRows][kUnitVectors];
+    INLAY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
+      INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+        const size_t at = r * out_r + u * 16 + v * kFloatLanes;
+        sum[r][v] = kAdd ? hn::LoadU(d, out + at) : hn::Zero(d);
+      }
+    }
+    for (size_t i = 0; i < n; ++i) {
+      INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+        const FloatVector x = hn::LoadU(d, b + u * b_u + i * b_i + v * kFloatLanes);
+        INLAY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
+          const FloatVector factor = hn::Set(d, a[r * kStrideR + i * kStrideI]);
+          sum[r][v] = hn::MulAdd(factor, x, sum[r][v]);
+        }
+      }
+    }
+    INLAY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
+      INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
+        hn::StoreU(sum[r][v], d, out + r * out_r + u * 16 + v * kFloatLanes);
+      }
     }
   }
-  multiply_units<kAdd, kRows, kStrideR, kStrideI>(n, units, a, b, b_i, b_u, out, out_r);
 }
 
 // Positions [from, to) of a tile that one row sees.
 struct Range {
   size_t from, to;
+  bool empty() const { return from >= to; }
+  // The panels it touches, in positions.
+  size_t first() const { return from / kKvPanel * kKvPanel; }
+  size_t last() const { return round_up(to, kKvPanel); }
 };
 
-// One row's scores of a tile (base-2 logarithms of weights) become weights, 0 outside `seen` in the
-// panels that it touches; maximum, sum of weights and sum of V are brought up to date. `cap`: 0, or
-// what hyperbolic tangents of the scores are multiplied by.
-HWY_INLINE void softmax(float* score, Range seen, float cap, float* maximum, float* weight,
-                        float* sum, size_t padded) {
+// What is kept of one row. `state`: see kPartialHead; its sum of weights is kept in lanes.
+struct Row {
+  float* state;
+  float* weight;
+};
+
+// Scores of one row times `factor` are base-2 logarithms of weights. Makes them the weights,
+// relative to the tile's maximum (kOfTile) or to the row's; 0 outside `seen` in the panels that it
+// touches. Brings the row's maximum and sums up to date, and returns what these weights must be
+// multiplied by to be relative to the row's maximum. `cap`: 0, or what hyperbolic tangents of the
+// scores times `factor` are multiplied by.
+template <bool kOfTile>
+HWY_INLINE float softmax(float* score, Range seen, float factor, float cap, const Row& row,
+                         size_t padded) {
   const FloatTag d;
-  const size_t first = seen.from / kKvPanel * kKvPanel, last = round_up(seen.to, kKvPanel);
+  const size_t first = seen.first(), last = seen.last();
   if (cap != 0.0f) {
     for (size_t i = first; i < last; i += kFloatLanes) {
-      const FloatVector t = tanh_of(d, hn::LoadU(d, score + i));
-      hn::StoreU(hn::Mul(t, hn::Set(d, cap)), d, score + i);
+      const FloatVector x = hn::Mul(hn::LoadU(d, score + i), hn::Set(d, factor));
+      hn::StoreU(hn::Mul(tanh_of(d, x), hn::Set(d, cap)), d, score + i);
     }
+    factor = 1.0f;
   }
   constexpr float kNothing = -std::numeric_limits<float>::infinity();
   for (size_t i = first; i < seen.from; ++i) score[i] = kNothing;
   for (size_t i = seen.to; i < last; ++i) score[i] = kNothing;
   FloatVector most = hn::Set(d, kNothing);
   for (size_t i = first; i < last; i += kFloatLanes) most = hn::Max(most, hn::LoadU(d, score + i));
-  FloatVector total = hn::LoadU(d, weight);
-  const float tile_maximum = hn::ReduceMax(d, most);
-  if (tile_maximum > *maximum) {
-    const FloatVector factor = exp2_of(hn::Set(d, *maximum - tile_maximum));
+  const float tile_maximum = hn::ReduceMax(d, most) * factor;
+  FloatVector total = hn::LoadU(d, row.weight);
+  FloatVector of_tile = hn::Set(d, 1.0f);
+  if (tile_maximum > row.state[0]) {
+    const FloatVector of_row = exp2_of(hn::Set(d, row.state[0] - tile_maximum));
+    float* sum = row.state + kPartialHead;
     for (size_t i = 0; i < padded; i += kFloatLanes) {
-      hn::StoreU(hn::Mul(hn::LoadU(d, sum + i), factor), d, sum + i);
+      hn::StoreU(hn::Mul(hn::LoadU(d, sum + i), of_row), d, sum + i);
     }
-    total = hn::Mul(total, factor);
-    *maximum = tile_maximum;
+    total = hn::Mul(total, of_row);
+    row.state[0] = tile_maximum;
+  } else if (kOfTile) {
+    of_tile = exp2_of(hn::Set(d, tile_maximum - row.state[0]));
   }
   INLAY_PIN(total);  // a product of its own, never part of a fused addition
-  const auto level = hn::Set(d, *maximum);
+  const auto level = hn::Set(d, kOfTile ? tile_maximum : row.state[0]);
+  const auto by = hn::Set(d, factor);
+  FloatVector sum = hn::Zero(d);
   for (size_t i = first; i < last; i += kFloatLanes) {
-    const FloatVector p = exp2_of(hn::Sub(hn::LoadU(d, score + i), level));
+    const FloatVector p = exp2_of(hn::MulSub(hn::LoadU(d, score + i), by, level));
     hn::StoreU(p, d, score + i);
-    total = hn::Add(total, p);
+    sum = hn::Add(sum, p);
   }
-  hn::StoreU(total, d, weight);
+  hn::StoreU(hn::MulAdd(sum, of_tile, total), d, row.weight);
+  return hn::GetLane(of_tile);
 }
 
-// sum[row] += weights of the row times V. Rows see different positions at the edges of what they
-// see; there each goes alone, so that no row ever multiplies, even by zero, what another one sees.
+// Weights times the scales of V, as integers p of a scale that is returned.
 template <class T>
-HWY_INLINE void add_values(size_t rows, const Range* seen, const float* score, const T* v,
-                           size_t padded, float* sum) {
-  const size_t units = padded / 16;
-  Range common = seen[0];
-  for (size_t r = 1; r < rows; ++r) {
-    common.from = HWY_MAX(common.from, seen[r].from);
-    common.to = HWY_MIN(common.to, seen[r].to);
+HWY_INLINE float round_weights(const float* weight, const float* v_scale, size_t first, size_t last,
+                               int16_t* p) {
+  const FloatTag d;
+  const hn::Rebind<int16_t, FloatTag> d16;
+  FloatVector most = hn::Zero(d), sum = hn::Zero(d);
+  for (size_t i = first; i < last; i += kFloatLanes) {
+    const FloatVector x = hn::Mul(hn::LoadU(d, weight + i), hn::LoadU(d, v_scale + i));
+    most = hn::Max(most, x);
+    if (sizeof(T) == 2) sum = hn::Add(sum, x);
   }
-  const auto alone = [&](size_t r, size_t from, size_t to) HWY_ATTR {
+  float inverse = 32767.0f / HWY_MAX(hn::ReduceMax(d, most), 1e-30f);
+  if (sizeof(T) == 2)
+    inverse = HWY_MIN(inverse, kWeightLimit / HWY_MAX(hn::ReduceSum(d, sum), 1e-30f));
+  const auto by = hn::Set(d, inverse);
+  for (size_t i = first; i < last; i += kFloatLanes) {
+    const FloatVector x = hn::Mul(hn::LoadU(d, weight + i), hn::LoadU(d, v_scale + i));
+    hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(x, by))), d16, p + i);
+  }
+  return 1.0f / inverse;
+}
+
+// One tile, for one group of rows.
+struct Tile {
+  size_t rows;
+  Range seen[kRowGroup];
+  Range any;  // what any of them sees
+
+  Row row(const AttentionScratch& s, size_t r, size_t head_v) const {
+    return {s.state + r * partial_floats(head_v), s.weight + r * 16};
+  }
+};
+
+// Scores, softmax and sum for rows [r, r + tile.rows). k, v: the tile.
+template <class T>
+HWY_INLINE void attend(const Tile& tile, const KvLayout& lk, const KvLayout& lv, size_t r,
+                       const T* k, const T* v, float cap, const AttentionScratch& s) {
+  const size_t first = tile.any.first(), last = tile.any.last(), panels = (last - first) / kKvPanel;
+  const int16_t* q = reinterpret_cast<const int16_t*>(s.q) + r * lk.padded;
+  for (size_t b = 0; b < lk.blocks; ++b) {
+    const size_t dim = b * lk.block;
+    multiply_rows<true, 2, 2 * kRowGroup>(
+        tile.rows, HWY_MIN(lk.block, lk.padded - dim) / 2, panels, q + dim * kRowGroup,
+        k + first * lk.padded + dim * kKvPanel, 2 * kKvPanel, lk.padded * kKvPanel,
+        s.k_scale + b * kKvTile + first, b > 0, s.score + first, kKvTile);
+  }
+  for (size_t i = 0; i < tile.rows; ++i) {
+    const Range& seen = tile.seen[i];
+    float by = 0.0f;
+    if (!seen.empty()) {
+      by = softmax<true>(s.score + i * kKvTile, seen, s.q_scale[r + i], cap,
+                         tile.row(s, r + i, lv.head), lv.padded);
+    }
+    for (size_t b = 0; b < lv.blocks; ++b) {
+      int16_t* p = s.p + (b * kRowGroup + i) * kKvTile;
+      if (seen.empty() || seen.first() != first || seen.last() != last) {
+        std::memset(p + first, 0, (last - first) * sizeof *p);
+      }
+      float* scale = s.p_scale + b * kRowGroup + i;
+      *scale = seen.empty() ? 0.0f
+                            : by * round_weights<T>(s.score + i * kKvTile, s.v_scale + b * kKvTile,
+                                                    seen.first(), seen.last(), p);
+    }
+  }
+  for (size_t b = 0; b < lv.blocks; ++b) {
+    const size_t dim = b * lv.block;
+    multiply_rows<false, kKvTile, 2>(
+        tile.rows, (last - first) / 2, HWY_MIN(lv.block, lv.padded - dim) / 16,
+        s.p + b * kRowGroup * kKvTile + first, v + first * lv.padded + dim * 2, 2 * lv.padded, 32,
+        s.p_scale + b * kRowGroup, true, s.state + r * partial_floats(lv.head) + kPartialHead + dim,
+        partial_floats(lv.head));
+  }
+}
+
+// The same in floats. Rows see different positions at the edges of what they see; there each goes
+// alone, so that no row ever multiplies, even by zero, what another one sees.
+HWY_INLINE void attend(const Tile& tile, const KvLayout& lk, const KvLayout& lv, size_t r,
+                       const float* k, const float* v, float cap, const AttentionScratch& s) {
+  const size_t first = tile.any.first(), panels = (tile.any.last() - first) / kKvPanel;
+  multiply_floats<false, kRowGroup, 1, kRowGroup>(lk.head, panels, s.q + r * lk.padded,
+                                                  k + first * lk.padded, kKvPanel,
+                                                  lk.padded * kKvPanel, s.score + first, kKvTile);
+  Range common{0, kKvTile};
+  for (size_t i = 0; i < tile.rows; ++i) {
+    const Range& seen = tile.seen[i];
+    if (!seen.empty()) {
+      softmax<false>(s.score + i * kKvTile, seen, s.q_scale[r + i], cap,
+                     tile.row(s, r + i, lv.head), lv.padded);
+    }
+    common = {HWY_MAX(common.from, seen.from), HWY_MIN(common.to, seen.to)};
+  }
+  const size_t stride = partial_floats(lv.head), units = lv.padded / 16;
+  float* sum = s.state + r * stride + kPartialHead;
+  const auto alone = [&](size_t i, size_t from, size_t to) HWY_ATTR {
     if (from < to) {
-      multiply_units<true, 1, kKvTile, 1>(to - from, units, score + r * kKvTile + from,
-                                          v + from * padded, padded, 16, sum + r * padded, padded);
+      multiply_floats<true, 1, kKvTile, 1>(to - from, units, s.score + i * kKvTile + from,
+                                           v + from * lv.padded, lv.padded, 16, sum + i * stride,
+                                           stride);
     }
   };
-  if (common.from >= common.to) {
-    for (size_t r = 0; r < rows; ++r) alone(r, seen[r].from, seen[r].to);
+  if (common.empty() || tile.rows < kRowGroup) {
+    for (size_t i = 0; i < tile.rows; ++i) alone(i, tile.seen[i].from, tile.seen[i].to);
     return;
   }
-  for (size_t r = 0; r < rows; ++r) alone(r, seen[r].from, common.from);
-  multiply_rows<true, kKvTile, 1>(rows, common.to - common.from, units, score + common.from,
-                                  v + common.from * padded, padded, 16, sum, padded);
-  for (size_t r = 0; r < rows; ++r) alone(r, common.to, seen[r].to);
+  for (size_t i = 0; i < tile.rows; ++i) alone(i, tile.seen[i].from, common.from);
+  multiply_floats<true, kRowGroup, kKvTile, 1>(common.to - common.from, units,
+                                               s.score + common.from, v + common.from * lv.padded,
+                                               lv.padded, 16, sum, stride);
+  for (size_t i = 0; i < tile.rows; ++i) alone(i, common.to, tile.seen[i].to);
 }
 
-// Scores, softmax and sum for one group of rows and one tile. k, v: the tile; k_unit: elements
-// between panels.
-template <class T>
-HWY_INLINE void attend(size_t rows, const Range* seen, size_t head, const float* q, const T* k,
-                       size_t k_unit, const T* v, size_t padded, float cap, float* score,
-                       float* maximum, float* weight, float* sum) {
-  Range any{kKvTile, 0};
-  for (size_t r = 0; r < rows; ++r) {
-    if (seen[r].from >= seen[r].to) continue;
-    any.from = HWY_MIN(any.from, seen[r].from);
-    any.to = HWY_MAX(any.to, seen[r].to);
-  }
-  if (any.from >= any.to) return;
-  const size_t first = any.from / kKvPanel, panels = div_up(any.to, kKvPanel) - first;
-  multiply_rows<false, 1, kRowGroup>(rows, head, panels, q, k + first * k_unit, 16, k_unit,
-                                     score + first * kKvPanel, kKvTile);
-  for (size_t r = 0; r < rows; ++r) {
-    if (seen[r].from >= seen[r].to) continue;
-    softmax(score + r * kKvTile, seen[r], cap, maximum + r, weight + r * 16, sum + r * padded,
-            padded);
-  }
-  add_values(rows, seen, score, v, padded, sum);
-}
-
-// `n` halves of a tile of K or V as floats.
-HWY_INLINE void expand(const hwy::float16_t* from, size_t n, float* out) {
-  for (size_t i = 0; i < n; i += kFloatLanes)
-    hn::StoreU(load_floats(from + i), FloatTag(), out + i);
-}
-
-// A panel of int8 K: from[padded][16], scale[blocks][16].
-HWY_INLINE void expand_k(const int8_t* from, const uint16_t* scale, size_t head, float* out) {
-  for (size_t block = 0; block < head; block += 32, scale += kKvPanel) {
-    FloatVector s[kUnitVectors];
-    HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
-      s[v] = load_floats(reinterpret_cast<const hwy::float16_t*>(scale) + v * kFloatLanes);
-    }
-    const size_t end = HWY_MIN(block + 32, head) * kKvPanel;
-    for (size_t i = block * kKvPanel; i < end; i += kKvPanel) {
-      HWY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
-        const size_t at = i + v * kFloatLanes;
-        hn::StoreU(hn::Mul(load_floats(from + at), s[v]), FloatTag(), out + at);
-      }
-    }
-  }
-}
-
-// A position of int8 V: from[padded], scale[blocks].
-HWY_INLINE void expand_v(const int8_t* from, const uint16_t* scale, size_t padded, float* out) {
-  const hn::Rebind<uint16_t, FloatTag> du;
-  const hn::Rebind<hwy::float16_t, FloatTag> dh;
-  for (size_t block = 0; block < padded; block += 32, ++scale) {
-    const FloatVector s = hn::PromoteTo(FloatTag(), hn::BitCast(dh, hn::Set(du, *scale)));
-    const size_t end = HWY_MIN(block + 32, padded);
-    for (size_t i = block; i < end; i += kFloatLanes) {
-      hn::StoreU(hn::Mul(load_floats(from + i), s), FloatTag(), out + i);
-    }
-  }
-}
-
-void attention(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t end, void* memory) {
+// The scale with which x becomes int16 (kNorm: so that their norm is at most kNormLimit); 0 if all
+// are (almost) zero. Finite, whatever x is.
+template <bool kNorm>
+HWY_INLINE float scale_of(const float* x, size_t n) {
   const FloatTag d;
-  const KvView& kv = a.kv;
-  const KvLayout lk(kv.head_k, kv.capacity), lv(kv.head_v, kv.capacity);
-  const uint8_t* k = kv.k + kv_head * lk.bytes(kv.format);
-  const uint8_t* v = kv.v + kv_head * lv.bytes(kv.format);
-  const size_t group = a.n_heads / kv.n_kv_heads, rows = group * (end - begin);
-  const AttentionScratch scratch(memory, rows, lk.head, lv.head);
+  FloatVector most = hn::Zero(d), squares = hn::Zero(d);
+  for (size_t i = 0; i < n; i += kFloatLanes) {
+    most = hn::Max(most, hn::Abs(hn::LoadN(d, x + i, n - i)));
+  }
+  const float maximum = hn::ReduceMax(d, most);
+  if (maximum < 1e-30f) return 0.0f;
+  if (!(maximum < 1e38f)) return 1e34f;
+  if (!kNorm) return maximum / 32767.0f;
+  const auto inverse = hn::Set(d, 1.0f / maximum);
+  for (size_t i = 0; i < n; i += kFloatLanes) {
+    const FloatVector y = hn::Mul(hn::LoadN(d, x + i, n - i), inverse);
+    squares = hn::MulAdd(y, y, squares);
+  }
+  return maximum * HWY_MAX(1.0f / 32767.0f, std::sqrt(hn::ReduceSum(d, squares)) / kNormLimit);
+}
 
+// The first 16 of n values as integers, with zeros beyond; never the lowest, which has no
+// counterpart.
+template <class T>
+HWY_INLINE void round_unit(const float* x, size_t n, float scale, T* out) {
+  const FloatTag d;
+  const hn::Rebind<T, FloatTag> dt;
+  constexpr float kMost = sizeof(T) == 2 ? 32767.0f : 127.0f;
+  const auto inverse = hn::Set(d, scale > 0.0f ? 1.0f / scale : 0.0f), most = hn::Set(d, kMost);
+  for (size_t i = 0; i < 16; i += kFloatLanes) {
+    const FloatVector v =
+        i + kFloatLanes <= n ? hn::LoadU(d, x + i) : hn::LoadN(d, x + i, n > i ? n - i : 0);
+    const FloatVector y = hn::Max(hn::Min(hn::Mul(v, inverse), most), hn::Neg(most));
+    hn::StoreU(hn::DemoteTo(dt, hn::NearestInt(y)), dt, out + i);
+  }
+}
+
+// Scales of a tile's positions [first, last), zero in the rest of the panels they touch.
+HWY_INLINE void load_scales(const KvLayout& l, const uint8_t* head, size_t tile, size_t first,
+                            size_t last, float* out) {
+  const FloatTag d;
+  const uint8_t* scales = head + l.scales();
+  const size_t end = round_up(last, kKvPanel);
+  for (size_t b = 0; b < l.blocks; ++b, out += kKvTile) {
+    for (size_t p = first / kKvPanel * kKvPanel; p < end; p += kFloatLanes) {
+      const size_t at = l.scale(p) + b * kKvPanel;
+      const FloatVector x =
+          l.format == KvFormat::i16
+              ? hn::LoadU(d, reinterpret_cast<const float*>(scales) + at)
+              : hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, FloatTag>(),
+                                           reinterpret_cast<const hwy::float16_t*>(scales) + at));
+      hn::StoreU(x, d, out + p - tile);
+    }
+    for (size_t p = last; p < end; ++p) out[p - tile] = 0.0f;
+  }
+}
+
+// Adds attention over further positions to that over those before them.
+HWY_NOINLINE void combine(const float* next, size_t padded, float* total) {
+  const FloatTag d;
+  if (next[1] == 0.0f) return;
+  if (total[1] == 0.0f) {
+    std::memcpy(total, next, (kPartialHead + padded) * sizeof(float));
+    return;
+  }
+  const float maximum = HWY_MAX(total[0], next[0]);
+  const FloatVector a = exp2_of(hn::Set(d, total[0] - maximum)),
+                    b = exp2_of(hn::Set(d, next[0] - maximum));
+  total[0] = maximum;
+  total[1] = total[1] * hn::GetLane(a) + next[1] * hn::GetLane(b);
+  for (size_t i = kPartialHead; i < kPartialHead + padded; i += kFloatLanes) {
+    const FloatVector x = hn::Mul(hn::LoadU(d, total + i), a);
+    hn::StoreU(hn::MulAdd(hn::LoadU(d, next + i), b, x), d, total + i);
+  }
+}
+
+HWY_INLINE void write_result(const float* total, size_t head, float* out) {
+  const FloatTag d;
+  const auto inverse = hn::Set(d, 1.0f / total[1]);
+  for (size_t i = 0; i < head; i += kFloatLanes) {
+    hn::StoreN(hn::Mul(hn::LoadU(d, total + kPartialHead + i), inverse), d, out + i, head - i);
+  }
+}
+
+HWY_INLINE float* partial_of(const Attention& a, size_t query, size_t head, size_t chunk) {
+  return a.partial +
+         ((query * a.n_heads + head) * a.chunks() + chunk) * partial_floats(a.kv.head_v);
+}
+
+// Queries [begin, end) for one KV head: rows of group heads each, ready to be multiplied.
+HWY_INLINE void load_queries(const Attention& a, const KvLayout& lk, uint32_t kv_head,
+                             uint32_t begin, size_t rows, const AttentionScratch& s) {
   // The softmax is computed with powers of two: its factor log2(e) goes into q, or after the soft
   // cap.
-  constexpr float kLog2e = 1.44269504f;
-  const float cap = a.softcap * kLog2e;
-  const float q_scale = a.softcap != 0.0f ? a.scale / a.softcap : a.scale * kLog2e;
+  const size_t group = a.n_heads / a.kv.n_kv_heads;
+  const float scale = a.softcap != 0.0f ? a.scale / a.softcap : a.scale * 1.44269504f;
+  std::memset(s.q, 0, round_up(rows, kRowGroup) * lk.padded * sizeof(float));
   for (size_t r = 0; r < rows; ++r) {
     const float* from =
         a.q + (begin + r / group) * a.q_stride + (kv_head * group + r % group) * lk.head;
-    float* to = scratch.q + r / kRowGroup * kRowGroup * lk.head + r % kRowGroup;
-    for (size_t dim = 0; dim < lk.head; ++dim) to[dim * kRowGroup] = from[dim] * q_scale;
-    scratch.maximum[r] = -std::numeric_limits<float>::infinity();
+    const size_t at = r / kRowGroup * kRowGroup * lk.padded;
+    if (a.kv.format == KvFormat::f32) {
+      s.q_scale[r] = scale;
+      for (size_t i = 0; i < lk.head; ++i) s.q[at + i * kRowGroup + r % kRowGroup] = from[i];
+      continue;
+    }
+    const float unit = scale_of<true>(from, lk.head);
+    s.q_scale[r] = unit > 0.0f ? unit * scale : scale;  // never 0: it is multiplied by -infinity
+    for (size_t dim = 0; dim < lk.padded; dim += 16) {
+      alignas(64) int16_t x[16];
+      round_unit(from + dim, lk.head - dim, unit, x);
+      int16_t* to = reinterpret_cast<int16_t*>(s.q) + at + dim * kRowGroup + r % kRowGroup * 2;
+      for (size_t i = 0; i < 16; i += 2) std::memcpy(to + i * kRowGroup, x + i, 2 * sizeof *x);
+    }
   }
-  std::memset(scratch.sum, 0, rows * lv.padded * sizeof(float));
-  std::memset(scratch.weight, 0, rows * 16 * sizeof(float));
+}
 
-  const size_t window = a.window == 0 ? SIZE_MAX : a.window;
-  const auto seen_by = [&](size_t query) {  // positions [from, to)
-    const size_t to = static_cast<size_t>(a.first) + query + 1;
-    return Range{to > window ? to - window : 0, to};
-  };
-  const Range all{seen_by(begin).from, seen_by(end - 1).to};
-  const bool expanded =
-      kv.format == KvFormat::q8_0 || (kv.format == KvFormat::f16 && rows > kConvertingRows);
-  for (size_t tile = all.from / kKvTile * kKvTile; tile < all.to; tile += kKvTile) {
-    const size_t first = HWY_MAX(tile, all.from), last = HWY_MIN(tile + kKvTile, all.to);
-    if (expanded) {
-      for (size_t p = first / kKvPanel * kKvPanel; p < last; p += kKvPanel) {
-        float* out = scratch.k + (p - tile) * lk.padded;
-        if (kv.format == KvFormat::f16) {
-          expand(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(p), lk.head * kKvPanel,
-                 out);
-        } else {
-          expand_k(reinterpret_cast<const int8_t*>(k) + lk.k_value(p),
-                   reinterpret_cast<const uint16_t*>(k + lk.scales()) + lk.k_scale(p), lk.head,
-                   out);
-        }
-      }
-      for (size_t p = first; p < last; ++p) {
-        float* out = scratch.v + (p - tile) * lv.padded;
-        if (kv.format == KvFormat::f16) {
-          expand(reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(p), lv.padded, out);
-        } else {
-          expand_v(reinterpret_cast<const int8_t*>(v) + lv.v_value(p),
-                   reinterpret_cast<const uint16_t*>(v + lv.scales()) + lv.v_scale(p), lv.padded,
-                   out);
-        }
-      }
+// Tile by tile, positions [from, to) as far as each row sees them. seen_by: by row.
+template <class T, class SeenBy>
+HWY_INLINE void attend_chunk(const Attention& a, const KvLayout& lk, const KvLayout& lv,
+                             const uint8_t* k, const uint8_t* v, Range chunk, size_t rows,
+                             const SeenBy& seen_by, const AttentionScratch& s) {
+  const float cap = a.softcap * 1.44269504f;
+  for (size_t tile = chunk.from / kKvTile * kKvTile; tile < chunk.to; tile += kKvTile) {
+    if (sizeof(T) != sizeof(float)) {
+      const size_t first = HWY_MAX(tile, chunk.from), last = HWY_MIN(tile + kKvTile, chunk.to);
+      load_scales(lk, k, tile, first, last, s.k_scale);
+      load_scales(lv, v, tile, first, last, s.v_scale);
     }
     for (size_t r = 0; r < rows; r += kRowGroup) {
-      const size_t count = HWY_MIN(kRowGroup, rows - r);
-      Range seen[kRowGroup];
-      for (size_t i = 0; i < count; ++i) {
-        seen[i] = seen_by(begin + (r + i) / group);
-        seen[i].from = HWY_MAX(seen[i].from, tile) - tile;
-        seen[i].to = HWY_MIN(HWY_MAX(seen[i].to, tile), tile + kKvTile) - tile;
+      Tile t{HWY_MIN(kRowGroup, rows - r), {}, {kKvTile, 0}};
+      for (size_t i = 0; i < t.rows; ++i) {
+        const Range all = seen_by(r + i);
+        t.seen[i] = {HWY_MAX(all.from, tile) - tile,
+                     HWY_MIN(HWY_MAX(all.to, tile), tile + kKvTile) - tile};
+        if (t.seen[i].empty()) continue;
+        t.any = {HWY_MIN(t.any.from, t.seen[i].from), HWY_MAX(t.any.to, t.seen[i].to)};
       }
-      const auto run = [&](const auto* tile_k, const auto* tile_v) HWY_ATTR {
-        attend(count, seen, lk.head, scratch.q + r * lk.head, tile_k, lk.padded * kKvPanel, tile_v,
-               lv.padded, cap, scratch.score, scratch.maximum + r, scratch.weight + r * 16,
-               scratch.sum + r * lv.padded);
-      };
-      if (expanded) {
-        run(scratch.k, scratch.v);
-      } else if (kv.format == KvFormat::f16) {
-        run(reinterpret_cast<const hwy::float16_t*>(k) + lk.k_value(tile),
-            reinterpret_cast<const hwy::float16_t*>(v) + lv.v_value(tile));
-      } else {
-        run(reinterpret_cast<const float*>(k) + lk.k_value(tile),
-            reinterpret_cast<const float*>(v) + lv.v_value(tile));
-      }
-    }
-  }
-
-  for (size_t r = 0; r < rows; ++r) {
-    float* out =
-        a.out + (begin + r / group) * a.out_stride + (kv_head * group + r % group) * lv.head;
-    const auto inverse = hn::Set(d, 1.0f / hn::ReduceSum(d, hn::LoadU(d, scratch.weight + r * 16)));
-    for (size_t i = 0; i < lv.head; i += kFloatLanes) {
-      hn::StoreN(hn::Mul(hn::LoadU(d, scratch.sum + r * lv.padded + i), inverse), d, out + i,
-                 lv.head - i);
+      if (t.any.empty()) continue;
+      attend(t, lk, lv, r, reinterpret_cast<const T*>(k) + lk.tile(tile),
+             reinterpret_cast<const T*>(v) + lv.tile(tile), cap, s);
     }
   }
 }
 
-// `n` <= 32 floats as int8 times a half, which is returned as bits; q is padded with zeros to 32.
-HWY_INLINE uint16_t quantize_block(const float* x, size_t n, int8_t* q) {
-  float most = 0.0f;
-  for (size_t i = 0; i < n; ++i) most = HWY_MAX(most, std::fabs(x[i]));
-  const uint16_t bits = float_to_half(most / 127.0f);
-  const float scale = half_to_float(bits);
-  const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-  for (size_t i = 0; i < 32; ++i) {
-    const float y = i < n ? x[i] * inverse : 0.0f;
-    q[i] = static_cast<int8_t>(std::lrintf(HWY_MIN(HWY_MAX(y, -127.0f), 127.0f)));
-  }
-  return bits;
-}
-
-// One head of one position, K or V: value i goes to at + i * step, in elements of the format.
-void store_head(KvFormat format, const float* x, size_t head, size_t padded, uint8_t* values,
-                size_t at, size_t step, uint8_t* scales, size_t scale_at, size_t scale_step) {
+void attention(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t end, uint32_t chunk,
+               void* memory) {
   const FloatTag d;
-  const hn::Rebind<hwy::float16_t, FloatTag> dh;
-  if (format == KvFormat::q8_0) {
-    for (size_t i = 0; i < head; i += 32) {
-      int8_t q[32];
-      const uint16_t scale = quantize_block(x + i, HWY_MIN(head - i, 32), q);
-      reinterpret_cast<uint16_t*>(scales)[scale_at + i / 32 * scale_step] = scale;
-      for (size_t j = 0; j < HWY_MIN(padded - i, 32); ++j) {
-        reinterpret_cast<int8_t*>(values)[at + (i + j) * step] = q[j];
+  const KvView& kv = a.kv;
+  const KvLayout lk(kv.format, kv.head_k, kv.capacity), lv(kv.format, kv.head_v, kv.capacity);
+  const uint8_t* k = kv.k + kv_head * lk.bytes();
+  const uint8_t* v = kv.v + kv_head * lv.bytes();
+  const size_t group = a.n_heads / kv.n_kv_heads, rows = group * (end - begin);
+  const size_t stride = partial_floats(lv.head);
+  const AttentionScratch s(memory, rows, lk.head, lv.head);
+  load_queries(a, lk, kv_head, begin, rows, s);
+
+  const size_t window = a.window == 0 ? SIZE_MAX : a.window;
+  const auto seen_by = [&](size_t row) {  // positions [from, to)
+    const size_t to = static_cast<size_t>(a.first) + begin + row / group + 1;
+    return Range{to > window ? to - window : 0, to};
+  };
+  const Range all{seen_by(0).from, seen_by(rows - 1).to};
+  const size_t base = a.first_seen() / kKvChunk;
+  const size_t first = chunk == kAllChunks ? all.from / kKvChunk : base + chunk;
+  const size_t last = chunk == kAllChunks ? div_up(all.to, size_t{kKvChunk}) : base + chunk + 1;
+  for (size_t c = first; c < last; ++c) {
+    for (size_t r = 0; r < rows; ++r) s.state[r * stride] = -std::numeric_limits<float>::infinity();
+    for (size_t r = 0; r < rows; ++r) {
+      std::memset(s.state + r * stride + 1, 0, (stride - 1) * sizeof(float));
+    }
+    std::memset(s.weight, 0, rows * 16 * sizeof(float));
+    const Range range{HWY_MAX(all.from, c * kKvChunk), HWY_MIN(all.to, (c + 1) * kKvChunk)};
+    switch (kv.format) {
+      case KvFormat::f32:
+        attend_chunk<float>(a, lk, lv, k, v, range, rows, seen_by, s);
+        break;
+      case KvFormat::i16:
+        attend_chunk<int16_t>(a, lk, lv, k, v, range, rows, seen_by, s);
+        break;
+      case KvFormat::q8_0:
+        attend_chunk<int8_t>(a, lk, lv, k, v, range, rows, seen_by, s);
+        break;
+    }
+    for (size_t r = 0; r < rows; ++r) {
+      float* state = s.state + r * stride;
+      state[1] = hn::ReduceSum(d, hn::LoadU(d, s.weight + r * 16));
+      if (chunk != kAllChunks) {
+        const size_t query = begin + r / group, head = kv_head * group + r % group;
+        std::memcpy(partial_of(a, query, head, chunk), state, stride * sizeof(float));
+      } else if (c == first) {
+        std::memcpy(s.total + r * stride, state, stride * sizeof(float));
+      } else {
+        combine(state, lv.padded, s.total + r * stride);
       }
+    }
+  }
+  if (chunk != kAllChunks) return;
+  for (size_t r = 0; r < rows; ++r) {
+    write_result(
+        s.total + r * stride, lv.head,
+        a.out + (begin + r / group) * a.out_stride + (kv_head * group + r % group) * lv.head);
+  }
+}
+
+void combine_attention(const Attention& a, uint32_t begin, uint32_t end) {
+  const size_t head_v = a.kv.head_v, chunks = a.chunks();
+  for (size_t query = begin; query < end; ++query) {
+    for (size_t head = 0; head < a.n_heads; ++head) {
+      float* total = partial_of(a, query, head, 0);
+      for (size_t c = 1; c < chunks; ++c) {
+        combine(partial_of(a, query, head, c), round_up(head_v, 16), total);
+      }
+      write_result(total, head_v, a.out + query * a.out_stride + head * head_v);
+    }
+  }
+}
+
+// ---- writing the cache --------------------------------------------------------------------------
+
+// Where the values of one head of one position lie: value i at at[i / 2 * pair + i % 2 * next].
+template <class T>
+struct Places {
+  T* at;
+  size_t pair, next;
+  HWY_INLINE void put(size_t i, const T* x) const {  // 16 values
+    for (size_t j = 0; j < 16; j += 2) {
+      at[(i + j) / 2 * pair] = x[j];
+      at[(i + j) / 2 * pair + next] = x[j + 1];
+    }
+  }
+};
+
+// A position of a head, K or V, that starts at `head`.
+template <bool kIsK>
+HWY_INLINE void store_head(const KvLayout& l, const float* x, size_t position, uint8_t* head) {
+  const size_t panel = position / kKvPanel * kKvPanel * l.padded, lane = position % kKvPanel;
+  const size_t pair = position / 2 * 2 * l.padded, half = position % 2;
+  if (l.format == KvFormat::f32) {
+    float* at = reinterpret_cast<float*>(head) + (kIsK ? panel + lane : position * l.padded);
+    const Places<float> to =
+        kIsK ? Places<float>{at, 2 * kKvPanel, kKvPanel} : Places<float>{at, 2, 1};
+    for (size_t i = 0; i < l.padded; i += 16) {
+      alignas(64) float padded[16] = {};
+      std::memcpy(padded, x + i, HWY_MIN(l.head - i, 16) * sizeof(float));
+      to.put(i, padded);
     }
     return;
   }
-  for (size_t i = 0; i < padded; i += kFloatLanes) {
-    const FloatVector value = i + kFloatLanes <= head
-                                  ? hn::LoadU(d, x + i)
-                                  : hn::LoadN(d, x + i, head > i ? head - i : 0);
-    if (format == KvFormat::f16) {
-      alignas(64) uint16_t half[kFloatLanes];
-      hn::StoreU(hn::DemoteTo(dh, value), dh, reinterpret_cast<hwy::float16_t*>(half));
-      uint16_t* to = reinterpret_cast<uint16_t*>(values) + at + i * step;
-      for (size_t j = 0; j < kFloatLanes; ++j) to[j * step] = half[j];
-    } else {
-      alignas(64) float copy[kFloatLanes];
-      hn::Store(value, d, copy);
-      float* to = reinterpret_cast<float*>(values) + at + i * step;
-      for (size_t j = 0; j < kFloatLanes; ++j) to[j * step] = copy[j];
+  const auto store = [&](auto* at, size_t begin, size_t end, float scale) HWY_ATTR {
+    using T = std::remove_pointer_t<decltype(at)>;
+    at += kIsK ? panel + lane * 2 : pair + half;
+    const Places<T> to = kIsK ? Places<T>{at, 2 * kKvPanel, 1} : Places<T>{at, 4, 2};
+    for (size_t i = begin; i < end; i += 16) {
+      alignas(64) T q[16];
+      round_unit(x + i, l.head > i ? l.head - i : 0, scale, q);
+      to.put(i, q);
     }
+  };
+  uint8_t* scales = head + l.scales();
+  const size_t scale_at = l.scale(position);
+  if (l.format == KvFormat::i16) {
+    const float scale = scale_of<kIsK>(x, l.head);
+    reinterpret_cast<float*>(scales)[scale_at] = scale;
+    store(reinterpret_cast<int16_t*>(head), 0, l.padded, scale);
+    return;
+  }
+  const FloatTag d;
+  for (size_t b = 0; b < l.blocks; ++b) {
+    const size_t begin = b * 32, end = HWY_MIN(begin + 32, l.head);
+    FloatVector most = hn::Zero(d);
+    for (size_t i = begin; i < end; i += kFloatLanes) {
+      most = hn::Max(most, hn::Abs(hn::LoadN(d, x + i, end - i)));
+    }
+    // Never infinite: a weight of 0 must give 0.
+    const uint16_t bits = float_to_half(HWY_MIN(hn::ReduceMax(d, most) / 127.0f, 65504.0f));
+    reinterpret_cast<uint16_t*>(scales)[scale_at + b * kKvPanel] = bits;
+    store(reinterpret_cast<int8_t*>(head), begin, HWY_MIN(begin + 32, l.padded),
+          half_to_float(bits));
   }
 }
 
 void store_kv(const KvView& kv, uint32_t position, const float* k, const float* v) {
-  const KvLayout lk(kv.head_k, kv.capacity), lv(kv.head_v, kv.capacity);
+  const KvLayout lk(kv.format, kv.head_k, kv.capacity), lv(kv.format, kv.head_v, kv.capacity);
   for (size_t h = 0; h < kv.n_kv_heads; ++h) {
-    uint8_t* head_k = kv.k + h * lk.bytes(kv.format);
-    uint8_t* head_v = kv.v + h * lv.bytes(kv.format);
-    store_head(kv.format, k + h * lk.head, lk.head, lk.padded, head_k, lk.k_value(position),
-               kKvPanel, head_k + lk.scales(), lk.k_scale(position), kKvPanel);
-    store_head(kv.format, v + h * lv.head, lv.head, lv.padded, head_v, lv.v_value(position), 1,
-               head_v + lv.scales(), lv.v_scale(position), 1);
+    store_head<true>(lk, k + h * lk.head, position, kv.k + h * lk.bytes());
+    store_head<false>(lv, v + h * lv.head, position, kv.v + h * lv.bytes());
   }
 }
 

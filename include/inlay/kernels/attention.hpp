@@ -13,56 +13,67 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// One head of K or of V in the cache. Scores are computed for 16 positions at a time and the
-// weighted sum of V for 16 dimensions at a time, so positions are innermost in K and dimensions in
-// V; both are padded to 16 dimensions.
-//   K: value[capacity / 16][padded][16 positions], scale[capacity / 16][blocks][16 positions]
-//   V: value[capacity][padded],                    scale[capacity][blocks]
-// Values are float, half, or int8; only int8 has scales: half, one for (up to) 32 dimensions of a
-// position. A half times an int8 is exact in float, so what a value is does not depend on where it
-// is expanded.
+// One head of K or of V in the cache. Scores are computed for 16 positions at a time, the weighted
+// sum of V for 16 dimensions at a time; integers are multiplied in pairs: of dimensions in K, of
+// positions in V. Dimensions are padded to 16.
+//   f32         K: value[capacity / 16][padded][16 positions]          V: value[capacity][padded]
+//   i16, q8_0   K: value[capacity / 16][padded / 2][16 positions][2]
+//               V: value[capacity / 2][padded][2 positions]
+//               both: scale[capacity / 16][blocks][16 positions]
+// i16: int16 and a float for each position. q8_0: int8 and a half for (up to) 32 dimensions.
 struct KvLayout {
-  size_t head, padded, blocks, capacity;
-  constexpr KvLayout(size_t head_size, size_t positions)
-      : head(head_size),
+  KvFormat format;
+  size_t head, padded, block, blocks, capacity;
+  constexpr KvLayout(KvFormat f, size_t head_size, size_t positions)
+      : format(f),
+        head(head_size),
         padded(round_up(head_size, 16)),
-        blocks(div_up(head_size, 32)),
+        block(f == KvFormat::q8_0 ? 32 : padded),
+        blocks(f == KvFormat::f32 ? 0 : div_up(head_size, block)),
         capacity(positions) {}
 
-  constexpr size_t scales() const { return capacity * padded; }  // bytes before them
-  constexpr size_t bytes(KvFormat format) const {
-    const size_t bytes = format == KvFormat::f32   ? capacity * padded * 4
-                         : format == KvFormat::f16 ? capacity * padded * 2
-                                                   : scales() + capacity * blocks * 2;
-    return round_up(bytes, kAlignment);
+  constexpr size_t value_bytes() const {
+    return format == KvFormat::f32 ? 4 : format == KvFormat::i16 ? 2 : 1;
   }
-  // Where a position's first dimension, or first scale, lies. The next one of K is kKvPanel
-  // further.
-  constexpr size_t k_value(size_t position) const {
-    return position / kKvPanel * padded * kKvPanel + position % kKvPanel;
+  constexpr size_t scale_bytes() const { return format == KvFormat::q8_0 ? 2 : 4; }
+  constexpr size_t scales() const {
+    return capacity * padded * value_bytes();
+  }  // bytes before them
+  constexpr size_t bytes() const {
+    return round_up(scales() + capacity * blocks * scale_bytes(), kAlignment);
   }
-  constexpr size_t k_scale(size_t position) const {
+  // Where a tile begins, K or V, in values.
+  constexpr size_t tile(size_t position) const { return position * padded; }
+  // Where the scale of the first block lies; that of the next is kKvPanel further.
+  constexpr size_t scale(size_t position) const {
     return position / kKvPanel * blocks * kKvPanel + position % kKvPanel;
   }
-  constexpr size_t v_value(size_t position) const { return position * padded; }
-  constexpr size_t v_scale(size_t position) const { return position * blocks; }
 };
 
 // Positions between two updates of a row's maximum. Tiles start at multiples of it, wherever the
 // window starts: what is added up in which order then depends on nothing but the positions that a
 // query sees.
 inline constexpr size_t kKvTile = 64;
+static_assert(kKvChunk % kKvTile == 0);
 inline constexpr size_t kMaxRowGroup = 8;  // most rows that a target's inner loops handle at once
+
+// What attention over some positions has come to, for one row: maximum of the scores, sum of the
+// weights, and from kPartialHead on the weighted sum of V. Weights are relative to the maximum.
+inline constexpr size_t kPartialHead = 16;
+constexpr size_t partial_floats(size_t head_v) { return kPartialHead + round_up(head_v, 16); }
 
 // Scratch memory of one attention call. A row is one query head of one query.
 struct AttentionScratch {
-  float* q;        // [row / group][head_k][group]: scaled
-  float* sum;      // [row][padded_v]: of exp(score - maximum) * V
-  float* weight;   // [row][16]: of exp(score - maximum), spread over lanes
-  float* maximum;  // [row]
+  float* q;  // [row / group][head_k][group]: scaled; or int16 [row / group][head_k / 2][group][2]
+  float* q_scale;  // [row]
+  float* state;    // [row][partial_floats]: of the chunk that is under way
+  float* weight;   // [row][16]: its sum of weights, spread over lanes
+  float* total;    // [row][partial_floats]: of the chunks before it
   float* score;    // [kMaxRowGroup][kKvTile]
-  float* k;        // [kKvTile / 16][padded_k][16]: a tile of K as float
-  float* v;        // [kKvTile][padded_v]: a tile of V as float
+  float* k_scale;  // [block][kKvTile]
+  float* v_scale;  // [block][kKvTile]
+  int16_t* p;      // [block][kMaxRowGroup][kKvTile]: weights times the scale of V, as integers
+  float* p_scale;  // [block][kMaxRowGroup]
   size_t bytes = 0;
 
   AttentionScratch(void* memory, size_t rows, size_t head_k, size_t head_v) {
@@ -72,13 +83,17 @@ struct AttentionScratch {
       bytes += round_up(floats * sizeof(float), kAlignment);
       return at;
     };
-    q = take(padded_rows * head_k);
-    sum = take(padded_rows * round_up(head_v, 16));
+    const size_t v_blocks = div_up(head_v, 32);
+    q = take(padded_rows * round_up(head_k, 16));
+    q_scale = take(padded_rows);
+    state = take(padded_rows * partial_floats(head_v));
     weight = take(padded_rows * 16);
-    maximum = take(padded_rows);
+    total = take(padded_rows * partial_floats(head_v));
     score = take(kMaxRowGroup * kKvTile);
-    k = take(kKvTile * round_up(head_k, 16));
-    v = take(kKvTile * round_up(head_v, 16));
+    k_scale = take(div_up(head_k, 32) * kKvTile);
+    v_scale = take(v_blocks * kKvTile);
+    p = static_cast<int16_t*>(static_cast<void*>(take(v_blocks * kMaxRowGroup * kKvTile / 2)));
+    p_scale = take(v_blocks * kMaxRowGroup);
   }
 };
 

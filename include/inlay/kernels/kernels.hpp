@@ -55,7 +55,10 @@ inline constexpr uint32_t kPackedVersion = 1;
 size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
 
 // ---- attention over the KV cache ----
-enum class KvFormat : uint8_t { f32, f16, q8_0 };
+// i16: integers with one scale for a head of a position. As many bits as halves have, but 15 of
+// them for the largest value and as fine a step for all others, where a half keeps 11; and integers
+// are multiplied twice as fast as floats.
+enum class KvFormat : uint8_t { f32, i16, q8_0 };
 
 // One layer's cache of one sequence. K and V of one KV head lie together; the layout inside is
 // private to the kernels (store_kv, attention); kv_bytes says how many bytes a head takes
@@ -68,6 +71,11 @@ struct KvView {
   uint32_t capacity;  // positions, a multiple of kKvPanel
 };
 inline constexpr size_t kKvPanel = 16;
+// Attention over many positions is computed in chunks that start at multiples of this, and their
+// results are combined in order: the bits are the same whether one task does it all or each chunk
+// has its own.
+inline constexpr uint32_t kKvChunk = 1024;
+inline constexpr uint32_t kAllChunks = ~uint32_t{0};
 
 struct Attention {
   KvView kv;
@@ -81,6 +89,14 @@ struct Attention {
   uint32_t window;  // 0: no limit; else it sees positions > own - window
   float scale;      // on q . k
   float softcap;    // 0: none; else s = softcap * tanh(s / softcap) before the softmax
+  float* partial;   // attention_partial_bytes, for calls with a chunk
+
+  uint32_t first_seen() const noexcept {
+    return window != 0 && first + 1 > window ? first + 1 - window : 0;
+  }
+  uint32_t chunks() const noexcept {
+    return (first + n - 1) / kKvChunk - first_seen() / kKvChunk + 1;
+  }
 };
 
 enum class RopePairs : uint8_t { adjacent, halves };  // which elements of a head rotate together
@@ -101,9 +117,12 @@ struct Kernels {
   void (*pack)(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
                uint8_t* out);
 
-  // Queries [begin, end) of KV head `kv_head`, with all query heads that share it.
+  // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
+  // (0 is the first that any query of the batch sees), only that one, into a.partial.
   void (*attention)(const Attention& a, uint32_t kv_head, uint32_t begin, uint32_t end,
-                    void* scratch);
+                    uint32_t chunk, void* scratch);
+  // Combines the chunks of queries [begin, end), all heads.
+  void (*combine_attention)(const Attention& a, uint32_t begin, uint32_t end);
   // K and V of one position, all heads: k[n_kv_heads * head_k], v[n_kv_heads * head_v].
   void (*store_kv)(const KvView& kv, uint32_t position, const float* k, const float* v);
 
@@ -131,6 +150,10 @@ size_t attention_scratch_bytes(uint32_t heads_per_kv_head, uint32_t head_k, uint
                                uint32_t queries) noexcept;
 // Bytes of one head of K or V for `capacity` positions (a multiple of kKvPanel).
 size_t kv_bytes(KvFormat format, uint32_t head_size, uint32_t capacity) noexcept;
+// Bytes of Attention::partial for `queries` queries of `n_heads` heads and up to `positions`
+// positions.
+size_t attention_partial_bytes(uint32_t queries, uint32_t n_heads, uint32_t head_v,
+                               uint32_t positions) noexcept;
 // Most queries that one attention call should get.
 inline constexpr uint32_t kAttentionQueries = 16;
 

@@ -7,13 +7,19 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 size_t kv_bytes(KvFormat format, uint32_t head_size, uint32_t capacity) noexcept {
-  return KvLayout(head_size, capacity).bytes(format);
+  return KvLayout(format, head_size, capacity).bytes();
 }
 
 size_t attention_scratch_bytes(uint32_t heads_per_kv_head, uint32_t head_k, uint32_t head_v,
                                uint32_t queries) noexcept {
   const size_t rows = static_cast<size_t>(heads_per_kv_head) * queries;
   return AttentionScratch(nullptr, rows, head_k, head_v).bytes;
+}
+
+size_t attention_partial_bytes(uint32_t queries, uint32_t n_heads, uint32_t head_v,
+                               uint32_t positions) noexcept {
+  const size_t chunks = div_up(positions, size_t{kKvChunk});
+  return size_t{queries} * n_heads * chunks * partial_floats(head_v) * sizeof(float);
 }
 
 }  // namespace detail

@@ -66,11 +66,11 @@ inline KvFormat kv_format(KvCacheType type) noexcept {
     case KvCacheType::f32:
       return KvFormat::f32;
     case KvCacheType::f16:
-      return KvFormat::f16;
+      return KvFormat::i16;
     case KvCacheType::q8_0:
       return KvFormat::q8_0;
   }
-  return KvFormat::f16;
+  return KvFormat::i16;
 }
 
 // Lays the session's memory out, and says what for.
@@ -102,6 +102,9 @@ inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& options, uin
   s->state.quantized_hidden = arena.take<uint8_t>(quantized_hidden_capacity(h, s->batch));
   s->state.logit_maxima = arena.take<float>(logit_blocks(h.n_vocab));
   s->state.rope = arena.take<float>(size_t{s->batch} * h.n_rot);
+  const uint32_t chunked = s->batch < kChunkedQueries ? s->batch : kChunkedQueries;
+  s->state.partial = arena.take<float>(
+      attention_partial_bytes(chunked, h.n_heads, h.head_v, s->context) / sizeof(float));
   plan.activations = arena.used() - plan.kv_cache;
 
   *scratch = arena.take<uint8_t>(phase_scratch_bytes(h) * s->threads);

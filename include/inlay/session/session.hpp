@@ -26,6 +26,8 @@ struct Sampling {
       0;  // the same seed gives the same text on every machine with the same SIMD target
 };
 
+// How the KV cache keeps values. f16: 16 bits each, as integers with a scale for each head of a
+// position, which is finer than halves and takes 4 bytes more.
 enum class KvCacheType : uint8_t { f32, f16, q8_0 };
 
 struct SessionOptions {
