@@ -1028,13 +1028,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x38ca62fc
+#define INLAY_SELF_ID_ 0x96b6de2b
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x38ca62fc
+#elif INLAY_SELF_ID_ != 0x96b6de2b
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10617,12 +10617,12 @@ class RowTasks {
   // `bytes_per_row`: of all matrices whose rows a task takes together.
   RowTasks(uint32_t rows, size_t bytes_per_row, size_t products_per_row, uint32_t n,
            uint32_t workers) noexcept
-      : rows_(rows) {
+      : rows_(rows), step_(n < kQuantizeStep ? kStreamRows : kBatchRows) {
     const size_t whole = n < kQuantizeStep ? (size_t{1} << 20) / (bytes_per_row + 1)
                                            : (size_t{16} << 20) / (products_per_row + 1);
-    most_ = whole < kStep ? 1 : static_cast<uint32_t>(whole / kStep);
+    most_ = whole < step_ ? 1 : static_cast<uint32_t>(whole / step_);
     if (n >= kQuantizeStep) {  // leave something for other workers
-      const uint32_t eighth = rows / 8 / kStep;
+      const uint32_t eighth = rows / 8 / step_;
       most_ = most_ < eighth ? most_ : eighth > 0 ? eighth : 1;
     }
     share_ = n < kQuantizeStep && workers > 1 ? 2 * workers : 1;
@@ -10633,28 +10633,31 @@ class RowTasks {
   };
   uint32_t count() const noexcept {
     uint32_t tasks = 0;
+    if (share_ == 1) return static_cast<uint32_t>(div_up(rows_, size_t{most_} * step_));
     for (uint32_t row = 0; row < rows_; row = next(row)) ++tasks;
     return tasks;
   }
   Range task(uint32_t index) const noexcept {
-    uint32_t row = 0;
-    while (index-- > 0) row = next(row);
+    uint32_t row = share_ == 1 ? index * most_ * step_ : 0;
+    if (share_ != 1) {
+      while (index-- > 0) row = next(row);
+    }
     const uint32_t end = next(row);
     return {row, end < rows_ ? end : rows_};
   }
 
  private:
-  // Rows in a task are a multiple: of panels, of values that are quantized together, of streams.
-  static constexpr uint32_t kStep = 64;
-  static_assert(kStep % (2 * kPanelRows) == 0 && kStep % kQuantizeBlock == 0);
+  // Rows in a task are a multiple of these: a panel for each of four streams, or a tile.
+  static constexpr uint32_t kStreamRows = 4 * kPanelRows, kBatchRows = 2 * kPanelRows;
+  static_assert(kBatchRows % kQuantizeBlock == 0 && kStreamRows % kBatchRows == 0);
 
   uint32_t next(uint32_t row) const noexcept {
-    const uint32_t left = (rows_ - row + kStep - 1) / kStep;
+    const uint32_t left = (rows_ - row + step_ - 1) / step_;
     const uint32_t part = (left + share_ - 1) / share_;
-    return row + (part < most_ ? part : most_) * kStep;
+    return row + (part < most_ ? part : most_) * step_;
   }
 
-  uint32_t rows_, most_, share_;  // most_: in steps
+  uint32_t rows_, step_, most_, share_;  // most_: in steps
 };
 
 inline size_t row_bytes(const Weight& weight) noexcept {

@@ -1,0 +1,201 @@
+#include "inlay/plan/plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <inlay.hpp>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using inlay::Clock;
+using inlay::Jobs;
+using inlay::detail::Executor;
+using inlay::detail::Phase;
+using Outcome = Executor::Outcome;
+
+// A plan whose phases check that they run alone and in order, and each of their tasks once.
+struct Trace {
+  explicit Trace(std::vector<uint32_t> of_phases)
+      : counts(std::move(of_phases)), ran(counts.size()) {
+    for (size_t p = 0; p < counts.size(); ++p) {
+      ran[p] = std::make_unique<std::atomic<uint32_t>[]>(counts[p] + 1);
+      numbers.push_back(static_cast<uint32_t>(p));
+    }
+    for (uint32_t& number : numbers) plan.push_back({count, run, &number});
+  }
+
+  static uint32_t count(const void* work, const void* state) {
+    return static_cast<const Trace*>(state)->counts[*static_cast<const uint32_t*>(work)];
+  }
+  static void run(const void* work, void* state, uint32_t task, void* scratch) {
+    Trace& t = *static_cast<Trace*>(state);
+    const uint32_t phase = *static_cast<const uint32_t*>(work);
+    // The scratch belongs to this worker until the task returns.
+    auto& owner = *static_cast<std::atomic<uint32_t>*>(scratch);
+    if (owner.exchange(1) != 0) ++t.wrong;
+    if (task >= t.counts[phase]) ++t.wrong;
+    if (phase > 0 && t.finished(phase - 1) != t.counts[phase - 1]) ++t.wrong;
+    if (phase + 1 < t.counts.size() && t.finished(phase + 1) != 0) ++t.wrong;
+    if (t.pause_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(t.pause_us));
+    ++t.ran[phase][task];
+    if (++t.tasks == t.cancel_at) {
+      t.executor->cancel();
+      t.at_cancel = t.tasks.load();
+    }
+    owner = 0;
+  }
+  uint32_t finished(uint32_t phase) const {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < counts[phase]; ++i) sum += ran[phase][i];
+    return sum;
+  }
+  bool each_once() const {
+    for (size_t p = 0; p < counts.size(); ++p) {
+      for (uint32_t i = 0; i < counts[p]; ++i) {
+        if (ran[p][i] != 1) return false;
+      }
+    }
+    return wrong == 0;
+  }
+
+  std::vector<uint32_t> counts;
+  std::vector<std::unique_ptr<std::atomic<uint32_t>[]>> ran;
+  std::vector<uint32_t> numbers;
+  std::vector<Phase> plan;
+  std::atomic<uint32_t> wrong{0}, tasks{0}, at_cancel{0};
+  uint32_t cancel_at = 0, pause_us = 0;
+  Executor* executor = nullptr;
+};
+
+// An executor with memory of its own.
+struct Runner {
+  explicit Runner(uint32_t workers, const Jobs& jobs = {}, const Clock& clock = {})
+      : scratch(workers) {
+    REQUIRE(executor.start(workers, jobs, clock, reinterpret_cast<uint8_t*>(scratch.data()),
+                           sizeof(Block)));
+  }
+  void open(Trace* trace) {
+    trace->executor = &executor;
+    executor.open({trace->plan.data(), trace->plan.size()}, trace);
+  }
+  struct alignas(64) Block {
+    std::atomic<uint32_t> owner{0};
+  };
+  std::vector<Block> scratch;
+  Executor executor;  // last: its workers end before the memory does
+};
+
+const std::vector<uint32_t> kCounts = {1, 0, 7, 64, 0, 0, 3, 1, 1, 200, 2};
+
+}  // namespace
+
+TEST_SUITE("plan") {
+  TEST_CASE("every task runs once, phase after phase, on any number of workers") {
+    for (const uint32_t workers : {1u, 2u, 3u, 8u}) {
+      Runner runner(workers);
+      for (int round = 0; round < 20; ++round) {
+        Trace trace(kCounts);
+        runner.open(&trace);
+        CHECK(runner.executor.run(0) == Outcome::finished);
+        CAPTURE(workers);
+        CHECK(trace.each_once());
+      }
+    }
+  }
+
+  TEST_CASE("a plan without tasks is finished") {
+    Runner runner(2);
+    Trace empty(std::vector<uint32_t>{}), nothing({0, 0, 0});
+    runner.open(&empty);
+    CHECK(runner.executor.run(0) == Outcome::finished);
+    runner.open(&nothing);
+    CHECK(runner.executor.run(0) == Outcome::finished);
+  }
+
+  TEST_CASE("a deadline stops between tasks; each run gets on, and the last finishes") {
+    struct Ticks {
+      static uint64_t now(void* ticks) {
+        return static_cast<std::atomic<uint64_t>*>(ticks)->fetch_add(1) + 1;
+      }
+    };
+    for (const uint32_t workers : {1u, 3u}) {
+      std::atomic<uint64_t> ticks{0};
+      Clock clock;
+      clock.now_us = Ticks::now;
+      clock.user = &ticks;
+      Runner runner(workers, {}, clock);
+      Trace trace(kCounts);
+      runner.open(&trace);
+      uint32_t runs = 0, before = 0;
+      for (;;) {
+        const Outcome outcome = runner.executor.run(1);  // always past
+        ++runs;
+        CHECK(trace.tasks > before);
+        CHECK(trace.tasks - before <= workers);
+        before = trace.tasks;
+        if (outcome == Outcome::finished) break;
+        CHECK(outcome == Outcome::budget_spent);
+        REQUIRE(runs < 1000);
+      }
+      CHECK(trace.each_once());
+    }
+  }
+
+  TEST_CASE("cancelled after at most one ticket of each worker, and going on finishes") {
+    for (const uint32_t workers : {1u, 4u}) {
+      Runner runner(workers);
+      for (const uint32_t at : {1u, 5u, 30u, 100u}) {
+        Trace trace(kCounts);
+        trace.cancel_at = at;
+        runner.open(&trace);
+        CHECK(runner.executor.run(0) == Outcome::cancelled);
+        CHECK(trace.tasks >= at);
+        CHECK(trace.tasks <= trace.at_cancel + workers);
+        CHECK(runner.executor.run(0) == Outcome::cancelled);  // until it is cleared
+        runner.executor.clear_cancel();
+        CHECK(runner.executor.run(0) == Outcome::finished);
+        CHECK(trace.each_once());
+      }
+    }
+  }
+
+  TEST_CASE("the host's jobs run the plan, however many of them it starts at once") {
+    struct Host {
+      // One after another, the last first: the first to run does all the work.
+      static void backwards(void*, uint32_t n, void (*task)(void*, uint32_t), void* user) {
+        while (n-- > 0) task(user, n);
+      }
+      static void threads(void*, uint32_t n, void (*task)(void*, uint32_t), void* user) {
+        std::vector<std::thread> all;
+        for (uint32_t i = 0; i < n; ++i) all.emplace_back(task, user, i);
+        for (std::thread& thread : all) thread.join();
+      }
+    };
+    Jobs backwards, threads;
+    backwards.parallel_for = Host::backwards;
+    threads.parallel_for = Host::threads;
+    for (const Jobs& jobs : {backwards, threads}) {
+      Runner runner(4, jobs);
+      Trace trace(kCounts);
+      runner.open(&trace);
+      CHECK(runner.executor.run(0) == Outcome::finished);
+      CHECK(trace.each_once());
+    }
+  }
+
+  TEST_CASE("a worker that is slow to come does no harm") {
+    // Tasks that sleep: workers are descheduled in the middle of phases, while others wait.
+    Runner runner(6);
+    Trace trace({6, 1, 12, 1});
+    trace.pause_us = 300;
+    runner.open(&trace);
+    CHECK(runner.executor.run(0) == Outcome::finished);
+    CHECK(trace.each_once());
+  }
+}
