@@ -30,7 +30,7 @@ DECLARATION_HEADERS = {"cstddef", "cstdint", "cstring", "new", "string_view", "t
 IMPLEMENTATION_HEADERS = DECLARATION_HEADERS | {
     "algorithm", "array", "atomic", "cerrno", "cfloat", "chrono", "climits", "cmath", "cstdio", "cstdlib", "errno.h",
     "fcntl.h", "initializer_list", "iterator", "limits", "linux/futex.h", "memory", "numeric", "optional", "pthread.h",
-    "sched.h", "signal.h", "stdlib.h", "sys/mman.h", "sys/stat.h", "sys/syscall.h", "sys/types.h", "time.h", "tuple", "unistd.h",
+    "sched.h", "signal.h", "stdio.h", "stdlib.h", "sys/mman.h", "sys/stat.h", "sys/syscall.h", "sys/types.h", "time.h", "tuple", "unistd.h",
     "cpuid.h", "intrin.h", "immintrin.h", "sys/auxv.h", "sys/sysctl.h", "windows.h", "process.h", "mutex",
     "condition_variable", "malloc.h", "hwy/base.h", "hwy/detect_targets.h", "hwy/foreach_target.h", "hwy/highway.h",
     "hwy/targets.h", "hwy/x86_cpuid.h", "hwy/cache_control.h",

@@ -705,6 +705,10 @@ class Gguf {
   const TensorView* find_tensor(std::string_view name) const noexcept;
   uint64_t file_bytes() const noexcept;       // of all parts
   uint64_t allocated_bytes() const noexcept;  // that this object took from the host's allocator
+  // Whether this object mapped the file by its path, and when that was last changed, as its file
+  // system counts: the last part's change. 0 if it is not mapped, or not known.
+  bool mapped() const noexcept;
+  uint64_t modified() const noexcept;
 
  private:
   struct Impl;
@@ -799,12 +803,30 @@ INLAY_END_NAMESPACE
 
 INLAY_BEGIN_NAMESPACE
 
+// How the weights lie in memory while they are computed with.
+//
+// - mapped: as the file has them. Opening takes milliseconds and no memory of its own: the system
+//   reads a page when it is first needed, and shares it with every other program that has the file
+//   open.
+// - packed: copied at opening into the order in which the kernels read them, which computes faster.
+//   Takes Model::packed_bytes of the host's memory.
+enum class WeightMode : uint8_t { mapped, packed };
+
 struct ModelOptions {
   Host host;
   // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI
   // and INLAY_NEON_DOT of kernels/targets.hpp). The default allows all that were compiled in;
   // Model::target says which was chosen. The baseline is always allowed.
   int64_t targets = -1;
+  WeightMode weights = WeightMode::mapped;
+  // Threads that pack, the caller's own included; the rest are the host's (Host::jobs) or the
+  // model's until it is open. 1 to 64.
+  uint32_t threads = 1;
+  // With WeightMode::packed: the path of a file that keeps the packed weights, or null for none. It
+  // is mapped if it was made from the same weights by the same version, and else written: under
+  // another name first, so that any number of programs may do so at once. Every byte of it is
+  // checked before it is used. A file that cannot be used or written is no error: the log says so.
+  const char* cache = nullptr;
   // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
   // fails with cancelled.
   bool (*progress)(void* user, float fraction) = nullptr;
@@ -848,6 +870,10 @@ class Model {
   std::string_view target() const noexcept;  // the SIMD target in use, as Highway names it: "AVX2"
   const ModelShape& shape() const noexcept;
   const Tokenizer& tokenizer() const noexcept;
+  WeightMode weights() const noexcept;
+  // What WeightMode::packed takes of the host's memory at most, in bytes, beside what
+  // WeightMode::mapped takes. In either mode; less when a cache file can be used.
+  uint64_t packed_bytes() const noexcept;
   const Gguf& file() const noexcept;
 
  private:
@@ -1028,13 +1054,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x96b6de2b
+#define INLAY_SELF_ID_ 0xdc978a3a
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x96b6de2b
+#elif INLAY_SELF_ID_ != 0xdc978a3a
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -5053,15 +5079,20 @@ class Thread {
 #endif
 };
 
+// Advice about memory: the system may ignore it, and nothing but speed depends on it.
+void prefer_huge_pages(void* memory, size_t bytes) noexcept;
+
 #if INLAY_HAS_FILES
 // A whole file, mapped read-only. If another program shortens the file while it is mapped, reading
 // what was cut off ends the process: the operating system has no other answer to give.
 class FileMapping {
  public:
+  FileMapping() noexcept = default;  // none: data() is null
   // `path` is UTF-8. Errors: io; the message names the path and the reason (not found, no
   // permission, a directory, empty and so on).
   static Result<FileMapping> open(const char* path) noexcept;
-  FileMapping(FileMapping&& other) noexcept : data_(other.data_), size_(other.size_) {
+  FileMapping(FileMapping&& other) noexcept
+      : data_(other.data_), size_(other.size_), modified_(other.modified_) {
     other.data_ = nullptr;
     other.size_ = 0;
   }
@@ -5070,6 +5101,7 @@ class FileMapping {
       unmap();
       data_ = other.data_;
       size_ = other.size_;
+      modified_ = other.modified_;
       other.data_ = nullptr;
       other.size_ = 0;
     }
@@ -5079,13 +5111,48 @@ class FileMapping {
 
   const uint8_t* data() const noexcept { return data_; }  // aligned to a page
   size_t size() const noexcept { return size_; }          // bytes, at least 1
+  // When the file was last changed, as its file system counts.
+  uint64_t modified() const noexcept { return modified_; }
 
  private:
-  FileMapping(const uint8_t* data, size_t size) noexcept : data_(data), size_(size) {}
+  FileMapping(const uint8_t* data, size_t size, uint64_t modified) noexcept
+      : data_(data), size_(size), modified_(modified) {}
   void unmap() noexcept;
 
-  const uint8_t* data_;
-  size_t size_;
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+  uint64_t modified_ = 0;
+};
+
+// Takes the whole pages within these bytes of a FileMapping out of the process's memory. They come
+// back when they are read again.
+void drop_pages(const uint8_t* data, size_t bytes) noexcept;
+
+// A file that appears whole or not at all: it is written under another name in the same folder, and
+// takes its own when it is complete and on the disk. Whoever has the file of before open or mapped
+// keeps that; of two writers at once, the last one's file stays. Errors: io.
+class FileReplacement {
+ public:
+  FileReplacement() noexcept = default;
+  FileReplacement(const FileReplacement&) = delete;
+  FileReplacement& operator=(const FileReplacement&) = delete;
+  ~FileReplacement();  // nothing remains of a file that was not committed
+
+  Status open(const char* path) noexcept;  // UTF-8
+  Status write(const void* data, size_t bytes) noexcept;
+  Status commit() noexcept;
+
+ private:
+  Status fail(const char* what) noexcept;
+
+  static constexpr size_t kMaxPath = 4096;
+#  ifdef _WIN32
+  void* file_ = nullptr;  // a HANDLE
+  wchar_t path_[kMaxPath], temporary_[kMaxPath];
+#  else
+  int file_ = -1;
+  char path_[kMaxPath], temporary_[kMaxPath];
+#  endif
 };
 #endif  // INLAY_HAS_FILES
 
@@ -5123,8 +5190,11 @@ INLAY_END_NAMESPACE
 #  if INLAY_HAS_FILES
 #    include <errno.h>
 #    include <fcntl.h>
+#    include <stdio.h>  // rename
 #    include <sys/mman.h>
 #    include <sys/stat.h>
+#  elif defined(__linux__)
+#    include <sys/mman.h>
 #  endif
 #endif
 
@@ -5152,6 +5222,19 @@ void yield() noexcept {
   SwitchToThread();
 #elif INLAY_HAS_THREADS
   sched_yield();
+#endif
+}
+
+void prefer_huge_pages(void* memory, size_t bytes) noexcept {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kHugePage = uintptr_t{1} << 21;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(memory);
+  const uintptr_t first = (begin + kHugePage - 1) & ~(kHugePage - 1);
+  const uintptr_t last = (begin + bytes) & ~(kHugePage - 1);
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+  (void)memory;
+  (void)bytes;
 #endif
 }
 
@@ -5309,7 +5392,8 @@ Result<FileMapping> FileMapping::open(const char* path) noexcept {
                                   OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
   if (file == INVALID_HANDLE_VALUE) return file_error(path, file_error_reason(GetLastError()));
   LARGE_INTEGER size;
-  if (!GetFileSizeEx(file, &size)) {
+  FILETIME modified;
+  if (!GetFileSizeEx(file, &size) || !GetFileTime(file, nullptr, nullptr, &modified)) {
     const DWORD error = GetLastError();
     CloseHandle(file);
     return file_error(path, file_error_reason(error));
@@ -5325,11 +5409,69 @@ Result<FileMapping> FileMapping::open(const char* path) noexcept {
   if (mapping != nullptr) CloseHandle(mapping);  // the view keeps the mapping and the file alive
   CloseHandle(file);
   if (data == nullptr) return file_error(path, file_error_reason(error));
-  return FileMapping(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart));
+  return FileMapping(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart),
+                     uint64_t{modified.dwHighDateTime} << 32 | modified.dwLowDateTime);
 }
 
 void FileMapping::unmap() noexcept {
   if (data_ != nullptr) UnmapViewOfFile(data_);
+}
+
+void drop_pages(const uint8_t*, size_t) noexcept {}  // the system trims what is not read by itself
+
+Status FileReplacement::fail(const char* what) noexcept {
+  Error error(ErrorCode::io, "cannot ");
+  return error << what << ": "
+               << (GetLastError() == ERROR_DISK_FULL ? "the disk is full"
+                                                     : file_error_reason(GetLastError()));
+}
+
+Status FileReplacement::open(const char* path) noexcept {
+  // 17 characters more for the temporary name: a dot and 64 bits in hexadecimal.
+  const int size = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, path_,
+                                       static_cast<int>(kMaxPath) - 17);
+  if (size == 0) return Error(ErrorCode::io, "not a path, or too long");
+  LARGE_INTEGER ticks;
+  QueryPerformanceCounter(&ticks);
+  uint64_t name = static_cast<uint64_t>(ticks.QuadPart) << 20 ^ GetCurrentProcessId() ^
+                  reinterpret_cast<uintptr_t>(this);
+  for (int i = 0; i < size - 1; ++i) temporary_[i] = path_[i];
+  temporary_[size - 1] = L'.';
+  for (int i = 0; i < 16; ++i, name >>= 4) temporary_[size + i] = L"0123456789abcdef"[name & 15];
+  temporary_[size + 16] = L'\0';
+  const HANDLE file = CreateFileW(temporary_, GENERIC_WRITE, 0, nullptr, CREATE_NEW,
+                                  FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (file == INVALID_HANDLE_VALUE) return fail("create a file there");
+  file_ = file;
+  return {};
+}
+
+Status FileReplacement::write(const void* data, size_t bytes) noexcept {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    DWORD written = 0;
+    const DWORD chunk = bytes < (1u << 24) ? static_cast<DWORD>(bytes) : 1u << 24;
+    if (!WriteFile(file_, from, chunk, &written, nullptr)) return fail("write");
+    from += written;
+    bytes -= written;
+  }
+  return {};
+}
+
+Status FileReplacement::commit() noexcept {
+  if (!FlushFileBuffers(file_)) return fail("write");
+  CloseHandle(file_);
+  file_ = nullptr;
+  if (MoveFileExW(temporary_, path_, MOVEFILE_REPLACE_EXISTING)) return {};
+  const Status status = fail("rename");
+  DeleteFileW(temporary_);
+  return status;
+}
+
+FileReplacement::~FileReplacement() {
+  if (file_ == nullptr) return;
+  CloseHandle(file_);
+  DeleteFileW(temporary_);
 }
 
 #  else
@@ -5391,11 +5533,88 @@ Result<FileMapping> FileMapping::open(const char* path) noexcept {
   const int error = errno;
   ::close(file);  // the mapping keeps the file alive
   if (data == MAP_FAILED) return file_error(path, file_error_reason(error));
-  return FileMapping(static_cast<const uint8_t*>(data), size);
+    // Nanoseconds since 1970; some systems have them under another name, and whole seconds do too.
+#    if defined(__linux__)
+  const uint64_t fraction = static_cast<uint64_t>(status.st_mtim.tv_nsec);
+#    else
+  const uint64_t fraction = 0;
+#    endif
+  return FileMapping(static_cast<const uint8_t*>(data), size,
+                     static_cast<uint64_t>(status.st_mtime) * 1000000000 + fraction);
 }
 
 void FileMapping::unmap() noexcept {
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+void drop_pages(const uint8_t* data, size_t bytes) noexcept {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+Status FileReplacement::fail(const char* what) noexcept {
+  Error error(ErrorCode::io, "cannot ");
+  error << what << ": ";
+  switch (errno) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return error << "the disk is full";
+    case EROFS:
+      return error << "the file system is read-only";
+    case EISDIR:
+      return error << "it is a directory";
+    default:
+      return error << file_error_reason(errno);
+  }
+}
+
+Status FileReplacement::open(const char* path) noexcept {
+  // 17 characters more for the temporary name: a dot and 64 bits in hexadecimal.
+  const size_t size = std::strlen(path);
+  if (size + 18 > kMaxPath) return Error(ErrorCode::io, "the path is too long");
+  timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  uint64_t name = static_cast<uint64_t>(t.tv_nsec) << 34 ^ static_cast<uint64_t>(getpid()) ^
+                  reinterpret_cast<uintptr_t>(this) << 12;
+  std::memcpy(path_, path, size + 1);
+  std::memcpy(temporary_, path, size);
+  temporary_[size] = '.';
+  for (size_t i = 1; i <= 16; ++i, name >>= 4) {
+    temporary_[size + i] = "0123456789abcdef"[name & 15];
+  }
+  temporary_[size + 17] = '\0';
+  do file_ = ::open(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  while (file_ < 0 && errno == EINTR);
+  return file_ < 0 ? fail("create a file there") : Status();
+}
+
+Status FileReplacement::write(const void* data, size_t bytes) noexcept {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::write(file_, from, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail("write");
+    from += written;
+    bytes -= static_cast<size_t>(written);
+  }
+  return {};
+}
+
+Status FileReplacement::commit() noexcept {
+  if (fsync(file_) != 0) return fail("write");
+  if (::rename(temporary_, path_) != 0) return fail("rename");
+  ::close(file_);
+  file_ = -1;
+  return {};
+}
+
+FileReplacement::~FileReplacement() {
+  if (file_ < 0) return;
+  ::close(file_);
+  ::unlink(temporary_);
 }
 
 #  endif  // _WIN32
@@ -6335,6 +6554,24 @@ const TensorView* Gguf::find_tensor(std::string_view name) const noexcept {
 
 uint64_t Gguf::file_bytes() const noexcept { return impl_->file_bytes; }
 
+bool Gguf::mapped() const noexcept {
+#if INLAY_HAS_FILES
+  return impl_->parts != nullptr;
+#else
+  return false;
+#endif
+}
+
+uint64_t Gguf::modified() const noexcept {
+  uint64_t last = 0;
+#if INLAY_HAS_FILES
+  for (const Impl::Part* part = impl_->parts; part != nullptr; part = part->next) {
+    last = part->mapping.modified() > last ? part->mapping.modified() : last;
+  }
+#endif
+  return last;
+}
+
 uint64_t Gguf::allocated_bytes() const noexcept {
   return sizeof(Impl) + impl_->allocated_bytes + impl_->metadata.size() * sizeof(MetadataEntry) +
          impl_->tensors.size() * sizeof(TensorView) +
@@ -6822,9 +7059,10 @@ static void unpack_fifth_bits(const uint8_t* p, uint32_t v[8]) {
 }
 
 // Group g of a row's chunk: byte j of v[s] is the value at 4 * s + j, as the format stores it.
-static void unpack_group(TensorType type, const uint8_t* chunk, size_t g, uint32_t v[8]) {
+template <TensorType kType>
+static void unpack_group(const uint8_t* chunk, size_t g, uint32_t v[8]) {
   std::memset(v, 0, 8 * sizeof v[0]);
-  switch (type) {
+  switch (kType) {
     case TensorType::q4_0:
     case TensorType::iq4_nl:
       return unpack_nibbles(chunk + g * 18 + 2, v);
@@ -6867,8 +7105,8 @@ static void unpack_group(TensorType type, const uint8_t* chunk, size_t g, uint32
 //                 high 2 bits of scale 2i, min 2i, scale 2i + 1, min 2i + 1
 //   q6_K          half d[16]; int8 [16 s][16]
 //   iq4_xs        half d[16]; uint8 [4][16], [2][16]: as q3_K
-static void pack_scales(TensorType type, const uint8_t* from, size_t groups, size_t r,
-                        uint8_t* to) {
+template <TensorType kType>
+static void pack_scales(const uint8_t* from, size_t groups, size_t r, uint8_t* to) {
   const auto copy_half = [&](size_t source, size_t index) {
     std::memcpy(to + (index * kPanelRows + r) * 2, from + source, 2);
   };
@@ -6883,18 +7121,18 @@ static void pack_scales(TensorType type, const uint8_t* from, size_t groups, siz
       *low = static_cast<uint8_t>(v[0] >> 4 | v[1] >> 4 << 2 | v[2] >> 4 << 4 | v[3] >> 4 << 6);
     }
   };
-  switch (type) {
+  switch (kType) {
     case TensorType::q4_0:
     case TensorType::q5_0:
     case TensorType::q8_0:
     case TensorType::iq4_nl: {
-      const size_t bytes = type == TensorType::q5_0 ? 22 : type == TensorType::q8_0 ? 34 : 18;
+      constexpr size_t bytes = kType == TensorType::q5_0 ? 22 : kType == TensorType::q8_0 ? 34 : 18;
       for (size_t b = 0; b < groups; ++b) copy_half(b * bytes, b);
       return;
     }
     case TensorType::q4_1:
     case TensorType::q5_1: {
-      const size_t bytes = type == TensorType::q5_1 ? 24 : 20;
+      constexpr size_t bytes = kType == TensorType::q5_1 ? 24 : 20;
       for (size_t b = 0; b < groups; ++b) {
         copy_half(b * bytes, b);
         copy_half(b * bytes + 2, groups + b);
@@ -6954,10 +7192,13 @@ static void pack_scales(TensorType type, const uint8_t* from, size_t groups, siz
   }
 }
 
-void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t begin, size_t end,
-                 uint8_t* out) {
-  const PanelLayout layout = panel_layout(type);
-  const size_t row_bytes = packed_bytes(type, kPanelRows, k) / kPanelRows;
+// One instance for each type, with all shifts and loops known: packing then takes the time of
+// reading and writing memory.
+template <TensorType kType>
+static void pack_type(const uint8_t* w, size_t k, size_t begin, size_t end, uint8_t* out) {
+  constexpr PanelLayout layout = panel_layout(kType);
+  constexpr uint32_t mask = 0x01010101u * ((1u << layout.low) - 1);
+  const size_t row_bytes = packed_bytes(kType, kPanelRows, k) / kPanelRows;
   out += begin * row_bytes;
   for (size_t panel = begin; panel < end; panel += kPanelRows) {
     const size_t rows = end - panel < kPanelRows ? end - panel : kPanelRows;
@@ -6965,34 +7206,66 @@ void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t beg
     const uint8_t* from = w + panel * row_bytes;
     for (size_t group0 = 0; group0 < k / kGroup; group0 += 8) {
       const size_t groups = k / kGroup - group0 < 8 ? k / kGroup - group0 : 8;
-      uint8_t* low = out + layout.scales(groups);
-      uint8_t* high = low + groups * layout.low_bytes();
       for (size_t r = 0; r < rows; ++r) {
         const uint8_t* chunk = from + r * row_bytes;
-        pack_scales(type, chunk, groups, r, out);
+        pack_scales<kType>(chunk, groups, r, out);
+        uint8_t* low = out + layout.scales(groups) + r * 4;
+        uint8_t* high = low + groups * layout.low_bytes();
         for (size_t g = 0; g < groups; ++g) {
-          uint32_t v[8], planes[2][8] = {};
-          unpack_group(type, chunk, g, v);
-          const uint32_t mask = 0x01010101u * ((1u << layout.low) - 1);
-          for (size_t s = 0; s < 8; ++s) {
-            planes[0][s % layout.low] |= (v[s] & mask) << s / layout.low * layout.low;
-            if (layout.high != 0) {
-              planes[1][s % layout.high] |= (v[s] & ~mask) >> layout.low
-                                                                  << s / layout.high * layout.high;
+          uint32_t v[8];
+          unpack_group<kType>(chunk, g, v);
+          INLAY_UNROLL(8) for (size_t i = 0; i < layout.low; ++i) {
+            uint32_t plane = 0;
+            INLAY_UNROLL(8) for (size_t s = i; s < 8; s += layout.low) {
+              plane |= (v[s] & mask) << (s - i);
             }
+            std::memcpy(low + i * kPanelRows * 4, &plane, 4);
           }
-          for (size_t i = 0; i < layout.low; ++i) {
-            std::memcpy(low + g * layout.low_bytes() + (i * kPanelRows + r) * 4, &planes[0][i], 4);
+          INLAY_UNROLL(2) for (size_t i = 0; i < layout.high; ++i) {
+            uint32_t plane = 0;
+            INLAY_UNROLL(8) for (size_t s = i; s < 8; s += layout.high) {
+              plane |= (v[s] & ~mask) >> layout.low << (s - i);
+            }
+            std::memcpy(high + i * kPanelRows * 4, &plane, 4);
           }
-          for (size_t i = 0; i < layout.high; ++i) {
-            std::memcpy(high + g * layout.high_bytes() + (i * kPanelRows + r) * 4, &planes[1][i],
-                        4);
-          }
+          low += layout.low_bytes();
+          high += layout.high_bytes();
         }
       }
       from += layout.chunk_bytes(groups) / kPanelRows;
       out += layout.chunk_bytes(groups);
     }
+  }
+}
+
+void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t begin, size_t end,
+                 uint8_t* out) {
+  switch (type) {
+    case TensorType::q4_0:
+    case TensorType::iq4_nl:
+      return pack_type<TensorType::q4_0>(w, k, begin, end, out);
+    case TensorType::q4_1:
+      return pack_type<TensorType::q4_1>(w, k, begin, end, out);
+    case TensorType::q5_0:
+      return pack_type<TensorType::q5_0>(w, k, begin, end, out);
+    case TensorType::q5_1:
+      return pack_type<TensorType::q5_1>(w, k, begin, end, out);
+    case TensorType::q8_0:
+      return pack_type<TensorType::q8_0>(w, k, begin, end, out);
+    case TensorType::q2_k:
+      return pack_type<TensorType::q2_k>(w, k, begin, end, out);
+    case TensorType::q3_k:
+      return pack_type<TensorType::q3_k>(w, k, begin, end, out);
+    case TensorType::q4_k:
+      return pack_type<TensorType::q4_k>(w, k, begin, end, out);
+    case TensorType::q5_k:
+      return pack_type<TensorType::q5_k>(w, k, begin, end, out);
+    case TensorType::q6_k:
+      return pack_type<TensorType::q6_k>(w, k, begin, end, out);
+    case TensorType::iq4_xs:
+      return pack_type<TensorType::iq4_xs>(w, k, begin, end, out);
+    default:
+      return;  // not packed
   }
 }
 
@@ -10249,11 +10522,13 @@ struct Hyper {
   uint32_t attn_size() const noexcept { return n_heads * head_v; }
 };
 
-// A tensor of the file, bound: [rows][cols], cols contiguous. Null data: the file does not have it.
+// A tensor of the file, bound: [rows][cols], cols contiguous, or in the kernels' packed form. Null
+// data: the file does not have it.
 struct Weight {
   TensorType type = TensorType::f32;
   const uint8_t* data = nullptr;
   uint32_t rows = 0, cols = 0;
+  bool packed = false;
 
   explicit operator bool() const noexcept { return data != nullptr; }
   const float* floats() const noexcept {  // of a vector: those are always f32
@@ -10312,7 +10587,7 @@ struct TensorSpec {
   arch::Presence presence;
 };
 
-// The tensors outside the layers. Without `output`, the embedding serves as output matrix too.
+// The tensors outside the layers. Without `output`, the embedding is bound as output matrix too.
 inline constexpr TensorSpec<Weights> kModelTensors[] = {
     {"token_embd.weight", &Weights::token_embd, Dim::vocab, Dim::embd, arch::Presence::required},
     {"output_norm.weight", &Weights::output_norm, Dim::one, Dim::embd, arch::Presence::required},
@@ -10686,7 +10961,7 @@ inline void multiply(const Work& w, const MatmulPart& part, const State& s, RowT
   m.bias = part.bias;
   m.add = w.add;
   m.tiles = s.invariant;
-  m.packed = false;
+  m.packed = part.weight->packed;
   s.kernels->matmul(m, range.begin, range.end, scratch);
 }
 
@@ -11005,9 +11280,8 @@ void write_layers(PlanWriter& plan, const Weights& weights, const Hyper& h) noex
 
 // The phases that turn rows of x into logits.
 inline void write_head(PlanWriter& plan, const Weights& weights) noexcept {
-  const Weight& output = weights.output ? weights.output : weights.token_embd;
-  plan.norm(weights.output_norm, output, /*head=*/true);
-  plan.head(output);
+  plan.norm(weights.output_norm, weights.output, /*head=*/true);
+  plan.head(weights.output);
 }
 
 }  // namespace detail
@@ -11305,9 +11579,9 @@ INLAY_END_NAMESPACE
 #endif  // INLAY_MODEL_HYPER_INL_HPP_
 // end file inlay/model/hyper-inl.hpp
 
-// begin file inlay/model/model-inl.hpp
-#ifndef INLAY_MODEL_MODEL_INL_HPP_
-#define INLAY_MODEL_MODEL_INL_HPP_
+// begin file inlay/model/packing-inl.hpp
+#ifndef INLAY_MODEL_PACKING_INL_HPP_
+#define INLAY_MODEL_PACKING_INL_HPP_
 
 // begin file inlay/model/model_impl.hpp
 #ifndef INLAY_MODEL_MODEL_IMPL_HPP_
@@ -11325,6 +11599,7 @@ struct ModelImpl {
         tokenizer(std::move(tokens)),
         layers(h.allocator),
         converted(h.allocator),
+        packed(h.allocator),
         rope_frequencies(h.allocator),
         works(h.allocator),
         layer_plan(h.allocator),
@@ -11338,9 +11613,14 @@ struct ModelImpl {
   const Kernels* kernels = nullptr;
   Hyper hyper;
   ModelShape shape;
+  WeightMode weight_mode = WeightMode::mapped;
   Weights weights;
   Array<Layer> layers;
-  Array<float> converted;         // vectors that the file has as f16 or bf16
+  Array<float> converted;  // vectors that the file has as f16 or bf16
+  Array<uint8_t> packed;   // packed weights, in memory of its capacity
+#if INLAY_HAS_FILES
+  FileMapping packed_file;  // or the cache file that has them
+#endif
   Array<float> rope_frequencies;  // [n_rot / 2]
   Array<Work> works;              // what the phases of both plans point to
   Array<Phase> layer_plan;        // tokens to x
@@ -11352,6 +11632,500 @@ INLAY_END_NAMESPACE
 
 #endif  // INLAY_MODEL_MODEL_IMPL_HPP_
 // end file inlay/model/model_impl.hpp
+
+// begin file inlay/model/packing.hpp
+// Packing: the weights of a mapped file, copied into the kernels' own layout. A plan like any
+// other, run on any number of threads and in steps of any length, with an optional cache file that
+// spares doing it again.
+#ifndef INLAY_MODEL_PACKING_HPP_
+#define INLAY_MODEL_PACKING_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+struct ModelImpl;
+
+// A checksum of memory's speed: any damaged word changes it, and no other damage is likely not to.
+// Not for anything that somebody forges.
+uint64_t checksum(const uint8_t* data, size_t bytes) noexcept;
+
+// One matrix of the model that has a packed form.
+struct PackedMatrix {
+  Weight* weight;       // bound to the file until all is packed
+  size_t offset;        // of the packed form, in the block that holds all
+  uint32_t first_task;  // its rows are packed by several tasks
+  uint32_t rows_per_task;
+};
+
+// The cache file, in words of 64 bits and in this machine's byte order; after `head` and zeros up
+// to data_offset, the packed matrices as they lie in memory:
+//   head[kFields]; source[tasks]; sample[tasks]; packed[chunks];
+// source: checksums of the weights that each task packs, as the model's file has them; sample: of
+// kSampleBytes of these; packed: of each kChunkBytes of the data.
+// The file is good for a model if the head is, if the packed checksums agree, and if either the
+// model's file has not changed since (by its time, and by the samples: archives restore times) or
+// the source checksums agree.
+struct CacheHead {
+  enum Field : size_t {
+    magic,
+    versions,  // of this format, and of the kernels' layout
+    data_offset,
+    data_bytes,
+    shapes,    // checksum of all types, sizes and offsets
+    modified,  // Gguf::modified
+    check,     // checksum of the head with zero here
+    kFields
+  };
+  static constexpr size_t kChunkBytes = size_t{1} << 20;
+  static constexpr size_t kSampleBytes = 256;
+  static constexpr size_t kPage = size_t{64} << 10;  // the largest page of any system
+};
+
+class Packing {
+ public:
+  explicit Packing(ModelImpl* model) noexcept;
+  Packing(const Packing&) = delete;
+  Packing& operator=(const Packing&) = delete;
+
+  // Bytes of the host's memory that packing this model takes at most.
+  static uint64_t memory_bytes(ModelImpl& model) noexcept;
+
+  // Takes the memory and starts the workers. Errors: out_of_memory.
+  Status start(const ModelOptions& options) noexcept;
+  // Goes on until everything is packed, or until now_us() has passed `deadline_us`; then done()
+  // tells which. Tasks take some 0.2 ms, the last step with a cache file as long as the disk takes
+  // to write it down. Errors: out_of_memory. The model is as it was before until all is done.
+  Status step(uint64_t deadline_us) noexcept;
+  bool done() const noexcept { return stage_ == Stage::done; }
+  float fraction() noexcept;
+
+ private:
+  enum class Stage : uint8_t { verify, pack, write, done };
+  struct Tasks;  // the phases
+
+  Status begin_packing() noexcept;
+  void finish(const uint8_t* block) noexcept;
+  bool try_cache() noexcept;
+  void write_cache(uint64_t deadline_us) noexcept;
+  void log_cache(LogLevel level, const char* what, const char* why = "") noexcept;
+
+  ModelImpl& model_;
+  Array<PackedMatrix> matrices_;
+  Array<uint64_t> head_;  // of the cache file: CacheHead and the checksums
+  size_t bytes_ = 0;      // of the block of packed matrices
+  uint32_t n_tasks_ = 0, n_chunks_ = 0;
+  const char* cache_ = nullptr;
+  bool verify_sources_ = false;
+  std::atomic<bool> mismatch_{false};
+  std::atomic<uint32_t> n_done_{0};  // tasks of this stage
+  float fraction_ = 0;
+  Stage stage_ = Stage::pack;
+  Executor executor_;
+#if INLAY_HAS_FILES
+  FileMapping file_;
+  FileReplacement replacement_;
+  size_t written_ = 0;
+#endif
+};
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_MODEL_PACKING_HPP_
+// end file inlay/model/packing.hpp
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+uint64_t checksum(const uint8_t* data, size_t bytes) noexcept {
+  // Eight chains, so that a multiplication's latency is hidden. Each step is a bijection of the
+  // chain, so one changed word always changes the result; and it multiplies before and after, so
+  // that no two changed bits are likely to undo each other.
+  constexpr size_t kChains = 8, kBlock = kChains * 8;
+  const auto mix = [](uint64_t chain, uint64_t word) {
+    const uint64_t sum = chain + word * 0xd6e8feb86659fd93;
+    return (sum << 31 | sum >> 33) * 0x9e3779b97f4a7c15;
+  };
+  uint64_t chain[kChains];
+  for (size_t i = 0; i < kChains; ++i) chain[i] = i;
+  const auto add_block = [&](const uint8_t* block) {
+    for (size_t i = 0; i < kChains; ++i) {
+      uint64_t word;
+      std::memcpy(&word, block + i * 8, sizeof word);
+      chain[i] = mix(chain[i], word);
+    }
+  };
+  size_t at = 0;
+  for (; at + kBlock <= bytes; at += kBlock) add_block(data + at);
+  if (at < bytes) {
+    uint8_t last[kBlock] = {};
+    std::memcpy(last, data + at, bytes - at);
+    add_block(last);
+  }
+  uint64_t result = bytes;
+  for (const uint64_t c : chain) result = mix(result, c);
+  return mix(result ^ result >> 32, result);
+}
+
+// Calls f(Weight&) for each matrix that the kernels can have packed, always in the same order.
+template <class F>
+void for_each_packable(ModelImpl& m, F&& f) noexcept {
+  const auto visit = [&f](Weight& w) {
+    if (w && packed_bytes(w.type, w.rows, w.cols) > 0) f(w);
+  };
+  for (Layer& layer : m.layers) {
+    for (const TensorSpec<Layer>& spec : m.architecture->layer_tensors) {
+      if (spec.rows != Dim::one) visit(layer.*spec.member);
+    }
+  }
+  visit(m.weights.output);
+}
+
+inline size_t packed_size(const Weight& w) noexcept {
+  return round_up(packed_bytes(w.type, w.rows, w.cols), kAlignment);
+}
+
+// About a megabyte, so that a task is long beside drawing its ticket and short beside a frame.
+inline uint32_t rows_per_pack_task(const Weight& w) noexcept {
+  const size_t rows = (size_t{1} << 20) / phase::row_bytes(w) / kPanelRows * kPanelRows;
+  return rows == 0 ? kPanelRows : static_cast<uint32_t>(rows);
+}
+
+inline uint32_t pack_tasks(const Weight& w) noexcept {
+  return static_cast<uint32_t>(div_up(w.rows, rows_per_pack_task(w)));
+}
+
+inline size_t cache_head_words(size_t tasks, size_t packed) noexcept {
+  return CacheHead::kFields + 2 * tasks + div_up(packed, CacheHead::kChunkBytes);
+}
+
+// ---- the phases ----
+
+struct Packing::Tasks {
+  static Packing& of(void* state) noexcept { return *static_cast<Packing*>(state); }
+  static const Packing& of(const void* state) noexcept {
+    return *static_cast<const Packing*>(state);
+  }
+  static uint32_t count_tasks(const void*, const void* state) noexcept {
+    return of(state).n_tasks_;
+  }
+  static uint32_t count_chunks(const void*, const void* state) noexcept {
+    return of(state).cache_ == nullptr ? 0 : of(state).n_chunks_;
+  }
+  static uint64_t* source(Packing& p, uint32_t task) noexcept {
+    return p.head_.data() + CacheHead::kFields + task;
+  }
+  static uint64_t* sample(Packing& p, uint32_t task) noexcept {
+    return source(p, p.n_tasks_ + task);
+  }
+  static uint64_t* packed(Packing& p, uint32_t chunk) noexcept {
+    return source(p, 2 * p.n_tasks_ + chunk);
+  }
+
+  // The rows of one task, and their bytes in the model's file.
+  struct Rows {
+    const PackedMatrix* matrix;
+    uint32_t begin, end;
+    const uint8_t* data;
+    size_t bytes;
+
+    Rows(const Packing& p, uint32_t task) noexcept {
+      size_t low = 0, high = p.matrices_.size();  // the last matrix whose first task is not later
+      while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        (p.matrices_[middle].first_task <= task ? low : high) = middle;
+      }
+      matrix = &p.matrices_[low];
+      const Weight& w = *matrix->weight;
+      begin = (task - matrix->first_task) * matrix->rows_per_task;
+      end = w.rows - begin < matrix->rows_per_task ? w.rows : begin + matrix->rows_per_task;
+      data = w.data + begin * phase::row_bytes(w);
+      bytes = (end - begin) * phase::row_bytes(w);
+    }
+    uint64_t sample() const noexcept {
+      constexpr size_t kBytes = CacheHead::kSampleBytes;
+      return bytes <= kBytes ? checksum(data, bytes)
+                             : checksum(data + (bytes - kBytes) / 2, kBytes);
+    }
+  };
+
+  static void drop(const Packing& p, const Rows& rows) noexcept {
+#if INLAY_HAS_FILES
+    if (p.model_.file.mapped()) drop_pages(rows.data, rows.bytes);
+#else
+    (void)p;
+    (void)rows;
+#endif
+  }
+
+  static void pack(const void*, void* state, uint32_t task, void*) noexcept {
+    Packing& p = of(state);
+    const Rows rows(p, task);
+    const Weight& w = *rows.matrix->weight;
+    p.model_.kernels->pack(w.type, w.data, w.rows, w.cols, rows.begin, rows.end,
+                           p.model_.packed.data() + rows.matrix->offset);
+    if (p.cache_ != nullptr) {
+      *source(p, task) = checksum(rows.data, rows.bytes);
+      *sample(p, task) = rows.sample();
+    }
+    drop(p, rows);
+    p.n_done_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  static uint64_t checksum_chunk(const Packing& p, const uint8_t* block, uint32_t chunk) noexcept {
+    const size_t at = chunk * CacheHead::kChunkBytes, left = p.bytes_ - at;
+    return checksum(block + at, left < CacheHead::kChunkBytes ? left : CacheHead::kChunkBytes);
+  }
+
+  static void sum_packed(const void*, void* state, uint32_t chunk, void*) noexcept {
+    Packing& p = of(state);
+    *packed(p, chunk) = checksum_chunk(p, p.model_.packed.data(), chunk);
+    p.n_done_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+#if INLAY_HAS_FILES
+  static void verify_packed(const void*, void* state, uint32_t chunk, void*) noexcept {
+    Packing& p = of(state);
+    if (!p.mismatch_.load(std::memory_order_relaxed) &&
+        *packed(p, chunk) !=
+            checksum_chunk(p, p.file_.data() + p.head_[CacheHead::data_offset], chunk)) {
+      p.mismatch_.store(true, std::memory_order_relaxed);
+    }
+    p.n_done_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  static void verify_source(const void*, void* state, uint32_t task, void*) noexcept {
+    Packing& p = of(state);
+    if (!p.mismatch_.load(std::memory_order_relaxed)) {
+      const Rows rows(p, task);
+      const bool same = p.verify_sources_ ? *source(p, task) == checksum(rows.data, rows.bytes)
+                                          : *sample(p, task) == rows.sample();
+      if (!same) p.mismatch_.store(true, std::memory_order_relaxed);
+      if (p.verify_sources_) drop(p, rows);
+    }
+    p.n_done_.fetch_add(1, std::memory_order_relaxed);
+  }
+  static constexpr Phase kVerify[] = {{&count_tasks, &verify_source, nullptr},
+                                      {&count_chunks, &verify_packed, nullptr}};
+#endif
+  static constexpr Phase kPack[] = {{&count_tasks, &pack, nullptr},
+                                    {&count_chunks, &sum_packed, nullptr}};
+};
+
+// ---- the class ----
+
+Packing::Packing(ModelImpl* model) noexcept
+    : model_(*model), matrices_(model->host.allocator), head_(model->host.allocator) {}
+
+uint64_t Packing::memory_bytes(ModelImpl& model) noexcept {
+  size_t matrices = 0, packed = 0, tasks = 0;
+  for_each_packable(model, [&](const Weight& w) {
+    ++matrices;
+    packed += packed_size(w);
+    tasks += pack_tasks(w);
+  });
+  if (matrices == 0) return 0;
+  return matrices * sizeof(PackedMatrix) + cache_head_words(tasks, packed) * 8 + packed;
+}
+
+Status Packing::start(const ModelOptions& options) noexcept {
+  if (options.threads == 0 || options.threads > 64) {
+    return Error(ErrorCode::bad_argument, "option threads: expected 1 to 64");
+  }
+  size_t n = 0;
+  for_each_packable(model_, [&n](Weight&) { ++n; });
+  if (n == 0) {
+    stage_ = Stage::done;
+    return {};
+  }
+  if (!matrices_.reserve(n)) return Error(ErrorCode::out_of_memory);
+  for_each_packable(model_, [this](Weight& w) {
+    (void)matrices_.push_back({&w, bytes_, n_tasks_, rows_per_pack_task(w)});  // there is room
+    bytes_ += packed_size(w);
+    n_tasks_ += pack_tasks(w);
+  });
+  n_chunks_ = static_cast<uint32_t>(div_up(bytes_, CacheHead::kChunkBytes));
+  cache_ = options.cache;
+  if (!head_.resize(cache_head_words(n_tasks_, bytes_))) return Error(ErrorCode::out_of_memory);
+  INLAY_TRY(executor_.start(options.threads, model_.host.jobs, model_.host.clock, nullptr, 0));
+  if (cache_ == nullptr || !try_cache()) return begin_packing();
+  return {};
+}
+
+Status Packing::begin_packing() noexcept {
+  if (!model_.packed.reserve(bytes_)) {
+    return Error(ErrorCode::out_of_memory, "packed weights need ") << uint64_t{bytes_} << " bytes";
+  }
+  prefer_huge_pages(model_.packed.data(), bytes_);
+  stage_ = Stage::pack;
+  n_done_.store(0);
+  executor_.open(Tasks::kPack, this);
+  return {};
+}
+
+void Packing::finish(const uint8_t* block) noexcept {
+  for (const PackedMatrix& matrix : matrices_) {
+    matrix.weight->data = block + matrix.offset;
+    matrix.weight->packed = true;
+  }
+  stage_ = Stage::done;
+}
+
+float Packing::fraction() noexcept {
+  float now = 1;
+  if (stage_ == Stage::verify || stage_ == Stage::pack) {
+    const uint32_t n = cache_ == nullptr ? n_tasks_ : n_tasks_ + n_chunks_;
+    now = static_cast<float>(n_done_.load(std::memory_order_relaxed)) / static_cast<float>(n);
+    if (cache_ != nullptr) now /= 2;
+  }
+#if INLAY_HAS_FILES
+  if (stage_ == Stage::write) {
+    now = 0.5f + static_cast<float>(written_) / static_cast<float>(bytes_) / 2;
+  }
+#endif
+  if (now > fraction_) fraction_ = now;  // packing after a cache that was no good begins anew
+  return fraction_;
+}
+
+Status Packing::step(uint64_t deadline_us) noexcept {
+  while (stage_ == Stage::verify || stage_ == Stage::pack) {
+    if (executor_.run(deadline_us) != Executor::Outcome::finished) return {};
+#if INLAY_HAS_FILES
+    if (stage_ == Stage::verify) {
+      if (!mismatch_.load()) {
+        model_.packed_file = std::move(file_);
+        finish(model_.packed_file.data() + head_[CacheHead::data_offset]);
+        return {};
+      }
+      log_cache(LogLevel::warning, "of other weights or damaged, packing again");
+      file_ = FileMapping();
+      INLAY_TRY(begin_packing());
+      continue;
+    }
+#endif
+    stage_ = Stage::write;
+  }
+  if (stage_ == Stage::write) write_cache(deadline_us);
+  return {};
+}
+
+// ---- the cache file ----
+
+void Packing::log_cache(LogLevel level, const char* what, const char* why) noexcept {
+  log(model_.host.log, level,
+      (Error(ErrorCode::io, "cache of packed weights: ") << what << why << ": " << cache_)
+          .message());
+}
+
+#if INLAY_HAS_FILES
+
+// Fills the head, and begins to verify the file if its head is the same.
+bool Packing::try_cache() noexcept {
+  constexpr uint64_t kMagic = 0x6b636170796c6e69, kFormat = 1;  // "inlypack"
+  // Types, sizes and offsets, summed like the cache's other parts.
+  uint64_t shapes = kAlignment;
+  for (const PackedMatrix& matrix : matrices_) {
+    const Weight& w = *matrix.weight;
+    const uint64_t shape[] = {shapes,        static_cast<uint64_t>(w.type), w.rows, w.cols,
+                              matrix.offset, matrix.rows_per_task};
+    shapes = checksum(static_cast<const uint8_t*>(static_cast<const void*>(shape)), sizeof shape);
+  }
+  head_[CacheHead::magic] = kMagic;
+  head_[CacheHead::versions] = kFormat << 32 | kPackedVersion;
+  head_[CacheHead::data_offset] = round_up(head_.size() * 8, CacheHead::kPage);
+  head_[CacheHead::data_bytes] = bytes_;
+  head_[CacheHead::shapes] = shapes;
+  head_[CacheHead::modified] = model_.file.modified();
+
+  Result<FileMapping> file = FileMapping::open(cache_);
+  if (!file) return false;  // the first time
+  const size_t head_bytes = head_.size() * 8;
+  if (file->size() != head_[CacheHead::data_offset] + bytes_) {
+    log_cache(LogLevel::warning, "of another model or cut off, packing again");
+    return false;
+  }
+  for (const CacheHead::Field field :
+       {CacheHead::magic, CacheHead::versions, CacheHead::data_offset, CacheHead::data_bytes,
+        CacheHead::shapes}) {
+    if (std::memcmp(file->data() + field * 8, &head_[field], 8) != 0) {
+      log_cache(LogLevel::warning, "of another model or version, packing again");
+      return false;
+    }
+  }
+  const uint64_t modified = head_[CacheHead::modified];
+  std::memcpy(head_.data(), file->data(), head_bytes);
+  const uint64_t check = head_[CacheHead::check];
+  head_[CacheHead::check] = 0;
+  const uint8_t* bytes = static_cast<const uint8_t*>(static_cast<const void*>(head_.data()));
+  if (check != checksum(bytes, head_bytes)) {
+    head_[CacheHead::modified] = modified;
+    log_cache(LogLevel::warning, "damaged, packing again");
+    return false;
+  }
+  verify_sources_ = modified == 0 || modified != head_[CacheHead::modified];
+  head_[CacheHead::modified] = modified;
+  file_ = std::move(*file);
+  stage_ = Stage::verify;
+  executor_.open(Tasks::kVerify, this);
+  return true;
+}
+
+void Packing::write_cache(uint64_t deadline_us) noexcept {
+  const uint8_t* block = model_.packed.data();
+  if (cache_ == nullptr) return finish(block);
+  const auto write_some = [&]() -> Status {
+    if (written_ == 0) {
+      INLAY_TRY(replacement_.open(cache_));
+      uint8_t* head = static_cast<uint8_t*>(static_cast<void*>(head_.data()));
+      const size_t head_bytes = head_.size() * 8;
+      head_[CacheHead::check] = 0;
+      head_[CacheHead::check] = checksum(head, head_bytes);
+      INLAY_TRY(replacement_.write(head, head_bytes));
+      static constexpr uint8_t kZeros[4096] = {};
+      for (size_t left = head_[CacheHead::data_offset] - head_bytes; left > 0;) {
+        const size_t here = left < sizeof kZeros ? left : sizeof kZeros;
+        INLAY_TRY(replacement_.write(kZeros, here));
+        left -= here;
+      }
+    }
+    while (written_ < bytes_) {
+      const size_t left = bytes_ - written_;
+      const size_t here = left < CacheHead::kChunkBytes ? left : CacheHead::kChunkBytes;
+      INLAY_TRY(replacement_.write(block + written_, here));
+      written_ += here;
+      if (deadline_us != 0 && now_us(model_.host.clock) >= deadline_us) return {};
+    }
+    INLAY_TRY(replacement_.commit());
+    finish(block);
+    return {};
+  };
+  const Status status = write_some();
+  if (!status) {
+    log_cache(LogLevel::warning, "not written, ", status.error().message());
+    finish(block);
+  }
+}
+
+#else
+
+bool Packing::try_cache() noexcept {
+  log_cache(LogLevel::warning, "not used, this build has no file access");
+  cache_ = nullptr;
+  return false;
+}
+void Packing::write_cache(uint64_t) noexcept { finish(model_.packed.data()); }
+
+#endif  // INLAY_HAS_FILES
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_MODEL_PACKING_INL_HPP_
+// end file inlay/model/packing-inl.hpp
+
+// begin file inlay/model/model-inl.hpp
+#ifndef INLAY_MODEL_MODEL_INL_HPP_
+#define INLAY_MODEL_MODEL_INL_HPP_
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -11405,7 +12179,7 @@ class Binder {
              << name << ": this build cannot compute with type " << type.name;
     }
     ++bound_;
-    *out = {tensor->type, tensor->data, rows, cols};
+    *out = {tensor->type, tensor->data, rows, cols, false};
     return rows == 1 && tensor->type != TensorType::f32 ? convert(out) : Status();
   }
 
@@ -11417,7 +12191,7 @@ class Binder {
     dequantize_row(w->type, w->data, w->cols, m_.converted.data() + at);
     *w = {TensorType::f32,
           static_cast<const uint8_t*>(static_cast<const void*>(m_.converted.data() + at)), 1,
-          w->cols};
+          w->cols, false};
     return {};
   }
 
@@ -11454,6 +12228,7 @@ inline Status bind_weights(ModelImpl* m) noexcept {
            << m->file.tensors().size() << " tensors, architecture " << m->architecture->name
            << " uses " << binder.bound() << " of them: it is another model";
   }
+  if (!m->weights.output) m->weights.output = m->weights.token_embd;
   return {};
 }
 
@@ -11490,6 +12265,7 @@ inline Result<ModelImpl*> open_model(Gguf&& file, const ModelOptions& options) n
   const Status status = [&]() -> Status {
     m->architecture = architecture;
     m->kernels = &pick_kernels(options.targets);
+    m->weight_mode = options.weights;
     RopeScaling scaling;
     INLAY_TRY(read_hyper(m->file, *architecture, &m->hyper, &scaling));
     Hyper& h = m->hyper;
@@ -11512,6 +12288,19 @@ inline bool report_progress(const ModelOptions& options, float fraction) noexcep
   return options.progress == nullptr || options.progress(options.progress_user, fraction);
 }
 
+inline Status pack_model(ModelImpl* m, const ModelOptions& options) noexcept {
+  constexpr uint64_t kReportEveryUs = 10000;
+  Packing packing(m);
+  INLAY_TRY(packing.start(options));
+  while (!packing.done()) {
+    INLAY_TRY(packing.step(now_us(m->host.clock) + kReportEveryUs));
+    if (!report_progress(options, 0.1f + 0.9f * packing.fraction())) {
+      return Error(ErrorCode::cancelled, "opening the model was cancelled");
+    }
+  }
+  return {};
+}
+
 // Opens with `open_file`, a function that gives Result<Gguf>, and reports progress around it.
 template <class F>
 Result<ModelImpl*> open_with(const ModelOptions& options, F&& open_file) noexcept {
@@ -11521,11 +12310,15 @@ Result<ModelImpl*> open_with(const ModelOptions& options, F&& open_file) noexcep
   gguf_options.host = options.host;
   Result<Gguf> file = open_file(gguf_options);
   if (!file) return file.error();
-  if (!report_progress(options, 0.5f)) return cancelled;
+  const float opened = options.weights == WeightMode::packed ? 0.1f : 1.0f;
+  if (!report_progress(options, opened / 2)) return cancelled;
   Result<ModelImpl*> model = open_model(std::move(*file), options);
-  if (model && !report_progress(options, 1.0f)) {
+  if (!model) return model;
+  Status status = report_progress(options, opened) ? Status() : Status(cancelled);
+  if (status && options.weights == WeightMode::packed) status = pack_model(*model, options);
+  if (!status) {
     destroy(options.host.allocator, *model);
-    return cancelled;
+    return status.error();
   }
   return model;
 }
@@ -11571,6 +12364,8 @@ std::string_view Model::target() const noexcept { return impl_->kernels->name; }
 const ModelShape& Model::shape() const noexcept { return impl_->shape; }
 const Tokenizer& Model::tokenizer() const noexcept { return impl_->tokenizer; }
 const Gguf& Model::file() const noexcept { return impl_->file; }
+WeightMode Model::weights() const noexcept { return impl_->weight_mode; }
+uint64_t Model::packed_bytes() const noexcept { return detail::Packing::memory_bytes(*impl_); }
 
 INLAY_END_NAMESPACE
 

@@ -150,7 +150,7 @@ int bench(int argc, char** argv) {
                         depths = {0};
   std::vector<const Cache*> caches = {&kCaches[0]};
   uint32_t runs = 3, batch = 512;
-  int64_t mask = -1;
+  ModelChoice choice;
   bool json = false, no_warm_up = false;
   Command command("bench", "MODEL [options]",
                   "Measure tokens per second: reading a prompt (pp) and writing (tg).");
@@ -166,7 +166,7 @@ int bench(int argc, char** argv) {
                  });
   command.number("-r", "N", "runs of each test, after one to warm up", &runs, 1, 1000);
   command.number("-b", "N", "most tokens of a prompt computed at once", &batch, 1, 1 << 20);
-  add_target_option(&command, &mask);
+  add_model_options(&command, &choice);
   command.flag("--no-warmup", "measure from the first run on", &no_warm_up);
   command.flag("--json", "print a JSON array instead of a table", &json);
   if (!command.parse(argc, argv)) return command.status();
@@ -181,15 +181,19 @@ int bench(int argc, char** argv) {
   for (const Test& test : tests) most = std::max(most, test.tokens);
 
   const char* path = command.operands()[0];
-  const auto model = open_model(path, mask);
+  choice.threads = *std::max_element(threads.begin(), threads.end());
+  const auto model = open_model(path, choice);
   if (!model) return fail(model.error());
   const std::string target(model->target()), type = main_type(model->file());
+  const char* mode = model->weights() == inlay::WeightMode::packed ? "packed" : "mapped";
+  const uint64_t packed_bytes =
+      model->weights() == inlay::WeightMode::packed ? model->packed_bytes() : 0;
   const char* slash = std::strrchr(path, '/');
   const std::string name = slash == nullptr ? path : slash + 1;
 
   if (!json) {
-    std::printf("%s: %s, mostly %s, %s\n\n", name.c_str(),
-                std::string(model->architecture()).c_str(), type.c_str(), target.c_str());
+    std::printf("%s: %s, mostly %s, %s, %s\n\n", name.c_str(),
+                std::string(model->architecture()).c_str(), type.c_str(), target.c_str(), mode);
     std::printf("%-14s %5s %7s %12s %12s %12s\n", "test", "cache", "threads", "tokens/s", "least",
                 "most");
   }
@@ -245,13 +249,15 @@ int bench(int argc, char** argv) {
               "\"model\": %s, \"architecture\": %s, \"type\": \"%s\", \"model_bytes\": %llu, "
               "\"read_bytes_per_token\": %.0f, \"products\": %.0f, \"kv_bytes\": %llu, "
               "\"session_bytes\": %llu, \"target\": \"%s\", "
+              "\"weights\": \"%s\", \"packed_bytes\": %llu, "
               "\"inlay\": \"" INLAY_VERSION "\"}",
               separator, test.name(depth).c_str(), n_threads, cache->name, median(*speeds),
               speeds->front(), speeds->back(), runs, samples.c_str(), batch,
               json_string(name).c_str(), json_string(model->architecture()).c_str(), type.c_str(),
               static_cast<unsigned long long>(model->file().file_bytes()), work.read_bytes,
               work.products, static_cast<unsigned long long>(plan->kv_cache),
-              static_cast<unsigned long long>(plan->total()), target.c_str());
+              static_cast<unsigned long long>(plan->total()), target.c_str(), mode,
+              static_cast<unsigned long long>(packed_bytes));
           std::fflush(stdout);
           separator = ",\n";
         }

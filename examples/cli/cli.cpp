@@ -105,13 +105,26 @@ bool parse_ids(const Command& command, std::vector<inlay::Token>* ids, int* stat
   return true;
 }
 
-void add_target_option(Command* command, int64_t* mask) {
+void add_model_options(Command* command, ModelChoice* choice) {
+  command->option(
+      "--weights", "MODE", "mapped: as the file has them; packed: faster, for memory (mapped)",
+      [choice](const char* mode) {
+        const bool packed = std::strcmp(mode, "packed") == 0;
+        choice->weights = packed ? inlay::WeightMode::packed : inlay::WeightMode::mapped;
+        return packed || std::strcmp(mode, "mapped") == 0 ? std::string()
+                                                          : std::string("mapped or packed");
+      });
+  command->option("--cache", "FILE", "keep packed weights there; auto: in MODEL.packed (nowhere)",
+                  [choice](const char* file) {
+                    choice->cache = file;
+                    return std::string();
+                  });
   command->option("--target", "NAME", "SIMD target by Highway's name, e.g. AVX2 (the best)",
-                  [mask](const char* name) {
+                  [choice](const char* name) {
                     std::string names;
                     for (const Target& target : targets()) {
                       if (std::strcmp(target.name, name) == 0) {
-                        *mask = target.bit;
+                        choice->targets = target.bit;
                         return std::string();
                       }
                       names += (names.empty() ? "" : ", ") + std::string(target.name);
@@ -130,12 +143,19 @@ void add_threads_option(Command* command, uint32_t* threads) {
   command->number("--threads", "N", "threads to compute with", threads, 1, kMaxThreads);
 }
 
-inlay::Result<inlay::Model> open_model(const char* path, int64_t targets_mask) {
+inlay::Result<inlay::Model> open_model(const char* path, const ModelChoice& choice) {
   // A parent that had it ignored (nohup, a background job) wants it to stay so.
   if (std::signal(SIGINT, on_interrupt) == SIG_IGN) std::signal(SIGINT, SIG_IGN);
   Progress progress{path};
   inlay::ModelOptions options;
-  options.targets = targets_mask;
+  options.targets = choice.targets;
+  options.weights = choice.weights;
+  options.threads = choice.threads;
+  const std::string cache = choice.cache == "auto" ? path + std::string(".packed") : choice.cache;
+  if (!cache.empty()) options.cache = cache.c_str();
+  options.host.log.write = [](void*, inlay::LogLevel level, const char* text) {
+    if (level == inlay::LogLevel::warning) std::fprintf(stderr, "inlay: %s\n", text);
+  };
   options.progress = &Progress::update;
   options.progress_user = &progress;
   return inlay::Model::open(path, options);

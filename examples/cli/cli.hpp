@@ -39,16 +39,23 @@ struct Target {
   int64_t bit;       // for ModelOptions::targets
 };
 std::vector<Target> targets();
-// Adds --target NAME to a verb; `*mask` becomes what ModelOptions::targets takes.
-void add_target_option(Command* command, int64_t* mask);
+uint32_t default_threads();  // the machine's cores
+
+// How a model is opened: what the options that add_model_options adds to a verb say.
+struct ModelChoice {
+  int64_t targets = -1;
+  inlay::WeightMode weights = inlay::WeightMode::mapped;
+  uint32_t threads = default_threads();  // that pack
+  std::string cache;                     // "auto": the model's path with ".packed" after it
+};
+void add_model_options(Command* command, ModelChoice* choice);
 
 // What SessionOptions allows.
 inline constexpr uint32_t kMaxThreads = 64, kMaxContext = 1u << 28;
-uint32_t default_threads();  // the machine's cores
 void add_threads_option(Command* command, uint32_t* threads);
 
 // Model::open with the share done on the terminal when it takes a while, and stopped by Ctrl-C.
-inlay::Result<inlay::Model> open_model(const char* path, int64_t targets_mask = -1);
+inlay::Result<inlay::Model> open_model(const char* path, const ModelChoice& choice = {});
 
 bool is_terminal(std::FILE* file);
 void set_binary(std::FILE* file);  // no newline translation where the system has one

@@ -32,20 +32,21 @@ inlay::Token best(inlay::Span<const float> row) {
 int logits(int argc, char** argv) {
   const char* out = nullptr;
   uint32_t threads = 1, batch = 512;
-  int64_t mask = -1;
+  ModelChoice choice;
   Command command("logits", "MODEL [options] ID…",
                   "Print the five best next tokens after each of the ids, with their logits.");
   command.text("--out", "FILE", "write all logits there instead, float32 [ids][vocabulary]", &out);
   add_threads_option(&command, &threads);
   command.number("--batch", "N", "most ids computed at once", &batch, 1, 1 << 20);
-  add_target_option(&command, &mask);
+  add_model_options(&command, &choice);
   command.note("A single - instead of the ids reads them from standard input.");
   if (!command.parse(argc, argv)) return command.status();
   int status = kDone;
   std::vector<inlay::Token> ids;
   if (!parse_ids(command, &ids, &status)) return status;
 
-  const auto model = open_model(command.operands()[0], mask);
+  choice.threads = threads;
+  const auto model = open_model(command.operands()[0], choice);
   if (!model) return fail(model.error());
   auto session = create_session(*model, ids.size(), batch, threads);
   if (!session) return fail(session.error());
@@ -98,20 +99,21 @@ int logits(int argc, char** argv) {
 
 int greedy(int argc, char** argv) {
   uint32_t n = 16, threads = 1, batch = 512;
-  int64_t mask = -1;
+  ModelChoice choice;
   Command command("greedy", "MODEL [options] ID…",
                   "Print the next ids, each the most probable after those before it.");
   command.number("--n", "N", "how many", &n, 0, 1 << 20);
   add_threads_option(&command, &threads);
   command.number("--batch", "N", "most ids computed at once", &batch, 1, 1 << 20);
-  add_target_option(&command, &mask);
+  add_model_options(&command, &choice);
   command.note("A single - instead of the ids reads them from standard input.");
   if (!command.parse(argc, argv)) return command.status();
   int status = kDone;
   std::vector<inlay::Token> ids;
   if (!parse_ids(command, &ids, &status)) return status;
 
-  const auto model = open_model(command.operands()[0], mask);
+  choice.threads = threads;
+  const auto model = open_model(command.operands()[0], choice);
   if (!model) return fail(model.error());
   auto session = create_session(*model, ids.size() + n, batch, threads);
   if (!session) return fail(session.error());

@@ -10,6 +10,7 @@ struct Settings {
   uint32_t n = 256, threads = 1, context = 0;
   inlay::Sampling sampling;
   std::vector<std::string> stop;
+  ModelChoice model;
 };
 
 void add_settings(Command* command, Settings* s) {
@@ -31,6 +32,7 @@ void add_settings(Command* command, Settings* s) {
   add_threads_option(command, &s->threads);
   command->number("--ctx", "N", "context in tokens; 0: what the model knows, at most 4096",
                   &s->context, 0, kMaxContext);
+  add_model_options(command, &s->model);
 }
 
 // What is not the model's own, dimmed; only for a terminal.
@@ -108,7 +110,8 @@ int complete(int argc, char** argv) {
     const inlay::Status read = read_file(file == nullptr ? "-" : file, &prompt);
     if (!read) return fail(read.error());
   }
-  const auto model = open_model(command.operands()[0]);
+  settings.model.threads = settings.threads;
+  const auto model = open_model(command.operands()[0], settings.model);
   if (!model) return fail(model.error());
   auto session = create_session(*model, settings);
   if (!session) return fail(session.error());
@@ -140,7 +143,8 @@ int fim(int argc, char** argv) {
   std::string prefix, suffix;
   if (const inlay::Status read = read_file(prefix_file, &prefix); !read) return fail(read.error());
   if (const inlay::Status read = read_file(suffix_file, &suffix); !read) return fail(read.error());
-  const auto model = open_model(command.operands()[0]);
+  settings.model.threads = settings.threads;
+  const auto model = open_model(command.operands()[0], settings.model);
   if (!model) return fail(model.error());
   auto session = create_session(*model, settings);
   if (!session) return fail(session.error());

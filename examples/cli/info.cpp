@@ -178,6 +178,14 @@ void print_memory(const char* path, uint32_t context, uint32_t threads) {
   print_bytes("activations", plan->activations);
   print_bytes("other", plan->other);
   print_bytes("total", plan->total());
+  std::printf("\nmemory for the weights\n");
+  print_bytes("mapped", model->file().file_bytes());
+  print_bytes("packed", model->packed_bytes());
+  std::puts(
+      "  (mapped: the file's pages, the system's memory, shared by all programs that have it "
+      "open;\n"
+      "  packed: this program's own, or a cache file's pages, and the file's for what is not "
+      "packed)");
 }
 
 }  // namespace
@@ -189,7 +197,6 @@ int info(int argc, char** argv) {
   command.number("--ctx", "N", "context in tokens; 0: what the model knows, at most 4096", &context,
                  0, kMaxContext);
   add_threads_option(&command, &threads);
-  command.note("The weights are mapped from the file and come on top of the bytes for a context.");
   if (!command.parse(argc, argv)) return command.status();
 
   const char* path = command.operands()[0];

@@ -94,6 +94,7 @@
 #include "inlay/arch/decoder-inl.hpp"
 #include "inlay/arch/registry-inl.hpp"
 #include "inlay/model/hyper-inl.hpp"
+#include "inlay/model/packing-inl.hpp"
 #include "inlay/model/model-inl.hpp"
 #include "inlay/session/sampler-inl.hpp"
 #include "inlay/session/session-inl.hpp"

@@ -108,6 +108,7 @@ class Use(Case):
             (["greedy", MODEL, "2147483648"], "whole number"),
             (["info"], "MODEL"), (["info", MODEL, "--ctx", "-5"], "whole number"),
             (["bench", MODEL, "-t", "1,,2"], "commas"), (["bench", MODEL, "-t", "0"], "from 1"),
+            (["complete", MODEL, "--weights", "fast"], "mapped or packed"), (["bench", MODEL, "--cache"], "--cache FILE"),
             (["bench", MODEL, "-r", "0"], "from 1"), (["bench", MODEL, "-p", "1,"], "commas"),
             (["bench", MODEL, "--kv", "f16,"], "commas"), (["bench", MODEL, "--kv", "q4_0"], "q8_0"),
         ]
@@ -239,6 +240,43 @@ class Evaluate(Case):
     def test_ids_from_standard_input(self):
         expected = self.good("greedy", MODEL, *self.IDS)
         self.assertEqual(self.good("greedy", MODEL, "-", text=" ".join(map(str, self.IDS)).encode() + b"\n"), expected)
+
+
+class Weights(Case):
+    def setUp(self):
+        self.cache = path("weights.packed")
+        if os.path.exists(self.cache):
+            os.remove(self.cache)
+
+    def test_a_cache_changes_no_text(self):
+        for verb, *options in (("complete", "-p", "int x", "-n", 20), ("greedy", "--n", 10), ("logits",)):
+            ids = () if verb == "complete" else (1, 70, 45)
+            mapped = self.good(verb, MODEL, *options, *ids)
+            self.assertEqual(self.good(verb, MODEL, *options, "--weights", "mapped", *ids), mapped)
+            expected = self.good(verb, MODEL, *options, "--weights", "packed", *ids)
+            for _ in range(2):
+                cached = self.good(verb, MODEL, *options, "--weights=packed", "--cache", self.cache, *ids)
+                self.assertEqual(cached, expected)
+        self.assertGreater(os.path.getsize(self.cache), 1000)
+
+    def test_cache_beside_the_model(self):
+        self.good("greedy", MODEL, "--weights", "packed", "--cache", "auto", 1)
+        self.assertGreater(os.path.getsize(MODEL + ".packed"), 1000)
+        os.remove(MODEL + ".packed")
+        self.good("greedy", MODEL, "--cache", "auto", 1)  # mapped: nothing to keep
+        self.assertFalse(os.path.exists(MODEL + ".packed"))
+
+    def test_cache_that_is_no_good_is_told_and_made_again(self):
+        expected = self.good("greedy", MODEL, "--weights", "packed", "--cache", self.cache, 1)
+        with open(self.cache, "r+b") as f:
+            f.seek(-9, os.SEEK_END)
+            byte = f.read(1)
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([byte[0] ^ 1]))
+        status, out, err = run("greedy", MODEL, "--weights", "packed", "--cache", self.cache, 1)
+        self.assertEqual((status, out), (0, expected))
+        self.assertRegex(err, rb"\Ainlay: cache of packed weights: [^\n]*packing again: [^\n]*\n\Z")
+        self.assertEqual(self.good("greedy", MODEL, "--weights", "packed", "--cache", self.cache, 1), expected)
 
 
 class Complete(Case):
@@ -385,6 +423,9 @@ class Info(Case):
         memory = {k.strip(): int(v) for k, v in re.findall(r"(?m)^  (KV cache|activations|other|total) +(\d+)  ", text)}
         self.assertEqual(memory["KV cache"] + memory["activations"] + memory["other"], memory["total"])
         self.assertGreater(memory["KV cache"], 0)
+        weights = {k: int(v) for k, v in re.findall(r"(?m)^  (mapped|packed) +(\d+)  ", text)}
+        self.assertEqual(weights["mapped"], os.path.getsize(MODEL))
+        self.assertGreater(weights["packed"], 0)
         larger = self.good("info", MODEL, "--ctx", 512).decode()
         self.assertEqual(int(re.search(r"KV cache +(\d+)", larger).group(1)), 2 * memory["KV cache"])
 
@@ -417,6 +458,11 @@ class Bench(Case):
             self.assertLessEqual(row["tokens_per_second"], row["max"])
             self.assertEqual((row["runs"], len(row["samples"])), (2, 2))
             self.assertEqual(row["model"], os.path.basename(MODEL))
+            self.assertEqual((row["weights"], row["packed_bytes"]), ("mapped", 0))
+        packed = json.loads(self.good("bench", MODEL, "-t", 1, "-p", 0, "-n", 2, "--json", "--weights", "packed"))
+        self.assertEqual(packed[0]["weights"], "packed")
+        info = self.good("info", MODEL).decode()
+        self.assertEqual(packed[0]["packed_bytes"], int(re.search(r"(?m)^  packed +(\d+)  ", info).group(1)))
         self.assertEqual(json.loads(self.good("bench", MODEL, "-p", 0, "-n", 0, "--json")), [])
 
     def test_table(self):

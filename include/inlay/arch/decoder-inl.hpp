@@ -48,9 +48,8 @@ void write_layers(PlanWriter& plan, const Weights& weights, const Hyper& h) noex
 
 // The phases that turn rows of x into logits.
 inline void write_head(PlanWriter& plan, const Weights& weights) noexcept {
-  const Weight& output = weights.output ? weights.output : weights.token_embd;
-  plan.norm(weights.output_norm, output, /*head=*/true);
-  plan.head(output);
+  plan.norm(weights.output_norm, weights.output, /*head=*/true);
+  plan.head(weights.output);
 }
 
 }  // namespace detail

@@ -161,7 +161,7 @@ inline void multiply(const Work& w, const MatmulPart& part, const State& s, RowT
   m.bias = part.bias;
   m.add = w.add;
   m.tiles = s.invariant;
-  m.packed = false;
+  m.packed = part.weight->packed;
   s.kernels->matmul(m, range.begin, range.end, scratch);
 }
 

@@ -32,11 +32,13 @@ struct Hyper {
   uint32_t attn_size() const noexcept { return n_heads * head_v; }
 };
 
-// A tensor of the file, bound: [rows][cols], cols contiguous. Null data: the file does not have it.
+// A tensor of the file, bound: [rows][cols], cols contiguous, or in the kernels' packed form. Null
+// data: the file does not have it.
 struct Weight {
   TensorType type = TensorType::f32;
   const uint8_t* data = nullptr;
   uint32_t rows = 0, cols = 0;
+  bool packed = false;
 
   explicit operator bool() const noexcept { return data != nullptr; }
   const float* floats() const noexcept {  // of a vector: those are always f32
@@ -95,7 +97,7 @@ struct TensorSpec {
   arch::Presence presence;
 };
 
-// The tensors outside the layers. Without `output`, the embedding serves as output matrix too.
+// The tensors outside the layers. Without `output`, the embedding is bound as output matrix too.
 inline constexpr TensorSpec<Weights> kModelTensors[] = {
     {"token_embd.weight", &Weights::token_embd, Dim::vocab, Dim::embd, arch::Presence::required},
     {"output_norm.weight", &Weights::output_norm, Dim::one, Dim::embd, arch::Presence::required},

@@ -31,8 +31,11 @@
 #  if INLAY_HAS_FILES
 #    include <errno.h>
 #    include <fcntl.h>
+#    include <stdio.h>  // rename
 #    include <sys/mman.h>
 #    include <sys/stat.h>
+#  elif defined(__linux__)
+#    include <sys/mman.h>
 #  endif
 #endif
 
@@ -60,6 +63,19 @@ void yield() noexcept {
   SwitchToThread();
 #elif INLAY_HAS_THREADS
   sched_yield();
+#endif
+}
+
+void prefer_huge_pages(void* memory, size_t bytes) noexcept {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kHugePage = uintptr_t{1} << 21;
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(memory);
+  const uintptr_t first = (begin + kHugePage - 1) & ~(kHugePage - 1);
+  const uintptr_t last = (begin + bytes) & ~(kHugePage - 1);
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+  (void)memory;
+  (void)bytes;
 #endif
 }
 
@@ -217,7 +233,8 @@ Result<FileMapping> FileMapping::open(const char* path) noexcept {
                                   OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr);
   if (file == INVALID_HANDLE_VALUE) return file_error(path, file_error_reason(GetLastError()));
   LARGE_INTEGER size;
-  if (!GetFileSizeEx(file, &size)) {
+  FILETIME modified;
+  if (!GetFileSizeEx(file, &size) || !GetFileTime(file, nullptr, nullptr, &modified)) {
     const DWORD error = GetLastError();
     CloseHandle(file);
     return file_error(path, file_error_reason(error));
@@ -233,11 +250,69 @@ Result<FileMapping> FileMapping::open(const char* path) noexcept {
   if (mapping != nullptr) CloseHandle(mapping);  // the view keeps the mapping and the file alive
   CloseHandle(file);
   if (data == nullptr) return file_error(path, file_error_reason(error));
-  return FileMapping(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart));
+  return FileMapping(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart),
+                     uint64_t{modified.dwHighDateTime} << 32 | modified.dwLowDateTime);
 }
 
 void FileMapping::unmap() noexcept {
   if (data_ != nullptr) UnmapViewOfFile(data_);
+}
+
+void drop_pages(const uint8_t*, size_t) noexcept {}  // the system trims what is not read by itself
+
+Status FileReplacement::fail(const char* what) noexcept {
+  Error error(ErrorCode::io, "cannot ");
+  return error << what << ": "
+               << (GetLastError() == ERROR_DISK_FULL ? "the disk is full"
+                                                     : file_error_reason(GetLastError()));
+}
+
+Status FileReplacement::open(const char* path) noexcept {
+  // 17 characters more for the temporary name: a dot and 64 bits in hexadecimal.
+  const int size = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, path_,
+                                       static_cast<int>(kMaxPath) - 17);
+  if (size == 0) return Error(ErrorCode::io, "not a path, or too long");
+  LARGE_INTEGER ticks;
+  QueryPerformanceCounter(&ticks);
+  uint64_t name = static_cast<uint64_t>(ticks.QuadPart) << 20 ^ GetCurrentProcessId() ^
+                  reinterpret_cast<uintptr_t>(this);
+  for (int i = 0; i < size - 1; ++i) temporary_[i] = path_[i];
+  temporary_[size - 1] = L'.';
+  for (int i = 0; i < 16; ++i, name >>= 4) temporary_[size + i] = L"0123456789abcdef"[name & 15];
+  temporary_[size + 16] = L'\0';
+  const HANDLE file = CreateFileW(temporary_, GENERIC_WRITE, 0, nullptr, CREATE_NEW,
+                                  FILE_ATTRIBUTE_NORMAL, nullptr);
+  if (file == INVALID_HANDLE_VALUE) return fail("create a file there");
+  file_ = file;
+  return {};
+}
+
+Status FileReplacement::write(const void* data, size_t bytes) noexcept {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    DWORD written = 0;
+    const DWORD chunk = bytes < (1u << 24) ? static_cast<DWORD>(bytes) : 1u << 24;
+    if (!WriteFile(file_, from, chunk, &written, nullptr)) return fail("write");
+    from += written;
+    bytes -= written;
+  }
+  return {};
+}
+
+Status FileReplacement::commit() noexcept {
+  if (!FlushFileBuffers(file_)) return fail("write");
+  CloseHandle(file_);
+  file_ = nullptr;
+  if (MoveFileExW(temporary_, path_, MOVEFILE_REPLACE_EXISTING)) return {};
+  const Status status = fail("rename");
+  DeleteFileW(temporary_);
+  return status;
+}
+
+FileReplacement::~FileReplacement() {
+  if (file_ == nullptr) return;
+  CloseHandle(file_);
+  DeleteFileW(temporary_);
 }
 
 #  else
@@ -299,11 +374,88 @@ Result<FileMapping> FileMapping::open(const char* path) noexcept {
   const int error = errno;
   ::close(file);  // the mapping keeps the file alive
   if (data == MAP_FAILED) return file_error(path, file_error_reason(error));
-  return FileMapping(static_cast<const uint8_t*>(data), size);
+    // Nanoseconds since 1970; some systems have them under another name, and whole seconds do too.
+#    if defined(__linux__)
+  const uint64_t fraction = static_cast<uint64_t>(status.st_mtim.tv_nsec);
+#    else
+  const uint64_t fraction = 0;
+#    endif
+  return FileMapping(static_cast<const uint8_t*>(data), size,
+                     static_cast<uint64_t>(status.st_mtime) * 1000000000 + fraction);
 }
 
 void FileMapping::unmap() noexcept {
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+void drop_pages(const uint8_t* data, size_t bytes) noexcept {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+Status FileReplacement::fail(const char* what) noexcept {
+  Error error(ErrorCode::io, "cannot ");
+  error << what << ": ";
+  switch (errno) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return error << "the disk is full";
+    case EROFS:
+      return error << "the file system is read-only";
+    case EISDIR:
+      return error << "it is a directory";
+    default:
+      return error << file_error_reason(errno);
+  }
+}
+
+Status FileReplacement::open(const char* path) noexcept {
+  // 17 characters more for the temporary name: a dot and 64 bits in hexadecimal.
+  const size_t size = std::strlen(path);
+  if (size + 18 > kMaxPath) return Error(ErrorCode::io, "the path is too long");
+  timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  uint64_t name = static_cast<uint64_t>(t.tv_nsec) << 34 ^ static_cast<uint64_t>(getpid()) ^
+                  reinterpret_cast<uintptr_t>(this) << 12;
+  std::memcpy(path_, path, size + 1);
+  std::memcpy(temporary_, path, size);
+  temporary_[size] = '.';
+  for (size_t i = 1; i <= 16; ++i, name >>= 4) {
+    temporary_[size + i] = "0123456789abcdef"[name & 15];
+  }
+  temporary_[size + 17] = '\0';
+  do file_ = ::open(temporary_, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  while (file_ < 0 && errno == EINTR);
+  return file_ < 0 ? fail("create a file there") : Status();
+}
+
+Status FileReplacement::write(const void* data, size_t bytes) noexcept {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::write(file_, from, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail("write");
+    from += written;
+    bytes -= static_cast<size_t>(written);
+  }
+  return {};
+}
+
+Status FileReplacement::commit() noexcept {
+  if (fsync(file_) != 0) return fail("write");
+  if (::rename(temporary_, path_) != 0) return fail("rename");
+  ::close(file_);
+  file_ = -1;
+  return {};
+}
+
+FileReplacement::~FileReplacement() {
+  if (file_ < 0) return;
+  ::close(file_);
+  ::unlink(temporary_);
 }
 
 #  endif  // _WIN32

@@ -168,15 +168,20 @@ class Thread {
 #endif
 };
 
+// Advice about memory: the system may ignore it, and nothing but speed depends on it.
+void prefer_huge_pages(void* memory, size_t bytes) noexcept;
+
 #if INLAY_HAS_FILES
 // A whole file, mapped read-only. If another program shortens the file while it is mapped, reading
 // what was cut off ends the process: the operating system has no other answer to give.
 class FileMapping {
  public:
+  FileMapping() noexcept = default;  // none: data() is null
   // `path` is UTF-8. Errors: io; the message names the path and the reason (not found, no
   // permission, a directory, empty and so on).
   static Result<FileMapping> open(const char* path) noexcept;
-  FileMapping(FileMapping&& other) noexcept : data_(other.data_), size_(other.size_) {
+  FileMapping(FileMapping&& other) noexcept
+      : data_(other.data_), size_(other.size_), modified_(other.modified_) {
     other.data_ = nullptr;
     other.size_ = 0;
   }
@@ -185,6 +190,7 @@ class FileMapping {
       unmap();
       data_ = other.data_;
       size_ = other.size_;
+      modified_ = other.modified_;
       other.data_ = nullptr;
       other.size_ = 0;
     }
@@ -194,13 +200,48 @@ class FileMapping {
 
   const uint8_t* data() const noexcept { return data_; }  // aligned to a page
   size_t size() const noexcept { return size_; }          // bytes, at least 1
+  // When the file was last changed, as its file system counts.
+  uint64_t modified() const noexcept { return modified_; }
 
  private:
-  FileMapping(const uint8_t* data, size_t size) noexcept : data_(data), size_(size) {}
+  FileMapping(const uint8_t* data, size_t size, uint64_t modified) noexcept
+      : data_(data), size_(size), modified_(modified) {}
   void unmap() noexcept;
 
-  const uint8_t* data_;
-  size_t size_;
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+  uint64_t modified_ = 0;
+};
+
+// Takes the whole pages within these bytes of a FileMapping out of the process's memory. They come
+// back when they are read again.
+void drop_pages(const uint8_t* data, size_t bytes) noexcept;
+
+// A file that appears whole or not at all: it is written under another name in the same folder, and
+// takes its own when it is complete and on the disk. Whoever has the file of before open or mapped
+// keeps that; of two writers at once, the last one's file stays. Errors: io.
+class FileReplacement {
+ public:
+  FileReplacement() noexcept = default;
+  FileReplacement(const FileReplacement&) = delete;
+  FileReplacement& operator=(const FileReplacement&) = delete;
+  ~FileReplacement();  // nothing remains of a file that was not committed
+
+  Status open(const char* path) noexcept;  // UTF-8
+  Status write(const void* data, size_t bytes) noexcept;
+  Status commit() noexcept;
+
+ private:
+  Status fail(const char* what) noexcept;
+
+  static constexpr size_t kMaxPath = 4096;
+#  ifdef _WIN32
+  void* file_ = nullptr;  // a HANDLE
+  wchar_t path_[kMaxPath], temporary_[kMaxPath];
+#  else
+  int file_ = -1;
+  char path_[kMaxPath], temporary_[kMaxPath];
+#  endif
 };
 #endif  // INLAY_HAS_FILES
 

@@ -928,6 +928,24 @@ const TensorView* Gguf::find_tensor(std::string_view name) const noexcept {
 
 uint64_t Gguf::file_bytes() const noexcept { return impl_->file_bytes; }
 
+bool Gguf::mapped() const noexcept {
+#if INLAY_HAS_FILES
+  return impl_->parts != nullptr;
+#else
+  return false;
+#endif
+}
+
+uint64_t Gguf::modified() const noexcept {
+  uint64_t last = 0;
+#if INLAY_HAS_FILES
+  for (const Impl::Part* part = impl_->parts; part != nullptr; part = part->next) {
+    last = part->mapping.modified() > last ? part->mapping.modified() : last;
+  }
+#endif
+  return last;
+}
+
 uint64_t Gguf::allocated_bytes() const noexcept {
   return sizeof(Impl) + impl_->allocated_bytes + impl_->metadata.size() * sizeof(MetadataEntry) +
          impl_->tensors.size() * sizeof(TensorView) +

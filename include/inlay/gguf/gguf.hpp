@@ -121,6 +121,10 @@ class Gguf {
   const TensorView* find_tensor(std::string_view name) const noexcept;
   uint64_t file_bytes() const noexcept;       // of all parts
   uint64_t allocated_bytes() const noexcept;  // that this object took from the host's allocator
+  // Whether this object mapped the file by its path, and when that was last changed, as its file
+  // system counts: the last part's change. 0 if it is not mapped, or not known.
+  bool mapped() const noexcept;
+  uint64_t modified() const noexcept;
 
  private:
   struct Impl;

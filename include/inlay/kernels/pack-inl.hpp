@@ -41,9 +41,10 @@ static void unpack_fifth_bits(const uint8_t* p, uint32_t v[8]) {
 }
 
 // Group g of a row's chunk: byte j of v[s] is the value at 4 * s + j, as the format stores it.
-static void unpack_group(TensorType type, const uint8_t* chunk, size_t g, uint32_t v[8]) {
+template <TensorType kType>
+static void unpack_group(const uint8_t* chunk, size_t g, uint32_t v[8]) {
   std::memset(v, 0, 8 * sizeof v[0]);
-  switch (type) {
+  switch (kType) {
     case TensorType::q4_0:
     case TensorType::iq4_nl:
       return unpack_nibbles(chunk + g * 18 + 2, v);
@@ -86,8 +87,8 @@ static void unpack_group(TensorType type, const uint8_t* chunk, size_t g, uint32
 //                 high 2 bits of scale 2i, min 2i, scale 2i + 1, min 2i + 1
 //   q6_K          half d[16]; int8 [16 s][16]
 //   iq4_xs        half d[16]; uint8 [4][16], [2][16]: as q3_K
-static void pack_scales(TensorType type, const uint8_t* from, size_t groups, size_t r,
-                        uint8_t* to) {
+template <TensorType kType>
+static void pack_scales(const uint8_t* from, size_t groups, size_t r, uint8_t* to) {
   const auto copy_half = [&](size_t source, size_t index) {
     std::memcpy(to + (index * kPanelRows + r) * 2, from + source, 2);
   };
@@ -102,18 +103,18 @@ static void pack_scales(TensorType type, const uint8_t* from, size_t groups, siz
       *low = static_cast<uint8_t>(v[0] >> 4 | v[1] >> 4 << 2 | v[2] >> 4 << 4 | v[3] >> 4 << 6);
     }
   };
-  switch (type) {
+  switch (kType) {
     case TensorType::q4_0:
     case TensorType::q5_0:
     case TensorType::q8_0:
     case TensorType::iq4_nl: {
-      const size_t bytes = type == TensorType::q5_0 ? 22 : type == TensorType::q8_0 ? 34 : 18;
+      constexpr size_t bytes = kType == TensorType::q5_0 ? 22 : kType == TensorType::q8_0 ? 34 : 18;
       for (size_t b = 0; b < groups; ++b) copy_half(b * bytes, b);
       return;
     }
     case TensorType::q4_1:
     case TensorType::q5_1: {
-      const size_t bytes = type == TensorType::q5_1 ? 24 : 20;
+      constexpr size_t bytes = kType == TensorType::q5_1 ? 24 : 20;
       for (size_t b = 0; b < groups; ++b) {
         copy_half(b * bytes, b);
         copy_half(b * bytes + 2, groups + b);
@@ -173,10 +174,13 @@ static void pack_scales(TensorType type, const uint8_t* from, size_t groups, siz
   }
 }
 
-void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t begin, size_t end,
-                 uint8_t* out) {
-  const PanelLayout layout = panel_layout(type);
-  const size_t row_bytes = packed_bytes(type, kPanelRows, k) / kPanelRows;
+// One instance for each type, with all shifts and loops known: packing then takes the time of
+// reading and writing memory.
+template <TensorType kType>
+static void pack_type(const uint8_t* w, size_t k, size_t begin, size_t end, uint8_t* out) {
+  constexpr PanelLayout layout = panel_layout(kType);
+  constexpr uint32_t mask = 0x01010101u * ((1u << layout.low) - 1);
+  const size_t row_bytes = packed_bytes(kType, kPanelRows, k) / kPanelRows;
   out += begin * row_bytes;
   for (size_t panel = begin; panel < end; panel += kPanelRows) {
     const size_t rows = end - panel < kPanelRows ? end - panel : kPanelRows;
@@ -184,34 +188,66 @@ void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t beg
     const uint8_t* from = w + panel * row_bytes;
     for (size_t group0 = 0; group0 < k / kGroup; group0 += 8) {
       const size_t groups = k / kGroup - group0 < 8 ? k / kGroup - group0 : 8;
-      uint8_t* low = out + layout.scales(groups);
-      uint8_t* high = low + groups * layout.low_bytes();
       for (size_t r = 0; r < rows; ++r) {
         const uint8_t* chunk = from + r * row_bytes;
-        pack_scales(type, chunk, groups, r, out);
+        pack_scales<kType>(chunk, groups, r, out);
+        uint8_t* low = out + layout.scales(groups) + r * 4;
+        uint8_t* high = low + groups * layout.low_bytes();
         for (size_t g = 0; g < groups; ++g) {
-          uint32_t v[8], planes[2][8] = {};
-          unpack_group(type, chunk, g, v);
-          const uint32_t mask = 0x01010101u * ((1u << layout.low) - 1);
-          for (size_t s = 0; s < 8; ++s) {
-            planes[0][s % layout.low] |= (v[s] & mask) << s / layout.low * layout.low;
-            if (layout.high != 0) {
-              planes[1][s % layout.high] |= (v[s] & ~mask) >> layout.low
-                                                                  << s / layout.high * layout.high;
+          uint32_t v[8];
+          unpack_group<kType>(chunk, g, v);
+          INLAY_UNROLL(8) for (size_t i = 0; i < layout.low; ++i) {
+            uint32_t plane = 0;
+            INLAY_UNROLL(8) for (size_t s = i; s < 8; s += layout.low) {
+              plane |= (v[s] & mask) << (s - i);
             }
+            std::memcpy(low + i * kPanelRows * 4, &plane, 4);
           }
-          for (size_t i = 0; i < layout.low; ++i) {
-            std::memcpy(low + g * layout.low_bytes() + (i * kPanelRows + r) * 4, &planes[0][i], 4);
+          INLAY_UNROLL(2) for (size_t i = 0; i < layout.high; ++i) {
+            uint32_t plane = 0;
+            INLAY_UNROLL(8) for (size_t s = i; s < 8; s += layout.high) {
+              plane |= (v[s] & ~mask) >> layout.low << (s - i);
+            }
+            std::memcpy(high + i * kPanelRows * 4, &plane, 4);
           }
-          for (size_t i = 0; i < layout.high; ++i) {
-            std::memcpy(high + g * layout.high_bytes() + (i * kPanelRows + r) * 4, &planes[1][i],
-                        4);
-          }
+          low += layout.low_bytes();
+          high += layout.high_bytes();
         }
       }
       from += layout.chunk_bytes(groups) / kPanelRows;
       out += layout.chunk_bytes(groups);
     }
+  }
+}
+
+void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t begin, size_t end,
+                 uint8_t* out) {
+  switch (type) {
+    case TensorType::q4_0:
+    case TensorType::iq4_nl:
+      return pack_type<TensorType::q4_0>(w, k, begin, end, out);
+    case TensorType::q4_1:
+      return pack_type<TensorType::q4_1>(w, k, begin, end, out);
+    case TensorType::q5_0:
+      return pack_type<TensorType::q5_0>(w, k, begin, end, out);
+    case TensorType::q5_1:
+      return pack_type<TensorType::q5_1>(w, k, begin, end, out);
+    case TensorType::q8_0:
+      return pack_type<TensorType::q8_0>(w, k, begin, end, out);
+    case TensorType::q2_k:
+      return pack_type<TensorType::q2_k>(w, k, begin, end, out);
+    case TensorType::q3_k:
+      return pack_type<TensorType::q3_k>(w, k, begin, end, out);
+    case TensorType::q4_k:
+      return pack_type<TensorType::q4_k>(w, k, begin, end, out);
+    case TensorType::q5_k:
+      return pack_type<TensorType::q5_k>(w, k, begin, end, out);
+    case TensorType::q6_k:
+      return pack_type<TensorType::q6_k>(w, k, begin, end, out);
+    case TensorType::iq4_xs:
+      return pack_type<TensorType::iq4_xs>(w, k, begin, end, out);
+    default:
+      return;  // not packed
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "inlay/model/hyper-inl.hpp"
 #include "inlay/model/model_impl.hpp"
+#include "inlay/model/packing.hpp"
 #include "inlay/tensor/dequantize.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -57,7 +58,7 @@ class Binder {
              << name << ": this build cannot compute with type " << type.name;
     }
     ++bound_;
-    *out = {tensor->type, tensor->data, rows, cols};
+    *out = {tensor->type, tensor->data, rows, cols, false};
     return rows == 1 && tensor->type != TensorType::f32 ? convert(out) : Status();
   }
 
@@ -69,7 +70,7 @@ class Binder {
     dequantize_row(w->type, w->data, w->cols, m_.converted.data() + at);
     *w = {TensorType::f32,
           static_cast<const uint8_t*>(static_cast<const void*>(m_.converted.data() + at)), 1,
-          w->cols};
+          w->cols, false};
     return {};
   }
 
@@ -106,6 +107,7 @@ inline Status bind_weights(ModelImpl* m) noexcept {
            << m->file.tensors().size() << " tensors, architecture " << m->architecture->name
            << " uses " << binder.bound() << " of them: it is another model";
   }
+  if (!m->weights.output) m->weights.output = m->weights.token_embd;
   return {};
 }
 
@@ -142,6 +144,7 @@ inline Result<ModelImpl*> open_model(Gguf&& file, const ModelOptions& options) n
   const Status status = [&]() -> Status {
     m->architecture = architecture;
     m->kernels = &pick_kernels(options.targets);
+    m->weight_mode = options.weights;
     RopeScaling scaling;
     INLAY_TRY(read_hyper(m->file, *architecture, &m->hyper, &scaling));
     Hyper& h = m->hyper;
@@ -164,6 +167,19 @@ inline bool report_progress(const ModelOptions& options, float fraction) noexcep
   return options.progress == nullptr || options.progress(options.progress_user, fraction);
 }
 
+inline Status pack_model(ModelImpl* m, const ModelOptions& options) noexcept {
+  constexpr uint64_t kReportEveryUs = 10000;
+  Packing packing(m);
+  INLAY_TRY(packing.start(options));
+  while (!packing.done()) {
+    INLAY_TRY(packing.step(now_us(m->host.clock) + kReportEveryUs));
+    if (!report_progress(options, 0.1f + 0.9f * packing.fraction())) {
+      return Error(ErrorCode::cancelled, "opening the model was cancelled");
+    }
+  }
+  return {};
+}
+
 // Opens with `open_file`, a function that gives Result<Gguf>, and reports progress around it.
 template <class F>
 Result<ModelImpl*> open_with(const ModelOptions& options, F&& open_file) noexcept {
@@ -173,11 +189,15 @@ Result<ModelImpl*> open_with(const ModelOptions& options, F&& open_file) noexcep
   gguf_options.host = options.host;
   Result<Gguf> file = open_file(gguf_options);
   if (!file) return file.error();
-  if (!report_progress(options, 0.5f)) return cancelled;
+  const float opened = options.weights == WeightMode::packed ? 0.1f : 1.0f;
+  if (!report_progress(options, opened / 2)) return cancelled;
   Result<ModelImpl*> model = open_model(std::move(*file), options);
-  if (model && !report_progress(options, 1.0f)) {
+  if (!model) return model;
+  Status status = report_progress(options, opened) ? Status() : Status(cancelled);
+  if (status && options.weights == WeightMode::packed) status = pack_model(*model, options);
+  if (!status) {
     destroy(options.host.allocator, *model);
-    return cancelled;
+    return status.error();
   }
   return model;
 }
@@ -223,6 +243,8 @@ std::string_view Model::target() const noexcept { return impl_->kernels->name; }
 const ModelShape& Model::shape() const noexcept { return impl_->shape; }
 const Tokenizer& Model::tokenizer() const noexcept { return impl_->tokenizer; }
 const Gguf& Model::file() const noexcept { return impl_->file; }
+WeightMode Model::weights() const noexcept { return impl_->weight_mode; }
+uint64_t Model::packed_bytes() const noexcept { return detail::Packing::memory_bytes(*impl_); }
 
 INLAY_END_NAMESPACE
 

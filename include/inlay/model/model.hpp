@@ -14,12 +14,30 @@
 
 INLAY_BEGIN_NAMESPACE
 
+// How the weights lie in memory while they are computed with.
+//
+// - mapped: as the file has them. Opening takes milliseconds and no memory of its own: the system
+//   reads a page when it is first needed, and shares it with every other program that has the file
+//   open.
+// - packed: copied at opening into the order in which the kernels read them, which computes faster.
+//   Takes Model::packed_bytes of the host's memory.
+enum class WeightMode : uint8_t { mapped, packed };
+
 struct ModelOptions {
   Host host;
   // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI
   // and INLAY_NEON_DOT of kernels/targets.hpp). The default allows all that were compiled in;
   // Model::target says which was chosen. The baseline is always allowed.
   int64_t targets = -1;
+  WeightMode weights = WeightMode::mapped;
+  // Threads that pack, the caller's own included; the rest are the host's (Host::jobs) or the
+  // model's until it is open. 1 to 64.
+  uint32_t threads = 1;
+  // With WeightMode::packed: the path of a file that keeps the packed weights, or null for none. It
+  // is mapped if it was made from the same weights by the same version, and else written: under
+  // another name first, so that any number of programs may do so at once. Every byte of it is
+  // checked before it is used. A file that cannot be used or written is no error: the log says so.
+  const char* cache = nullptr;
   // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
   // fails with cancelled.
   bool (*progress)(void* user, float fraction) = nullptr;
@@ -63,6 +81,10 @@ class Model {
   std::string_view target() const noexcept;  // the SIMD target in use, as Highway names it: "AVX2"
   const ModelShape& shape() const noexcept;
   const Tokenizer& tokenizer() const noexcept;
+  WeightMode weights() const noexcept;
+  // What WeightMode::packed takes of the host's memory at most, in bytes, beside what
+  // WeightMode::mapped takes. In either mode; less when a cache file can be used.
+  uint64_t packed_bytes() const noexcept;
   const Gguf& file() const noexcept;
 
  private:

@@ -7,6 +7,7 @@
 #include "inlay/arch/registry-inl.hpp"
 #include "inlay/arch/weights.hpp"
 #include "inlay/core/memory.hpp"
+#include "inlay/core/system.hpp"
 #include "inlay/kernels/kernels.hpp"
 #include "inlay/model/model.hpp"
 
@@ -22,6 +23,7 @@ struct ModelImpl {
         tokenizer(std::move(tokens)),
         layers(h.allocator),
         converted(h.allocator),
+        packed(h.allocator),
         rope_frequencies(h.allocator),
         works(h.allocator),
         layer_plan(h.allocator),
@@ -35,9 +37,14 @@ struct ModelImpl {
   const Kernels* kernels = nullptr;
   Hyper hyper;
   ModelShape shape;
+  WeightMode weight_mode = WeightMode::mapped;
   Weights weights;
   Array<Layer> layers;
-  Array<float> converted;         // vectors that the file has as f16 or bf16
+  Array<float> converted;  // vectors that the file has as f16 or bf16
+  Array<uint8_t> packed;   // packed weights, in memory of its capacity
+#if INLAY_HAS_FILES
+  FileMapping packed_file;  // or the cache file that has them
+#endif
   Array<float> rope_frequencies;  // [n_rot / 2]
   Array<Work> works;              // what the phases of both plans point to
   Array<Phase> layer_plan;        // tokens to x
