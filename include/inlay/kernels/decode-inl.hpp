@@ -4,9 +4,16 @@
 // A trait describes a row as chunks of 256 values (a superblock, or 8 blocks of 32; the last chunk
 // of a row may have fewer blocks) and decodes
 //   lanes(chunk, g)   the 32 values of group g as 8-bit integers u: 0 .. kMax; with kSigned, as
-//   two's complement scales(chunk, groups, scale, min)   float scale[8 or 16] and, with kMins,
-//   min[8 or 16], one per kSub values; the
-//                                       entries of groups that are not there are zeros
+//                     two's complement
+//   scales(chunk, groups, scale, min)
+//                     float scale[8 or 16] and, with kMins, min[8 or 16], one per kSub values; the
+//                     entries of groups that are not there are zeros
+//   tile(w, groups)   the same lanes of several rows at once: w.load(offset, q) gets 16 bytes of
+//                     each row, q[j] dword j of every row; w.put(g, step, v) stores values
+//                     4 * step ... + 3 of group g of every row
+//   sub_scales(chunk) of a superblock: the integers in 16 bytes that its scales are kDelta's half
+//                     times, and of 8 sub-blocks the mins, those times kDeltaMin's half; of 16 with
+//                     mins, nibbles of both
 // and means w = scale * (u - kOffset), or w = scale * u - min. Block layouts: ggml-common.h of
 // ggml. Compiled once per SIMD target; no include guard.
 
@@ -71,6 +78,20 @@ static HWY_INLINE Lanes spread_bits(const uint8_t* p, uint8_t value) {
     r.v[i] = hn::IfThenElseZero(hn::LoadMaskBits(d, p + i * kLaneBytes / 8), hn::Set(d, value));
   }
   return r;
+}
+
+// The bits 4 * step ... + 3 of each dword, as 16 or 0 per byte.
+static HWY_INLINE LaneVec fifth_bits(LaneVec v, size_t step) {
+  const LaneTag d;
+  alignas(16) static constexpr uint8_t kByte[16] = {0, 0, 0, 0, 4,  4,  4,  4,
+                                                    8, 8, 8, 8, 12, 12, 12, 12};
+  alignas(16) static constexpr uint8_t kBit[2][16] = {
+      {1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8},
+      {16, 32, 64, 128, 16, 32, 64, 128, 16, 32, 64, 128, 16, 32, 64, 128}};
+  const auto index = hn::Add(hn::LoadDup128(d, kByte), hn::Set(d, static_cast<uint8_t>(step / 2)));
+  const auto bit = hn::LoadDup128(d, kBit[step % 2]);
+  const auto set = hn::TestBit(hn::TableLookupBytes(v, index), bit);
+  return hn::IfThenElseZero(set, hn::Set(d, uint8_t{16}));
 }
 
 static HWY_INLINE float half_at(const uint8_t* p) {
@@ -174,6 +195,17 @@ struct Q4_0 {  // half d; 16 bytes of nibbles
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return nibbles(chunk + g * 18 + 2);
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec q[4];
+      w.load(g * 18 + 2, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, bit_field<4>(q[i], 0));
+        w.put(g, i + 4, bit_field<4>(q[i], 4));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<18>(chunk, groups, scale);
   }
@@ -185,6 +217,17 @@ struct Q4_1 {  // half d, m; 16 bytes of nibbles: d * u + m
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return nibbles(chunk + g * 20 + 4);
+  }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec q[4];
+      w.load(g * 20 + 4, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, bit_field<4>(q[i], 0));
+        w.put(g, i + 4, bit_field<4>(q[i], 4));
+      }
+    }
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
     halves_at<20>(chunk, groups, scale);
@@ -203,6 +246,18 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
     INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec high[4], q[4];
+      w.load(g * 22 + 2, high);
+      w.load(g * 22 + 6, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, hn::Or(bit_field<4>(q[i], 0), fifth_bits(high[0], i)));
+        w.put(g, i + 4, hn::Or(bit_field<4>(q[i], 4), fifth_bits(high[0], i + 4)));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<22>(chunk, groups, scale);
   }
@@ -218,6 +273,18 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
     INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec high[4], q[4];
+      w.load(g * 24 + 4, high);
+      w.load(g * 24 + 8, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, hn::Or(bit_field<4>(q[i], 0), fifth_bits(high[0], i)));
+        w.put(g, i + 4, hn::Or(bit_field<4>(q[i], 4), fifth_bits(high[0], i + 4)));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
     halves_at<24>(chunk, groups, scale);
     halves_at<24>(chunk + 2, groups, min);
@@ -232,19 +299,30 @@ struct Q8_0 {  // half d; 32 signed bytes
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return load_lanes(chunk + g * 34 + 2);
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
+        LaneVec q[4];
+        w.load(g * 34 + 2 + half * 16, q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) w.put(g, half * 4 + i, q[i]);
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<34>(chunk, groups, scale);
   }
 };
 
 // The 16 values of iq4_nl and iq4_xs.
-static HWY_INLINE Lanes iq4_values(Lanes index) {
+static HWY_INLINE LaneVec iq4_value(LaneVec index) {
   alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                                      1,    13,   25,  38,  53,  69,  89,  113};
   const hn::Repartition<int8_t, LaneTag> d;
-  const auto table = hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues));
-  INLAY_UNROLL(2)
-  for (size_t i = 0; i < kParts; ++i) index.v[i] = hn::TableLookupBytes(table, index.v[i]);
+  return hn::TableLookupBytes(hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues)), index);
+}
+static HWY_INLINE Lanes iq4_values(Lanes index) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) index.v[i] = iq4_value(index.v[i]);
   return index;
 }
 
@@ -255,6 +333,17 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return iq4_values(nibbles(chunk + g * 18 + 2));
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec q[4];
+      w.load(g * 18 + 2, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, iq4_value(bit_field<4>(q[i], 0)));
+        w.put(g, i + 4, iq4_value(bit_field<4>(q[i], 4)));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<18>(chunk, groups, scale);
   }
@@ -264,31 +353,44 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
 struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
                 // bytes of indices
   static constexpr size_t kBlock = 256, kChunkBytes = 136, kSub = 32;
-  static constexpr int kMax = 255, kOffset = 128;
+  static constexpr int kMax = 255, kOffset = 128, kMaxScale = 32;
   static constexpr bool kSigned = true, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return iq4_values(nibbles(chunk + 8 + g * 16));
   }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
-    const ScaleTag df;
-    const hn::Rebind<int32_t, ScaleTag> di;
-    const auto d = hn::Set(df, half_at(chunk));
-    const auto high = hn::Set(di, static_cast<int32_t>(load_u16(chunk + 2)));
-    const auto low = hn::Set(di, static_cast<int32_t>(load_u32(chunk + 4)));
-    INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
-      const auto index = hn::Iota(di, static_cast<int32_t>(i));
-      const auto twice = hn::Add(index, index);
-      const auto l = hn::And(hn::Shr(low, hn::Add(twice, twice)), hn::Set(di, 15));
-      const auto h = hn::And(hn::Shr(high, twice), hn::Set(di, 3));
-      const auto s = hn::Sub(hn::Or(l, hn::ShiftLeft<4>(h)), hn::Set(di, 32));
-      hn::StoreU(hn::Mul(d, hn::ConvertTo(df, s)), df, scale + i);
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t g = 0; g < 8; ++g) {
+      LaneVec q[4];
+      w.load(g * 16 + 8, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, iq4_value(bit_field<4>(q[i], 0)));
+        w.put(g, i + 4, iq4_value(bit_field<4>(q[i], 4)));
+      }
     }
+  }
+  static constexpr size_t kDelta = 0;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
+    const hn::Full128<uint64_t> d64;
+    const hn::Full128<uint8_t> d;
+    uint64_t low = load_u32(chunk + 4), high = load_u16(chunk + 2);  // bits 4 * i, 2 * i to byte i
+    low = (low | low << 16) & 0x0000ffff0000ffffu;
+    low = (low | low << 8) & 0x00ff00ff00ff00ffu;
+    low = (low | low << 4) & 0x0f0f0f0f0f0f0f0fu;
+    high = (high | high << 24) & 0x000000ff000000ffu;
+    high = (high | high << 12) & 0x000f000f000f000fu;
+    high = (high | high << 6) & 0x0303030303030303u;
+    const auto six = hn::BitCast(d, hn::Set(d64, low | high << 4));
+    return hn::Sub(six, hn::Set(d, uint8_t{32}));
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    scale_signed_bytes(sub_scales(chunk), half_at(chunk), scale);
   }
 };
 
 struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d, dmin
   static constexpr size_t kBlock = 256, kChunkBytes = 84, kSub = 16;
-  static constexpr int kMax = 3, kOffset = 0;
+  static constexpr int kMax = 3, kOffset = 0, kMaxScale = 15;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 4 * 32);
@@ -296,9 +398,25 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2));
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t at = 0; at < 4; ++at) {  // 16 bytes: a half of 4 groups
+      LaneVec q[4];
+      w.load(16 + at * 16, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        INLAY_UNROLL(4) for (size_t g = 0; g < 4; ++g) {
+          w.put(at / 2 * 4 + g, at % 2 * 4 + i, bit_field<2>(q[i], static_cast<int>(2 * g)));
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 80, kDeltaMin = 82;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
+    return hn::LoadU(hn::Full128<uint8_t>(), chunk);
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
     const hn::Full128<uint8_t> d;
-    const auto v = hn::LoadU(d, chunk);
+    const auto v = sub_scales(chunk);
     const auto low = hn::And(v, hn::Set(d, uint8_t{15})), high = hn::ShiftRight<4>(v);
     const float delta = half_at(chunk + 80), delta_min = half_at(chunk + 82);
     scale_bytes(low, delta, scale);
@@ -311,7 +429,7 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
 struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-bit scales + 32;
               // half d
   static constexpr size_t kBlock = 256, kChunkBytes = 110, kSub = 16;
-  static constexpr int kMax = 7, kOffset = 4;
+  static constexpr int kMax = 7, kOffset = 4, kMaxScale = 32;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 32 + g / 4 * 32);
@@ -322,7 +440,25 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
     }
     return r;
   }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t half = 0; half < 2; ++half) {
+      LaneVec high[4], q[4];
+      w.load(half * 16, high);
+      INLAY_UNROLL(2) for (size_t four = 0; four < 2; ++four) {  // groups
+        w.load(32 + four * 32 + half * 16, q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+          INLAY_UNROLL(4) for (size_t g = 0; g < 4; ++g) {
+            w.put(four * 4 + g, half * 4 + i,
+                  hn::Or(bit_field<2>(q[i], static_cast<int>(2 * g)),
+                         bit_field<1, 2>(high[i], static_cast<int>(four * 4 + g))));
+          }
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 108;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
     const uint32_t a = load_u32(chunk + 96), b = load_u32(chunk + 100),
                    high = load_u32(chunk + 104);
     const uint32_t nibble = 0x0f0f0f0f, two = 0x03030303;
@@ -331,18 +467,20 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
         (a >> 4 & nibble) | (high >> 4 & two) << 4, (b >> 4 & nibble) | (high >> 6 & two) << 4};
     const hn::Full128<uint8_t> d;
     const hn::Full128<uint32_t> d32;
-    const auto bytes =
-        hn::Sub(hn::BitCast(d, hn::Dup128VecFromValues(d32, six[0], six[1], six[2], six[3])),
-                hn::Set(d, uint8_t{32}));
+    return hn::Sub(hn::BitCast(d, hn::Dup128VecFromValues(d32, six[0], six[1], six[2], six[3])),
+                   hn::Set(d, uint8_t{32}));
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    const hn::Full128<uint8_t> d;
+    const auto bytes = sub_scales(chunk);
     const float delta = half_at(chunk + 108);
     scale_signed_bytes(bytes, delta, scale);
     scale_signed_bytes(hn::ShiftRightBytes<8>(d, bytes), delta, scale + 8);
   }
 };
 
-// Scales and mins of q4_K and q5_K: half d, dmin; 12 bytes a, b, c of 4 with 8 scales and 8 mins of
-// 6 bits.
-static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
+// Scales and mins of q4_K and q5_K, 8 of each: 6 bits, in 12 bytes a, b, c of 4.
+static HWY_INLINE Bytes16 six_bits(const uint8_t* chunk) {
   const hn::Full128<uint8_t> d8;
   const hn::Full128<uint32_t> d32;
   // Low bits of a, c, b, c >> 4, and two more bits of the second and last from a and b.
@@ -359,14 +497,18 @@ static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* mi
   auto bytes = hn::And(low, hn::Load(d32, kLowMask));
   bytes = hn::OrAnd(bytes, hn::ShiftRight<4>(low), hn::Load(d32, kShiftedMask));
   bytes = hn::OrAnd(bytes, hn::ShiftRight<2>(high), hn::Load(d32, kHighMask));
-  scale_bytes(hn::BitCast(d8, bytes), half_at(chunk), scale);
-  scale_bytes(hn::ShiftRightBytes<8>(d8, hn::BitCast(d8, bytes)), half_at(chunk + 2), min);
+  return hn::BitCast(d8, bytes);
+}
+static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
+  const auto bytes = six_bits(chunk);
+  scale_bytes(bytes, half_at(chunk), scale);
+  scale_bytes(hn::ShiftRightBytes<8>(hn::Full128<uint8_t>(), bytes), half_at(chunk + 2), min);
 }
 
-struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32, high nibbles the
-              // next
+struct Q4K {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are one group of 32, high
+              // nibbles the next
   static constexpr size_t kBlock = 256, kChunkBytes = 144, kSub = 32;
-  static constexpr int kMax = 15, kOffset = 0;
+  static constexpr int kMax = 15, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
@@ -374,14 +516,28 @@ struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32,
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t at = 0; at < 8; ++at) {  // 16 bytes: a half of 2 groups
+      LaneVec q[4];
+      w.load(16 + at * 16, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(at / 2 * 2, at % 2 * 4 + i, bit_field<4>(q[i], 0));
+        w.put(at / 2 * 2 + 1, at % 2 * 4 + i, bit_field<4>(q[i], 4));
+      }
+    }
+  }
+  static constexpr size_t kDelta = 0, kDeltaMin = 2;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
     scales_6bit(chunk, scale, min);
   }
 };
 
-struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles as in q4_K
+struct Q5K {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles
+              // as in q4_K
   static constexpr size_t kBlock = 256, kChunkBytes = 176, kSub = 32;
-  static constexpr int kMax = 31, kOffset = 0;
+  static constexpr int kMax = 31, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 48 + g / 2 * 32);
@@ -392,6 +548,25 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
     }
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t half = 0; half < 2; ++half) {
+      LaneVec high[4], q[4];
+      w.load(16 + half * 16, high);
+      INLAY_UNROLL(4) for (size_t two = 0; two < 4; ++two) {  // groups
+        w.load(48 + two * 32 + half * 16, q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+          const int bit = static_cast<int>(two * 2);
+          w.put(two * 2, half * 4 + i,
+                hn::Or(bit_field<4>(q[i], 0), bit_field<1, 4>(high[i], bit)));
+          w.put(two * 2 + 1, half * 4 + i,
+                hn::Or(bit_field<4>(q[i], 4), bit_field<1, 4>(high[i], bit + 1)));
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 0, kDeltaMin = 2;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
     scales_6bit(chunk, scale, min);
   }
@@ -399,7 +574,7 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
 
 struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed scales; half d
   static constexpr size_t kBlock = 256, kChunkBytes = 210, kSub = 16;
-  static constexpr int kMax = 63, kOffset = 32;
+  static constexpr int kMax = 63, kOffset = 32, kMaxScale = 128;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     const size_t half = g / 4, quarter = g % 4;
@@ -411,10 +586,31 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
     }
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t at = 0; at < 4; ++at) {  // 16 bytes of each plane: a half of 4 groups
+      const size_t four = at / 2, half = at % 2;
+      LaneVec high[4], q[2][4];
+      w.load(128 + at * 16, high);
+      w.load(four * 64 + half * 16, q[0]);
+      w.load(four * 64 + 32 + half * 16, q[1]);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        INLAY_UNROLL(4) for (size_t g = 0; g < 4; ++g) {
+          w.put(four * 4 + g, half * 4 + i,
+                hn::Or(bit_field<4>(q[g % 2][i], static_cast<int>(g / 2 * 4)),
+                       bit_field<2, 4>(high[i], static_cast<int>(g * 2))));
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 208;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
+    return hn::LoadU(hn::Full128<uint8_t>(), chunk + 192);
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
     const hn::Full128<uint8_t> d;
     const float delta = half_at(chunk + 208);
-    const auto bytes = hn::LoadU(d, chunk + 192);
+    const auto bytes = sub_scales(chunk);
     scale_signed_bytes(bytes, delta, scale);
     scale_signed_bytes(hn::ShiftRightBytes<8>(d, bytes), delta, scale + 8);
   }

@@ -11,12 +11,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct Recipe {
   void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
   void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
-                 uint32_t* w, float* scale, float* min);
+                 MatmulScratch& t, size_t p);
   TileKernel tile;     // null: plain floats
   size_t unit;         // k of what `decode` counts
   size_t unit_bytes8;  // bytes of 8 units
   size_t sub;
-  int offset;  // to be put into the start values
+  int offset;  // that start values take away
   bool mins, wide;
   PanelKernel panel;  // null: no packed form
   PanelDecode expand;
@@ -26,10 +26,11 @@ struct Recipe {
 template <class T, class W>
 static constexpr Recipe recipe() {
   static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
-  constexpr bool wide = wide_tile<T>();
+  constexpr bool wide = wide_tile<T>(), integer = T::kBlock == kChunk;
+  constexpr int offset = wide || T::kMins ? 0 : dot_offset<T>();
   TileKernel tile = nullptr;
   if constexpr (wide) {
-    tile = multiply_wide_tile<T::kSub, T::kMins>;
+    tile = multiply_wide_tile<T::kSub, integer>;
   } else {
     // Steps of 4 k that an int16 lane may sum: with start values the centred sum has to fit, else
     // the plain one.
@@ -40,7 +41,9 @@ static constexpr Recipe recipe() {
     static_assert(kDot == DotKind::vnni ||
                   (2 * 127 * T::kMax <= 32767 && biggest * 127 * 2 * int{headroom} <= 32767));
     static_assert(T::kOffset == 0 || T::kOffset * 2 > T::kMax);
-    tile = multiply_tile<T::kSub, T::kMins, headroom>;
+    if constexpr (integer)  // an exact float
+      static_assert(int64_t{biggest} * 127 * 32 * T::kMaxScale < 1 << 24);
+    tile = multiply_tile<T::kSub, integer, offset != 0, headroom>;
   }
   return {multiply_rows<T>,
           decode_panel<T>,
@@ -48,7 +51,7 @@ static constexpr Recipe recipe() {
           kGroup,
           T::kChunkBytes,
           T::kSub,
-          wide || T::kMins ? 0 : dot_offset<T>(),
+          offset,
           T::kMins,
           wide,
           multiply_panel<W>,
@@ -109,58 +112,9 @@ static Recipe recipe_of(TensorType type) {
   }
 }
 
-// Start values, sums of x for the mins, and int16 activations of one column group, for one tile.
-static void prepare_group(const Recipe& r, const uint32_t* HWY_RESTRICT a,
-                          const float* HWY_RESTRICT scale, const uint32_t* HWY_RESTRICT sum,
-                          size_t groups, MatmulScratch& t) {
-  const hn::Full128<uint32_t> d32;
-  const hn::Full128<int32_t> di;
-  const hn::Full128<int16_t> d16;
-  const hn::Full128<float> df;
-  const size_t subs = kGroup / r.sub;
-  if (!r.wide || r.mins) {
-    for (size_t i = 0; i < groups * subs; ++i) {
-      auto lanes = hn::BitCast(d16, hn::LoadU(d32, sum + (subs == 2 ? i : 2 * i) * kColumns));
-      if (subs == 1)
-        lanes = hn::Add(lanes, hn::BitCast(d16, hn::LoadU(d32, sum + (2 * i + 1) * kColumns)));
-      const auto total = hn::WidenMulPairwiseAdd(di, lanes, hn::Set(d16, 1));
-      if constexpr (kDot == DotKind::vnni) {
-        hn::Store(hn::BitCast(d32, hn::Mul(total, hn::Set(di, -r.offset))), d32, t.start[i]);
-      } else {
-        hn::Store(hn::BitCast(d32, hn::Mul(lanes, hn::Set(d16, static_cast<int16_t>(-r.offset)))),
-                  d32, t.start[i]);
-      }
-      if (r.mins) {
-        const auto x =
-            hn::Mul(hn::ConvertTo(df, total), hn::LoadU(df, scale + i / subs * kColumns));
-        hn::Store(x, df, t.min_sum[i]);
-      }
-    }
-  }
-  if (r.wide) {
-    // Bytes [k / 4][column][4] to int16 [k / 2][column][2].
-    const hn::Rebind<int8_t, hn::Repartition<int16_t, LaneTag>> d8;
-    const hn::Repartition<int16_t, LaneTag> dw16;
-    const hn::Repartition<uint32_t, LaneTag> dw32;
-    uint32_t* to = t.wide[0];
-    for (size_t i = 0; i < groups * 8; ++i, to += 2 * kColumns) {
-      const int8_t* from = reinterpret_cast<const int8_t*>(a + i * kColumns);
-#if HWY_MAX_BYTES >= 32
-      alignas(32) static constexpr uint32_t kEvenOdd[8] = {0, 2, 4, 6, 1, 3, 5, 7};
-      const auto all = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
-      hn::Store(hn::TableLookupLanes(all, hn::SetTableIndices(dw32, kEvenOdd)), dw32, to);
-#else
-      const auto c01 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
-      const auto c23 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from + 8)));
-      hn::Store(hn::ConcatEven(dw32, c23, c01), dw32, to);
-      hn::Store(hn::ConcatOdd(dw32, c23, c01), dw32, to + kColumns);
-#endif
-    }
-  }
-}
-
 // One column of a panel. A column's rows lie in a cache line or two of their own, far from the next
-// column's, so that stores miss the cache: whole vectors keep many misses under way.
+// column's, so that stores miss the cache: lines are asked for while the last products are
+// computed.
 static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size_t column,
                                    const float* from) {
   const hn::Repartition<float, WideTag> df;
@@ -223,18 +177,18 @@ static void multiply_panels(const Matmul& m, const Recipe& r, size_t begin, size
   }
 }
 
-// Groups [first, first + groups) of a panel to a tile.
+// Groups [first, first + groups) of a panel to panel p of a tile.
 static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel, size_t first,
-                          size_t groups, uintptr_t next, uint32_t* w, float (*scale)[kPanelRows],
-                          float (*min)[kPanelRows]) {
+                          size_t groups, uintptr_t next, MatmulScratch& t, size_t p) {
   const PanelLayout layout = panel_layout(type);
   const size_t steps = r.wide ? 16 : 8, subs = kGroup / r.sub;
   for (size_t g = 0; g < groups; g += 8) {
     const size_t here = HWY_MIN(size_t{8}, groups - g);
     const uint8_t* chunk = panel + (first + g) / 8 * layout.chunk_bytes(8);
     prefetch(next, layout.chunk_bytes(here));
-    panel_scales(type, chunk, here, scale + g * subs, min + g * subs);
-    r.expand(panel_chunk(layout, chunk, here), r.tile_offset, w + g * steps * kPanelRows);
+    panel_scales(type, chunk, here, t.scale[p] + g * subs, t.min[p] + g * subs, t.delta[p][g / 8],
+                 kDot == DotKind::maddubs && !r.wide);
+    r.expand(panel_chunk(layout, chunk, here), r.tile_offset, t.w[p][0] + g * steps * kPanelRows);
   }
 }
 
@@ -249,6 +203,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
   const GroupLayout layout(m.k);
+  const size_t start = layout.start({r.sub, r.offset});
   const size_t tile_units = (r.tile == nullptr ? kTileK / 4
                              : r.wide          ? kTileK / 2
                                                : kTileK) /
@@ -267,15 +222,21 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
         for (size_t p = 0; p < 2; ++p) {
           if (m.packed) {
             const size_t panel = HWY_MIN(row0 + p * kPanelRows, end - 1) / kPanelRows;
-            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, next, t.w[p][0],
-                          t.scale[p], t.min[p]);
+            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, next, t, p);
           } else {
-            r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+            r.decode(rows + p * kPanelRows, u, here, next, t, p);
           }
           next += tile_bytes;
         }
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
+          if (u + here == units) {
+            for (size_t i = column; i < HWY_MIN(column + kColumns, m.n); ++i) {
+              float* out = m.out + i * m.out_stride + row0;
+              INLAY_PREFETCH_TO_WRITE(out);
+              INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
+            }
+          }
           if (r.tile == nullptr) {
             const float* x[kColumns];
             for (size_t i = 0; i < kColumns; ++i)
@@ -284,12 +245,17 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
           } else {
             const uint8_t* xq =
                 static_cast<const uint8_t*>(m.xq) + column / kColumns * layout.bytes();
-            const uint32_t* a = reinterpret_cast<const uint32_t*>(xq) + u * 8 * kColumns;
-            const float* scale = reinterpret_cast<const float*>(xq + layout.scale()) + u * kColumns;
-            prepare_group(r, a, scale,
-                          reinterpret_cast<const uint32_t*>(xq + layout.sum()) + 2 * u * kColumns,
-                          here, t);
-            r.tile(t, a, scale, here, t.c[j]);
+            const size_t subs = here * kGroup / r.sub, first = u * kGroup / r.sub * kColumns;
+            const auto words = [&](size_t at) {
+              return reinterpret_cast<const uint32_t*>(xq + at);
+            };
+            const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
+            TileColumns a;
+            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns : words(0) + u * 8 * kColumns;
+            a.scale = floats(layout.scale()) + u * kColumns;
+            a.start = r.offset == 0 ? nullptr : words(start) + first;
+            r.tile(t, a, here, t.c[j]);
+            if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
           }
         }
       }

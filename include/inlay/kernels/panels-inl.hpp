@@ -36,10 +36,11 @@ static HWY_INLINE void unpack_6bit(const uint8_t* from, size_t count, PanelBytes
   }
 }
 
-// out[s] = d * bytes[s], less `bias` before.
+// out[s] = d * bytes[s], less `bias` before; given `delta`, that is d, and out[s] without it, as
+// store_integers.
 static HWY_INLINE void scale_panel_bytes(const PanelBytes* bytes, size_t subs, bool is_signed,
-                                         int bias, const uint8_t* half_d,
-                                         float (*out)[kPanelRows]) {
+                                         int bias, const uint8_t* half_d, float (*out)[kPanelRows],
+                                         float* delta, bool twice) {
   const RowTag df;
   const RowIntTag di;
   const hn::Rebind<uint8_t, RowTag> d8;
@@ -48,10 +49,17 @@ static HWY_INLINE void scale_panel_bytes(const PanelBytes* bytes, size_t subs, b
   const hn::Repartition<uint8_t, decltype(dh)> dh8;
   for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
     const auto d = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh8, half_d + row * 2)));
+    if (delta != nullptr) hn::Store(d, df, delta + row);
     for (size_t s = 0; s < subs; ++s) {
       const auto v = hn::LoadU(d8, bytes[s] + row);
-      const auto i = is_signed ? hn::PromoteTo(di, hn::BitCast(ds8, v)) : hn::PromoteTo(di, v);
-      hn::Store(hn::Mul(d, hn::ConvertTo(df, hn::Sub(i, hn::Set(di, bias)))), df, &out[s][row]);
+      auto i = is_signed ? hn::PromoteTo(di, hn::BitCast(ds8, v)) : hn::PromoteTo(di, v);
+      i = hn::Sub(i, hn::Set(di, bias));
+      if (delta == nullptr) {
+        hn::Store(hn::Mul(d, hn::ConvertTo(df, i)), df, &out[s][row]);
+      } else {
+        if (twice) i = hn::Or(hn::ShiftLeft<16>(i), hn::And(i, hn::Set(di, 0xffff)));
+        hn::Store(hn::BitCast(df, i), df, &out[s][row]);
+      }
     }
   }
 }
@@ -68,9 +76,11 @@ static HWY_INLINE void scale_panel_halves(const uint8_t* from, size_t blocks, fl
   }
 }
 
-// Scales of a panel's chunk, and what is to be subtracted for each 1 of x: the format's mins.
+// Scales of a panel's chunk, and what is to be subtracted for each 1 of x: the format's mins. Given
+// `delta`, the scales of superblocks are integers, as scale_panel_bytes.
 static HWY_NOINLINE void panel_scales(TensorType type, const uint8_t* chunk, size_t groups,
-                                      float (*scale)[kPanelRows], float (*min)[kPanelRows]) {
+                                      float (*scale)[kPanelRows], float (*min)[kPanelRows],
+                                      float* delta = nullptr, bool twice = false) {
   const hn::Full128<uint8_t> d;
   const uint8_t* second = chunk + 2 * kPanelRows;  // after the half d
   HWY_ALIGN PanelBytes bytes[2][16];
@@ -81,11 +91,11 @@ static HWY_NOINLINE void panel_scales(TensorType type, const uint8_t* chunk, siz
         hn::Store(hn::And(both, hn::Set(d, uint8_t{15})), d, bytes[0][s]);
         hn::Store(hn::ShiftRight<4>(both), d, bytes[1][s]);
       }
-      scale_panel_bytes(bytes[0], 16, false, 0, chunk, scale);
-      return scale_panel_bytes(bytes[1], 16, false, 0, second, min);
+      scale_panel_bytes(bytes[0], 16, false, 0, chunk, scale, delta, twice);
+      return scale_panel_bytes(bytes[1], 16, false, 0, second, min, nullptr, false);
     case TensorType::q3_k:
       unpack_6bit(second, 16, bytes[0]);
-      return scale_panel_bytes(bytes[0], 16, false, 32, chunk, scale);
+      return scale_panel_bytes(bytes[0], 16, false, 32, chunk, scale, delta, twice);
     case TensorType::q4_k:
     case TensorType::q5_k: {
       const uint8_t *low = second + 2 * kPanelRows, *high = low + 8 * kPanelRows;
@@ -100,15 +110,15 @@ static HWY_NOINLINE void panel_scales(TensorType type, const uint8_t* chunk, siz
         hn::Store(hn::OrAnd(hn::ShiftRight<4>(b), hn::ShiftRight<2>(h), high_mask), d,
                   bytes[1][s + 1]);
       }
-      scale_panel_bytes(bytes[0], 8, false, 0, chunk, scale);
-      return scale_panel_bytes(bytes[1], 8, false, 0, second, min);
+      scale_panel_bytes(bytes[0], 8, false, 0, chunk, scale, delta, twice);
+      return scale_panel_bytes(bytes[1], 8, false, 0, second, min, nullptr, false);
     }
     case TensorType::q6_k:
       return scale_panel_bytes(reinterpret_cast<const PanelBytes*>(second), 16, true, 0, chunk,
-                               scale);
+                               scale, delta, twice);
     case TensorType::iq4_xs:
       unpack_6bit(second, 8, bytes[0]);
-      return scale_panel_bytes(bytes[0], 8, false, 32, chunk, scale);
+      return scale_panel_bytes(bytes[0], 8, false, 32, chunk, scale, delta, twice);
     default:
       scale_panel_halves(chunk, groups, 1.0f, scale);
       if (type == TensorType::q4_1 || type == TensorType::q5_1) {
@@ -326,12 +336,9 @@ static HWY_NOINLINE void expand_panel(const PanelChunk& chunk, int offset,
         } else {
           const hn::Repartition<int16_t, WideTag> d16;
           const auto centre = hn::Set(d16, static_cast<int16_t>(offset));
-          const auto even = hn::BitCast(du32, hn::Sub(even_bytes<W::kSigned>(w[s]), centre));
-          const auto odd = hn::BitCast(du32, hn::Sub(odd_bytes<W::kSigned>(w[s]), centre));
-          const auto low_half = hn::Set(du32, 0xffffu);
           uint32_t* at = to + (g * 16 + s * 2) * kPanelRows + row;
-          hn::Store(hn::Or(hn::And(even, low_half), hn::ShiftLeft<16>(odd)), du32, at);
-          hn::Store(hn::Or(hn::ShiftRight<16>(even), hn::AndNot(low_half, odd)), du32,
+          hn::Store(hn::BitCast(du32, hn::Sub(even_bytes<W::kSigned>(w[s]), centre)), du32, at);
+          hn::Store(hn::BitCast(du32, hn::Sub(odd_bytes<W::kSigned>(w[s]), centre)), du32,
                     at + kPanelRows);
         }
       }

@@ -77,40 +77,86 @@ static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begi
   }
 }
 
+// Start values for weights with an offset, from the sums of their columns' q: in int32, and in
+// int16 as lane_sums.
+static HWY_INLINE void store_start(hn::Vec<hn::Full128<int32_t>> total,
+                                   hn::Vec<hn::Full128<int16_t>> lanes, int offset, uint8_t* to) {
+  const hn::Full128<int16_t> d16;
+  const hn::Full128<int32_t> d32;
+  if constexpr (kDot == DotKind::vnni) {
+    hn::Store(hn::Mul(total, hn::Set(d32, -offset)), d32, reinterpret_cast<int32_t*>(to));
+  } else if constexpr (kDot == DotKind::maddubs) {
+    hn::Store(hn::Mul(lanes, hn::Set(d16, static_cast<int16_t>(-offset))), d16,
+              reinterpret_cast<int16_t*>(to));
+  }
+}
+
 // One group of 1 ... 4 columns.
 static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_t columns, size_t k,
                              size_t k_begin, size_t k_end, uint8_t* HWY_RESTRICT out) {
   const hn::Full128<uint32_t> d32;
+  const hn::Full128<uint64_t> d64;
+  const hn::Full128<int32_t> di;
+  const hn::Full128<int16_t> d16;
+  const hn::Full128<float> df;
   const GroupLayout layout(k);
   uint32_t* q = reinterpret_cast<uint32_t*>(out);  // [kp / 4][column]
-  float* scale = reinterpret_cast<float*>(out + layout.scale());
-  uint32_t* sum = reinterpret_cast<uint32_t*>(out + layout.sum());
+  int16_t* wide = reinterpret_cast<int16_t*>(out + layout.wide());
+  const auto floats = [&](size_t at) HWY_ATTR { return reinterpret_cast<float*>(out + at); };
   HWY_ALIGN int8_t rows[kColumns][kGroup] = {};
+  HWY_ALIGN float scale[kColumns] = {};
+  HWY_ALIGN uint32_t sums[2][kColumns];
   for (size_t b = k_begin / kGroup; b < div_up(k_end, kGroup); ++b) {
     const size_t at = b * kGroup;
     for (size_t c = 0; c < kColumns; ++c) {
-      if (c < columns) {
-        scale[b * 4 + c] = quantize_group(x + c * x_stride + at, HWY_MIN(kGroup, k - at), rows[c]);
+      if (c < columns)
+        scale[c] = quantize_group(x + c * x_stride + at, HWY_MIN(kGroup, k - at), rows[c]);
+      sums[0][c] = lane_sums(rows[c]);
+      sums[1][c] = lane_sums(rows[c] + 16);
+    }
+    const auto scales = hn::Load(df, scale);
+    hn::Store(scales, df, floats(layout.scale()) + b * kColumns);
+    const auto lanes0 = hn::BitCast(d16, hn::Load(d32, sums[0]));
+    const auto lanes1 = hn::BitCast(d16, hn::Load(d32, sums[1]));
+    const auto lanes = hn::Add(lanes0, lanes1);
+    const auto total0 = hn::WidenMulPairwiseAdd(di, lanes0, hn::Set(d16, 1));
+    const auto total1 = hn::WidenMulPairwiseAdd(di, lanes1, hn::Set(d16, 1));
+    const auto total = hn::Add(total0, total1);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total), scales), df, floats(layout.sum(32)) + b * kColumns);
+    float* sum16 = floats(layout.sum(16)) + 2 * b * kColumns;
+    hn::Store(hn::Mul(hn::ConvertTo(df, total0), scales), df, sum16);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total1), scales), df, sum16 + kColumns);
+    for (const StartKind& kind : kStarts) {
+      uint8_t* to = out + layout.start(kind) + b * (kGroup / kind.sub) * 16;
+      if (kind.sub == kGroup) {
+        store_start(total, lanes, kind.offset, to);
       } else {
-        scale[b * 4 + c] = 0.0f;
+        store_start(total0, lanes0, kind.offset, to);
+        store_start(total1, lanes1, kind.offset, to + 16);
       }
-      sum[(2 * b) * 4 + c] = lane_sums(rows[c]);
-      sum[(2 * b + 1) * 4 + c] = lane_sums(rows[c] + 16);
     }
     for (size_t half = 0; half < kGroup; half += 16) {
       const auto load = [&](size_t c) HWY_ATTR {
         return hn::Load(d32, reinterpret_cast<const uint32_t*>(rows[c] + half));
       };
-      const hn::Full128<uint64_t> d64;
       const auto a = hn::BitCast(d64, hn::InterleaveLower(d32, load(0), load(1)));
       const auto b2 = hn::BitCast(d64, hn::InterleaveLower(d32, load(2), load(3)));
       const auto c = hn::BitCast(d64, hn::InterleaveUpper(d32, load(0), load(1)));
       const auto e = hn::BitCast(d64, hn::InterleaveUpper(d32, load(2), load(3)));
-      uint32_t* to = q + at + half;
-      hn::Store(hn::BitCast(d32, hn::InterleaveLower(d64, a, b2)), d32, to);
-      hn::Store(hn::BitCast(d32, hn::InterleaveUpper(d64, a, b2)), d32, to + 4);
-      hn::Store(hn::BitCast(d32, hn::InterleaveLower(d64, c, e)), d32, to + 8);
-      hn::Store(hn::BitCast(d32, hn::InterleaveUpper(d64, c, e)), d32, to + 12);
+      const auto store = [&](size_t step, hn::Vec<hn::Full128<uint64_t>> v) HWY_ATTR {
+        const size_t k4 = (at + half) / 4 + step;
+        hn::Store(hn::BitCast(d32, v), d32, q + k4 * kColumns);
+        if constexpr (kDot != DotKind::vnni) {
+          const auto pairs = hn::BitCast(d16, v);
+          int16_t* to = wide + k4 * 4 * kColumns;
+          hn::Store(hn::ShiftRight<8>(hn::ShiftLeft<8>(pairs)), d16, to);
+          hn::Store(hn::ShiftRight<8>(pairs), d16, to + 2 * kColumns);
+        }
+      };
+      store(0, hn::InterleaveLower(d64, a, b2));
+      store(1, hn::InterleaveUpper(d64, a, b2));
+      store(2, hn::InterleaveLower(d64, c, e));
+      store(3, hn::InterleaveUpper(d64, c, e));
     }
   }
 }
