@@ -1054,13 +1054,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xdc978a3a
+#define INLAY_SELF_ID_ 0xfdc5b28e
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xdc978a3a
+#elif INLAY_SELF_ID_ != 0xfdc5b28e
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1521,6 +1521,15 @@ INLAY_END_NAMESPACE
 #  define INLAY_PIN(v) ((void)0)
 #endif
 
+// Hides where a pointer comes from, so that what follows is addressed relative to it. Displacements
+// beyond a signed byte make instructions that the core's cache of decoded ones holds few of: with
+// them, a tile of AVX2 takes 1.36 times as long (Zen 4).
+#if defined(__GNUC__) || defined(__clang__)
+#  define INLAY_OPAQUE(pointer) __asm__ volatile("" : "+r"(pointer))
+#else
+#  define INLAY_OPAQUE(pointer) ((void)0)
+#endif
+
 // Loops over arrays of vectors must be unrolled for these to be registers. Not under sanitizers,
 // which check every access: compiling would take minutes.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -1534,8 +1543,10 @@ INLAY_END_NAMESPACE
 #if defined(__GNUC__) || defined(__clang__)
 #  define INLAY_PREFETCH(address, level) \
     __builtin_prefetch(reinterpret_cast<const void*>(address), 0, level)
+#  define INLAY_PREFETCH_TO_WRITE(pointer) __builtin_prefetch(pointer, 1, 2)
 #else
 #  define INLAY_PREFETCH(address, level) ((void)(address))
+#  define INLAY_PREFETCH_TO_WRITE(pointer) ((void)(pointer))
 #endif
 
 INLAY_BEGIN_NAMESPACE
@@ -1563,16 +1574,36 @@ struct ColumnLayout {
 static_assert(ColumnLayout(1).bytes() % 64 == 0);
 
 // Four columns interleaved, for the tile kernels; missing columns and the padding of k are zeros.
-//   int8_t q[kp / 4][4 columns][4 k]; float scale[kp / 32][4]; int16_t sum[kp / 16][4][2];
-// sum: of the 8 q of 16 consecutive k with k % 4 in {0, 1}, and in {2, 3}: what a lane of pmaddubsw
-// adds up.
+//   int8_t q[kp / 4][4 columns][4 k]
+//   float scale[kp / 32][4]
+//   float sum[kp / sub][4]             scale times the sum of `sub` consecutive q; for 16, for 32
+//   uint32_t start[kp / sub][4]        what sums of products with weights start from; for each of
+//                                      kStarts. With int16 lanes the low half is of the q with
+//                                      k % 4 in {0, 1}, what a lane of pmaddubsw adds up.
+//   int16_t wide[kp / 4][2][4][2 k]    q with k % 4 in {0, 2}, and in {1, 3}
+// Which of `start` and `wide` are written depends on the target.
+struct StartKind {
+  size_t sub;
+  int offset;  // of the weights
+};
+inline constexpr StartKind kStarts[] = {{32, 8}, {32, 16}, {32, 128}, {16, 4}, {16, 32}};
 struct GroupLayout {
   size_t kp;  // k rounded up to kGroup
   explicit constexpr GroupLayout(size_t k) : kp(round_up(k, kGroup)) {}
   constexpr size_t scale() const { return kp * 4; }
-  constexpr size_t sum() const { return scale() + kp / 32 * 16; }
-  constexpr size_t bytes() const { return round_up(sum() + kp / 16 * 16, 64); }
+  constexpr size_t sum(size_t sub) const { return scale() + kp / 2 + (sub == 16 ? kp / 2 : 0); }
+  constexpr size_t start(StartKind kind) const {
+    size_t at = scale() + kp * 2;
+    for (const StartKind& s : kStarts) {
+      if (s.sub == kind.sub && s.offset == kind.offset) break;
+      at += kp / s.sub * 16;
+    }
+    return at;
+  }
+  constexpr size_t wide() const { return start({0, 0}); }
+  constexpr size_t bytes() const { return round_up(wide() + kp * 8, 64); }
 };
+static_assert(GroupLayout(32).start({32, 8}) == GroupLayout(32).sum(16) + 32);
 
 // ---- rows ---------------------------------------------------------------------------------------
 inline constexpr size_t kStreams = 4;  // rows at a time
@@ -1585,12 +1616,12 @@ inline constexpr size_t kTileColumns = 256;  // columns between two decodings of
 // Scratch memory of a call with at least kColumns columns. A panel is 16 rows; a step is 4 bytes of
 // a row: 4 k, 2 k, or 1 k.
 struct MatmulScratch {
-  alignas(64) uint32_t w[2][kTileK / 4][kPanelRows];    // [panel][step][row]
-  alignas(64) float scale[2][kTileK / 16][kPanelRows];  // [panel][sub-block][row]
-  alignas(64) float min[2][kTileK / 16][kPanelRows];    // [panel][sub-block][row]
-  alignas(64) uint32_t start[kTileK / 16][kColumns];    // [sub-block][column]: see matmul-inl.hpp
-  alignas(64) float min_sum[kTileK / 16][kColumns];     // [sub-block][column]: sum of x
-  alignas(64) uint32_t wide[kTileK / 4][kColumns];      // [step][column]: int16 activations
+  alignas(64) uint32_t w[2][kTileK / 4][kPanelRows];  // [panel][step][row]
+  // [panel][sub-block][row]: float, or the integers that `delta` of their chunk is multiplied with,
+  // as int32 or, to multiply int16 lanes, twice as int16.
+  alignas(64) float scale[2][kTileK / 16][kPanelRows];
+  alignas(64) float delta[2][kTileK / kChunk][kPanelRows];                // [panel][chunk][row]
+  alignas(64) float min[2][kTileK / 16][kPanelRows];                      // [panel][sub-block][row]
   alignas(64) float c[kTileColumns / kColumns][2][kColumns][kPanelRows];  // [group][panel]...
 };
 
@@ -2221,9 +2252,16 @@ HWY_AFTER_NAMESPACE();
 // A trait describes a row as chunks of 256 values (a superblock, or 8 blocks of 32; the last chunk
 // of a row may have fewer blocks) and decodes
 //   lanes(chunk, g)   the 32 values of group g as 8-bit integers u: 0 .. kMax; with kSigned, as
-//   two's complement scales(chunk, groups, scale, min)   float scale[8 or 16] and, with kMins,
-//   min[8 or 16], one per kSub values; the
-//                                       entries of groups that are not there are zeros
+//                     two's complement
+//   scales(chunk, groups, scale, min)
+//                     float scale[8 or 16] and, with kMins, min[8 or 16], one per kSub values; the
+//                     entries of groups that are not there are zeros
+//   tile(w, groups)   the same lanes of several rows at once: w.load(offset, q) gets 16 bytes of
+//                     each row, q[j] dword j of every row; w.put(g, step, v) stores values
+//                     4 * step ... + 3 of group g of every row
+//   sub_scales(chunk) of a superblock: the integers in 16 bytes that its scales are kDelta's half
+//                     times, and of 8 sub-blocks the mins, those times kDeltaMin's half; of 16 with
+//                     mins, nibbles of both
 // and means w = scale * (u - kOffset), or w = scale * u - min. Block layouts: ggml-common.h of
 // ggml. Compiled once per SIMD target; no include guard.
 
@@ -2288,6 +2326,20 @@ static HWY_INLINE Lanes spread_bits(const uint8_t* p, uint8_t value) {
     r.v[i] = hn::IfThenElseZero(hn::LoadMaskBits(d, p + i * kLaneBytes / 8), hn::Set(d, value));
   }
   return r;
+}
+
+// The bits 4 * step ... + 3 of each dword, as 16 or 0 per byte.
+static HWY_INLINE LaneVec fifth_bits(LaneVec v, size_t step) {
+  const LaneTag d;
+  alignas(16) static constexpr uint8_t kByte[16] = {0, 0, 0, 0, 4,  4,  4,  4,
+                                                    8, 8, 8, 8, 12, 12, 12, 12};
+  alignas(16) static constexpr uint8_t kBit[2][16] = {
+      {1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8},
+      {16, 32, 64, 128, 16, 32, 64, 128, 16, 32, 64, 128, 16, 32, 64, 128}};
+  const auto index = hn::Add(hn::LoadDup128(d, kByte), hn::Set(d, static_cast<uint8_t>(step / 2)));
+  const auto bit = hn::LoadDup128(d, kBit[step % 2]);
+  const auto set = hn::TestBit(hn::TableLookupBytes(v, index), bit);
+  return hn::IfThenElseZero(set, hn::Set(d, uint8_t{16}));
 }
 
 static HWY_INLINE float half_at(const uint8_t* p) {
@@ -2391,6 +2443,17 @@ struct Q4_0 {  // half d; 16 bytes of nibbles
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return nibbles(chunk + g * 18 + 2);
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec q[4];
+      w.load(g * 18 + 2, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, bit_field<4>(q[i], 0));
+        w.put(g, i + 4, bit_field<4>(q[i], 4));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<18>(chunk, groups, scale);
   }
@@ -2402,6 +2465,17 @@ struct Q4_1 {  // half d, m; 16 bytes of nibbles: d * u + m
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return nibbles(chunk + g * 20 + 4);
+  }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec q[4];
+      w.load(g * 20 + 4, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, bit_field<4>(q[i], 0));
+        w.put(g, i + 4, bit_field<4>(q[i], 4));
+      }
+    }
   }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
     halves_at<20>(chunk, groups, scale);
@@ -2420,6 +2494,18 @@ struct Q5_0 {  // half d; 32 fifth bits; 16 bytes of nibbles
     INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec high[4], q[4];
+      w.load(g * 22 + 2, high);
+      w.load(g * 22 + 6, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, hn::Or(bit_field<4>(q[i], 0), fifth_bits(high[0], i)));
+        w.put(g, i + 4, hn::Or(bit_field<4>(q[i], 4), fifth_bits(high[0], i + 4)));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<22>(chunk, groups, scale);
   }
@@ -2435,6 +2521,18 @@ struct Q5_1 {  // half d, m; 32 fifth bits; 16 bytes of nibbles: d * u + m
     INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::Or(r.v[i], high.v[i]);
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec high[4], q[4];
+      w.load(g * 24 + 4, high);
+      w.load(g * 24 + 8, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, hn::Or(bit_field<4>(q[i], 0), fifth_bits(high[0], i)));
+        w.put(g, i + 4, hn::Or(bit_field<4>(q[i], 4), fifth_bits(high[0], i + 4)));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float* min) {
     halves_at<24>(chunk, groups, scale);
     halves_at<24>(chunk + 2, groups, min);
@@ -2449,19 +2547,30 @@ struct Q8_0 {  // half d; 32 signed bytes
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return load_lanes(chunk + g * 34 + 2);
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
+        LaneVec q[4];
+        w.load(g * 34 + 2 + half * 16, q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) w.put(g, half * 4 + i, q[i]);
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<34>(chunk, groups, scale);
   }
 };
 
 // The 16 values of iq4_nl and iq4_xs.
-static HWY_INLINE Lanes iq4_values(Lanes index) {
+static HWY_INLINE LaneVec iq4_value(LaneVec index) {
   alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                                      1,    13,   25,  38,  53,  69,  89,  113};
   const hn::Repartition<int8_t, LaneTag> d;
-  const auto table = hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues));
-  INLAY_UNROLL(2)
-  for (size_t i = 0; i < kParts; ++i) index.v[i] = hn::TableLookupBytes(table, index.v[i]);
+  return hn::TableLookupBytes(hn::BitCast(LaneTag(), hn::LoadDup128(d, kValues)), index);
+}
+static HWY_INLINE Lanes iq4_values(Lanes index) {
+  INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) index.v[i] = iq4_value(index.v[i]);
   return index;
 }
 
@@ -2472,6 +2581,17 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return iq4_values(nibbles(chunk + g * 18 + 2));
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t groups) {
+    for (size_t g = 0; g < groups; ++g) {
+      LaneVec q[4];
+      w.load(g * 18 + 2, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, iq4_value(bit_field<4>(q[i], 0)));
+        w.put(g, i + 4, iq4_value(bit_field<4>(q[i], 4)));
+      }
+    }
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<18>(chunk, groups, scale);
   }
@@ -2481,31 +2601,44 @@ struct Iq4Nl {  // half d; 16 bytes of nibbles: indices into the table
 struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
                 // bytes of indices
   static constexpr size_t kBlock = 256, kChunkBytes = 136, kSub = 32;
-  static constexpr int kMax = 255, kOffset = 128;
+  static constexpr int kMax = 255, kOffset = 128, kMaxScale = 32;
   static constexpr bool kSigned = true, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     return iq4_values(nibbles(chunk + 8 + g * 16));
   }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
-    const ScaleTag df;
-    const hn::Rebind<int32_t, ScaleTag> di;
-    const auto d = hn::Set(df, half_at(chunk));
-    const auto high = hn::Set(di, static_cast<int32_t>(load_u16(chunk + 2)));
-    const auto low = hn::Set(di, static_cast<int32_t>(load_u32(chunk + 4)));
-    INLAY_UNROLL(2) for (size_t i = 0; i < 8; i += kScaleLanes) {
-      const auto index = hn::Iota(di, static_cast<int32_t>(i));
-      const auto twice = hn::Add(index, index);
-      const auto l = hn::And(hn::Shr(low, hn::Add(twice, twice)), hn::Set(di, 15));
-      const auto h = hn::And(hn::Shr(high, twice), hn::Set(di, 3));
-      const auto s = hn::Sub(hn::Or(l, hn::ShiftLeft<4>(h)), hn::Set(di, 32));
-      hn::StoreU(hn::Mul(d, hn::ConvertTo(df, s)), df, scale + i);
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t g = 0; g < 8; ++g) {
+      LaneVec q[4];
+      w.load(g * 16 + 8, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(g, i, iq4_value(bit_field<4>(q[i], 0)));
+        w.put(g, i + 4, iq4_value(bit_field<4>(q[i], 4)));
+      }
     }
+  }
+  static constexpr size_t kDelta = 0;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
+    const hn::Full128<uint64_t> d64;
+    const hn::Full128<uint8_t> d;
+    uint64_t low = load_u32(chunk + 4), high = load_u16(chunk + 2);  // bits 4 * i, 2 * i to byte i
+    low = (low | low << 16) & 0x0000ffff0000ffffu;
+    low = (low | low << 8) & 0x00ff00ff00ff00ffu;
+    low = (low | low << 4) & 0x0f0f0f0f0f0f0f0fu;
+    high = (high | high << 24) & 0x000000ff000000ffu;
+    high = (high | high << 12) & 0x000f000f000f000fu;
+    high = (high | high << 6) & 0x0303030303030303u;
+    const auto six = hn::BitCast(d, hn::Set(d64, low | high << 4));
+    return hn::Sub(six, hn::Set(d, uint8_t{32}));
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    scale_signed_bytes(sub_scales(chunk), half_at(chunk), scale);
   }
 };
 
 struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d, dmin
   static constexpr size_t kBlock = 256, kChunkBytes = 84, kSub = 16;
-  static constexpr int kMax = 3, kOffset = 0;
+  static constexpr int kMax = 3, kOffset = 0, kMaxScale = 15;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 4 * 32);
@@ -2513,9 +2646,25 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], static_cast<int>(g % 4 * 2));
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t at = 0; at < 4; ++at) {  // 16 bytes: a half of 4 groups
+      LaneVec q[4];
+      w.load(16 + at * 16, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        INLAY_UNROLL(4) for (size_t g = 0; g < 4; ++g) {
+          w.put(at / 2 * 4 + g, at % 2 * 4 + i, bit_field<2>(q[i], static_cast<int>(2 * g)));
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 80, kDeltaMin = 82;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
+    return hn::LoadU(hn::Full128<uint8_t>(), chunk);
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
     const hn::Full128<uint8_t> d;
-    const auto v = hn::LoadU(d, chunk);
+    const auto v = sub_scales(chunk);
     const auto low = hn::And(v, hn::Set(d, uint8_t{15})), high = hn::ShiftRight<4>(v);
     const float delta = half_at(chunk + 80), delta_min = half_at(chunk + 82);
     scale_bytes(low, delta, scale);
@@ -2528,7 +2677,7 @@ struct Q2K {  // 16 bytes: nibbles scale, min; 64 bytes of 2-bit values; half d,
 struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-bit scales + 32;
               // half d
   static constexpr size_t kBlock = 256, kChunkBytes = 110, kSub = 16;
-  static constexpr int kMax = 7, kOffset = 4;
+  static constexpr int kMax = 7, kOffset = 4, kMaxScale = 32;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 32 + g / 4 * 32);
@@ -2539,7 +2688,25 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
     }
     return r;
   }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t half = 0; half < 2; ++half) {
+      LaneVec high[4], q[4];
+      w.load(half * 16, high);
+      INLAY_UNROLL(2) for (size_t four = 0; four < 2; ++four) {  // groups
+        w.load(32 + four * 32 + half * 16, q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+          INLAY_UNROLL(4) for (size_t g = 0; g < 4; ++g) {
+            w.put(four * 4 + g, half * 4 + i,
+                  hn::Or(bit_field<2>(q[i], static_cast<int>(2 * g)),
+                         bit_field<1, 2>(high[i], static_cast<int>(four * 4 + g))));
+          }
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 108;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
     const uint32_t a = load_u32(chunk + 96), b = load_u32(chunk + 100),
                    high = load_u32(chunk + 104);
     const uint32_t nibble = 0x0f0f0f0f, two = 0x03030303;
@@ -2548,18 +2715,20 @@ struct Q3K {  // 32 bytes: third bits; 64 bytes of 2-bit values; 12 bytes: 16 6-
         (a >> 4 & nibble) | (high >> 4 & two) << 4, (b >> 4 & nibble) | (high >> 6 & two) << 4};
     const hn::Full128<uint8_t> d;
     const hn::Full128<uint32_t> d32;
-    const auto bytes =
-        hn::Sub(hn::BitCast(d, hn::Dup128VecFromValues(d32, six[0], six[1], six[2], six[3])),
-                hn::Set(d, uint8_t{32}));
+    return hn::Sub(hn::BitCast(d, hn::Dup128VecFromValues(d32, six[0], six[1], six[2], six[3])),
+                   hn::Set(d, uint8_t{32}));
+  }
+  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
+    const hn::Full128<uint8_t> d;
+    const auto bytes = sub_scales(chunk);
     const float delta = half_at(chunk + 108);
     scale_signed_bytes(bytes, delta, scale);
     scale_signed_bytes(hn::ShiftRightBytes<8>(d, bytes), delta, scale + 8);
   }
 };
 
-// Scales and mins of q4_K and q5_K: half d, dmin; 12 bytes a, b, c of 4 with 8 scales and 8 mins of
-// 6 bits.
-static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
+// Scales and mins of q4_K and q5_K, 8 of each: 6 bits, in 12 bytes a, b, c of 4.
+static HWY_INLINE Bytes16 six_bits(const uint8_t* chunk) {
   const hn::Full128<uint8_t> d8;
   const hn::Full128<uint32_t> d32;
   // Low bits of a, c, b, c >> 4, and two more bits of the second and last from a and b.
@@ -2576,14 +2745,18 @@ static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* mi
   auto bytes = hn::And(low, hn::Load(d32, kLowMask));
   bytes = hn::OrAnd(bytes, hn::ShiftRight<4>(low), hn::Load(d32, kShiftedMask));
   bytes = hn::OrAnd(bytes, hn::ShiftRight<2>(high), hn::Load(d32, kHighMask));
-  scale_bytes(hn::BitCast(d8, bytes), half_at(chunk), scale);
-  scale_bytes(hn::ShiftRightBytes<8>(d8, hn::BitCast(d8, bytes)), half_at(chunk + 2), min);
+  return hn::BitCast(d8, bytes);
+}
+static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
+  const auto bytes = six_bits(chunk);
+  scale_bytes(bytes, half_at(chunk), scale);
+  scale_bytes(hn::ShiftRightBytes<8>(hn::Full128<uint8_t>(), bytes), half_at(chunk + 2), min);
 }
 
-struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32, high nibbles the
-              // next
+struct Q4K {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are one group of 32, high
+              // nibbles the next
   static constexpr size_t kBlock = 256, kChunkBytes = 144, kSub = 32;
-  static constexpr int kMax = 15, kOffset = 0;
+  static constexpr int kMax = 15, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
@@ -2591,14 +2764,28 @@ struct Q4K {  // scales as above; 4 x 32 bytes: low nibbles are one group of 32,
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t at = 0; at < 8; ++at) {  // 16 bytes: a half of 2 groups
+      LaneVec q[4];
+      w.load(16 + at * 16, q);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        w.put(at / 2 * 2, at % 2 * 4 + i, bit_field<4>(q[i], 0));
+        w.put(at / 2 * 2 + 1, at % 2 * 4 + i, bit_field<4>(q[i], 4));
+      }
+    }
+  }
+  static constexpr size_t kDelta = 0, kDeltaMin = 2;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
     scales_6bit(chunk, scale, min);
   }
 };
 
-struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles as in q4_K
+struct Q5K {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles
+              // as in q4_K
   static constexpr size_t kBlock = 256, kChunkBytes = 176, kSub = 32;
-  static constexpr int kMax = 31, kOffset = 0;
+  static constexpr int kMax = 31, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 48 + g / 2 * 32);
@@ -2609,6 +2796,25 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
     }
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t half = 0; half < 2; ++half) {
+      LaneVec high[4], q[4];
+      w.load(16 + half * 16, high);
+      INLAY_UNROLL(4) for (size_t two = 0; two < 4; ++two) {  // groups
+        w.load(48 + two * 32 + half * 16, q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+          const int bit = static_cast<int>(two * 2);
+          w.put(two * 2, half * 4 + i,
+                hn::Or(bit_field<4>(q[i], 0), bit_field<1, 4>(high[i], bit)));
+          w.put(two * 2 + 1, half * 4 + i,
+                hn::Or(bit_field<4>(q[i], 4), bit_field<1, 4>(high[i], bit + 1)));
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 0, kDeltaMin = 2;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
     scales_6bit(chunk, scale, min);
   }
@@ -2616,7 +2822,7 @@ struct Q5K {  // scales as above; 32 bytes: bit g is the fifth bit of group g; n
 
 struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed scales; half d
   static constexpr size_t kBlock = 256, kChunkBytes = 210, kSub = 16;
-  static constexpr int kMax = 63, kOffset = 32;
+  static constexpr int kMax = 63, kOffset = 32, kMaxScale = 128;
   static constexpr bool kSigned = false, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     const size_t half = g / 4, quarter = g % 4;
@@ -2628,10 +2834,31 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
     }
     return r;
   }
+  template <class W>
+  static HWY_INLINE void tile(const W& w, size_t) {
+    for (size_t at = 0; at < 4; ++at) {  // 16 bytes of each plane: a half of 4 groups
+      const size_t four = at / 2, half = at % 2;
+      LaneVec high[4], q[2][4];
+      w.load(128 + at * 16, high);
+      w.load(four * 64 + half * 16, q[0]);
+      w.load(four * 64 + 32 + half * 16, q[1]);
+      INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+        INLAY_UNROLL(4) for (size_t g = 0; g < 4; ++g) {
+          w.put(four * 4 + g, half * 4 + i,
+                hn::Or(bit_field<4>(q[g % 2][i], static_cast<int>(g / 2 * 4)),
+                       bit_field<2, 4>(high[i], static_cast<int>(g * 2))));
+        }
+      }
+    }
+  }
+  static constexpr size_t kDelta = 208;
+  static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) {
+    return hn::LoadU(hn::Full128<uint8_t>(), chunk + 192);
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
     const hn::Full128<uint8_t> d;
     const float delta = half_at(chunk + 208);
-    const auto bytes = hn::LoadU(d, chunk + 192);
+    const auto bytes = sub_scales(chunk);
     scale_signed_bytes(bytes, delta, scale);
     scale_signed_bytes(hn::ShiftRightBytes<8>(d, bytes), delta, scale + 8);
   }
@@ -2818,40 +3045,86 @@ static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begi
   }
 }
 
+// Start values for weights with an offset, from the sums of their columns' q: in int32, and in
+// int16 as lane_sums.
+static HWY_INLINE void store_start(hn::Vec<hn::Full128<int32_t>> total,
+                                   hn::Vec<hn::Full128<int16_t>> lanes, int offset, uint8_t* to) {
+  const hn::Full128<int16_t> d16;
+  const hn::Full128<int32_t> d32;
+  if constexpr (kDot == DotKind::vnni) {
+    hn::Store(hn::Mul(total, hn::Set(d32, -offset)), d32, reinterpret_cast<int32_t*>(to));
+  } else if constexpr (kDot == DotKind::maddubs) {
+    hn::Store(hn::Mul(lanes, hn::Set(d16, static_cast<int16_t>(-offset))), d16,
+              reinterpret_cast<int16_t*>(to));
+  }
+}
+
 // One group of 1 ... 4 columns.
 static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_t columns, size_t k,
                              size_t k_begin, size_t k_end, uint8_t* HWY_RESTRICT out) {
   const hn::Full128<uint32_t> d32;
+  const hn::Full128<uint64_t> d64;
+  const hn::Full128<int32_t> di;
+  const hn::Full128<int16_t> d16;
+  const hn::Full128<float> df;
   const GroupLayout layout(k);
   uint32_t* q = reinterpret_cast<uint32_t*>(out);  // [kp / 4][column]
-  float* scale = reinterpret_cast<float*>(out + layout.scale());
-  uint32_t* sum = reinterpret_cast<uint32_t*>(out + layout.sum());
+  int16_t* wide = reinterpret_cast<int16_t*>(out + layout.wide());
+  const auto floats = [&](size_t at) HWY_ATTR { return reinterpret_cast<float*>(out + at); };
   HWY_ALIGN int8_t rows[kColumns][kGroup] = {};
+  HWY_ALIGN float scale[kColumns] = {};
+  HWY_ALIGN uint32_t sums[2][kColumns];
   for (size_t b = k_begin / kGroup; b < div_up(k_end, kGroup); ++b) {
     const size_t at = b * kGroup;
     for (size_t c = 0; c < kColumns; ++c) {
-      if (c < columns) {
-        scale[b * 4 + c] = quantize_group(x + c * x_stride + at, HWY_MIN(kGroup, k - at), rows[c]);
+      if (c < columns)
+        scale[c] = quantize_group(x + c * x_stride + at, HWY_MIN(kGroup, k - at), rows[c]);
+      sums[0][c] = lane_sums(rows[c]);
+      sums[1][c] = lane_sums(rows[c] + 16);
+    }
+    const auto scales = hn::Load(df, scale);
+    hn::Store(scales, df, floats(layout.scale()) + b * kColumns);
+    const auto lanes0 = hn::BitCast(d16, hn::Load(d32, sums[0]));
+    const auto lanes1 = hn::BitCast(d16, hn::Load(d32, sums[1]));
+    const auto lanes = hn::Add(lanes0, lanes1);
+    const auto total0 = hn::WidenMulPairwiseAdd(di, lanes0, hn::Set(d16, 1));
+    const auto total1 = hn::WidenMulPairwiseAdd(di, lanes1, hn::Set(d16, 1));
+    const auto total = hn::Add(total0, total1);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total), scales), df, floats(layout.sum(32)) + b * kColumns);
+    float* sum16 = floats(layout.sum(16)) + 2 * b * kColumns;
+    hn::Store(hn::Mul(hn::ConvertTo(df, total0), scales), df, sum16);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total1), scales), df, sum16 + kColumns);
+    for (const StartKind& kind : kStarts) {
+      uint8_t* to = out + layout.start(kind) + b * (kGroup / kind.sub) * 16;
+      if (kind.sub == kGroup) {
+        store_start(total, lanes, kind.offset, to);
       } else {
-        scale[b * 4 + c] = 0.0f;
+        store_start(total0, lanes0, kind.offset, to);
+        store_start(total1, lanes1, kind.offset, to + 16);
       }
-      sum[(2 * b) * 4 + c] = lane_sums(rows[c]);
-      sum[(2 * b + 1) * 4 + c] = lane_sums(rows[c] + 16);
     }
     for (size_t half = 0; half < kGroup; half += 16) {
       const auto load = [&](size_t c) HWY_ATTR {
         return hn::Load(d32, reinterpret_cast<const uint32_t*>(rows[c] + half));
       };
-      const hn::Full128<uint64_t> d64;
       const auto a = hn::BitCast(d64, hn::InterleaveLower(d32, load(0), load(1)));
       const auto b2 = hn::BitCast(d64, hn::InterleaveLower(d32, load(2), load(3)));
       const auto c = hn::BitCast(d64, hn::InterleaveUpper(d32, load(0), load(1)));
       const auto e = hn::BitCast(d64, hn::InterleaveUpper(d32, load(2), load(3)));
-      uint32_t* to = q + at + half;
-      hn::Store(hn::BitCast(d32, hn::InterleaveLower(d64, a, b2)), d32, to);
-      hn::Store(hn::BitCast(d32, hn::InterleaveUpper(d64, a, b2)), d32, to + 4);
-      hn::Store(hn::BitCast(d32, hn::InterleaveLower(d64, c, e)), d32, to + 8);
-      hn::Store(hn::BitCast(d32, hn::InterleaveUpper(d64, c, e)), d32, to + 12);
+      const auto store = [&](size_t step, hn::Vec<hn::Full128<uint64_t>> v) HWY_ATTR {
+        const size_t k4 = (at + half) / 4 + step;
+        hn::Store(hn::BitCast(d32, v), d32, q + k4 * kColumns);
+        if constexpr (kDot != DotKind::vnni) {
+          const auto pairs = hn::BitCast(d16, v);
+          int16_t* to = wide + k4 * 4 * kColumns;
+          hn::Store(hn::ShiftRight<8>(hn::ShiftLeft<8>(pairs)), d16, to);
+          hn::Store(hn::ShiftRight<8>(pairs), d16, to + 2 * kColumns);
+        }
+      };
+      store(0, hn::InterleaveLower(d64, a, b2));
+      store(1, hn::InterleaveUpper(d64, a, b2));
+      store(2, hn::InterleaveLower(d64, c, e));
+      store(3, hn::InterleaveUpper(d64, c, e));
     }
   }
 }
@@ -3112,36 +3385,6 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // ---- decoding to a tile -------------------------------------------------------------------------
-// Dword j of vector r to to[j * kPanelRows + r], for kBatch rows.
-static HWY_INLINE void store_transposed(const LaneVec* rows, uint32_t* to) {
-  const hn::Repartition<uint32_t, LaneTag> d32;
-  const hn::Repartition<uint64_t, LaneTag> d64;
-  using V64 = hn::Vec<decltype(d64)>;
-  V64 quad[kBatch];  // of rows 4q ... 4q + 3, one dword of each (and with 256 bits the dword 4
-                     // further on above them)
-  INLAY_UNROLL(2) for (size_t q = 0; q < kBatch / 4; ++q) {
-    const auto r = [&](size_t i) HWY_ATTR { return hn::BitCast(d32, rows[q * 4 + i]); };
-    const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d32, r(0), r(1)));
-    const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d32, r(2), r(3)));
-    const auto high01 = hn::BitCast(d64, hn::InterleaveUpper(d32, r(0), r(1)));
-    const auto high23 = hn::BitCast(d64, hn::InterleaveUpper(d32, r(2), r(3)));
-    quad[q * 4 + 0] = hn::InterleaveLower(d64, low01, low23);
-    quad[q * 4 + 1] = hn::InterleaveUpper(d64, low01, low23);
-    quad[q * 4 + 2] = hn::InterleaveLower(d64, high01, high23);
-    quad[q * 4 + 3] = hn::InterleaveUpper(d64, high01, high23);
-  }
-  INLAY_UNROLL(4) for (size_t j = 0; j < 4; ++j) {
-#if HWY_MAX_BYTES >= 32
-    hn::StoreU(hn::BitCast(d32, hn::ConcatLowerLower(d64, quad[4 + j], quad[j])), d32,
-               to + j * kPanelRows);
-    hn::StoreU(hn::BitCast(d32, hn::ConcatUpperUpper(d64, quad[4 + j], quad[j])), d32,
-               to + (4 + j) * kPanelRows);
-#else
-    hn::StoreU(hn::BitCast(d32, quad[j]), d32, to + j * kPanelRows);
-#endif
-  }
-}
-
 // Whether the tile of a type holds int16 (centred, no offset) instead of bytes.
 template <class T>
 static constexpr bool wide_tile() {
@@ -3155,65 +3398,197 @@ static HWY_INLINE void prefetch(uintptr_t& next, size_t bytes) {
   next += bytes;
 }
 
-// Groups [first, first + groups) of 16 rows, first a multiple of 8: w[step][row], scale and
-// min[sub-block][row].
+// 16 bytes of each of kBatch rows, transposed: dword j of every row to to[j].
+static HWY_INLINE void load_transposed(const uint8_t* const* rows, size_t offset, LaneVec* to) {
+  const LaneTag d8;
+  const hn::Full128<uint8_t> d128;
+  const hn::Repartition<uint32_t, LaneTag> d32;
+  const hn::Repartition<uint64_t, LaneTag> d64;
+  const auto load = [&](size_t i) HWY_ATTR {
+    const auto low = hn::LoadU(d128, rows[i] + offset);
+#if HWY_MAX_BYTES >= 32
+    return hn::BitCast(d32, hn::Combine(d8, hn::LoadU(d128, rows[i + 4] + offset), low));
+#else
+    (void)d8;
+    return hn::BitCast(d32, low);
+#endif
+  };
+  const auto r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
+  const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d32, r0, r1));
+  const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d32, r2, r3));
+  const auto high01 = hn::BitCast(d64, hn::InterleaveUpper(d32, r0, r1));
+  const auto high23 = hn::BitCast(d64, hn::InterleaveUpper(d32, r2, r3));
+  to[0] = hn::BitCast(d8, hn::InterleaveLower(d64, low01, low23));
+  to[1] = hn::BitCast(d8, hn::InterleaveUpper(d64, low01, low23));
+  to[2] = hn::BitCast(d8, hn::InterleaveLower(d64, high01, high23));
+  to[3] = hn::BitCast(d8, hn::InterleaveUpper(d64, high01, high23));
+}
+
+// What a trait's tile() reads a chunk of kBatch rows from, and puts bytes into: 4 k of each row.
+template <bool is_signed, bool wide>
+struct TileWriter {
+  const uint8_t* const* rows;
+  int offset;    // subtracted, if the tile holds int16
+  uint32_t* to;  // [step][kPanelRows]
+  uintptr_t* next;
+
+  HWY_INLINE void load(size_t at, LaneVec* q) const {
+    prefetch(*next, 16 * kBatch);
+    load_transposed(rows, at, q);
+  }
+  HWY_INLINE void put(size_t g, size_t step, LaneVec v) const {
+    const LaneTag d8;
+    const hn::Repartition<uint32_t, LaneTag> d32;
+    if constexpr (!wide) {
+      if constexpr (is_signed && kBiasSigned) v = hn::Xor(v, hn::Set(d8, uint8_t{128}));
+      hn::Store(hn::BitCast(d32, v), d32, to + (g * 8 + step) * kPanelRows);
+    } else {
+      uint32_t* at = to + (g * 8 + step) * 2 * kPanelRows;
+      hn::Store(hn::BitCast(d32, even(v)), d32, at);
+      hn::Store(hn::BitCast(d32, odd(v)), d32, at + kPanelRows);
+    }
+  }
+
+ private:
+  using Tag16 = hn::Repartition<int16_t, LaneTag>;
+  HWY_INLINE hn::Vec<Tag16> even(LaneVec v) const {
+    const Tag16 d16;
+    const hn::Repartition<uint16_t, LaneTag> du16;
+    if constexpr (is_signed) {
+      return hn::ShiftRight<8>(hn::ShiftLeft<8>(hn::BitCast(d16, v)));
+    } else {
+      const auto low = hn::And(hn::BitCast(du16, v), hn::Set(du16, uint16_t{255}));
+      return hn::Sub(hn::BitCast(d16, low), hn::Set(d16, static_cast<int16_t>(offset)));
+    }
+  }
+  HWY_INLINE hn::Vec<Tag16> odd(LaneVec v) const {
+    const Tag16 d16;
+    const hn::Repartition<uint16_t, LaneTag> du16;
+    if constexpr (is_signed) {
+      return hn::ShiftRight<8>(hn::BitCast(d16, v));
+    } else {
+      return hn::Sub(hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, v))),
+                     hn::Set(d16, static_cast<int16_t>(offset)));
+    }
+  }
+};
+
+// 16 x 16 bytes.
+static HWY_INLINE void transpose_bytes(const uint8_t (*from)[16], uint8_t (*to)[16]) {
+  const hn::Full128<uint8_t> d;
+  using V = hn::Vec<decltype(d)>;
+  V a[16], b[16];
+  // Four times, interleave the first half of the rows with the second.
+  INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) a[i] = hn::Load(d, from[i]);
+  INLAY_UNROLL(4) for (size_t turn = 0; turn < 4; ++turn) {
+    INLAY_UNROLL(8) for (size_t i = 0; i < 8; ++i) {
+      b[2 * i] = hn::InterleaveLower(d, a[i], a[i + 8]);
+      b[2 * i + 1] = hn::InterleaveUpper(d, a[i], a[i + 8]);
+    }
+    INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) a[i] = b[i];
+  }
+  INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) hn::Store(a[i], d, to[i]);
+}
+
+// 16 halves as float.
+static HWY_INLINE void panel_halves(const uint16_t* from, float* to) {
+  const ScaleTag df;
+  const hn::Rebind<hwy::float16_t, ScaleTag> dh;
+  const hn::Rebind<uint16_t, ScaleTag> du;
+  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
+    hn::Store(hn::PromoteTo(df, hn::BitCast(dh, hn::Load(du, from + i))), df, to + i);
+  }
+}
+
+// Integer scales of 16 rows as the tile kernels take them: int32, or twice int16.
+template <bool twice>
+static HWY_INLINE void store_integers(const int8_t* from, float* to) {
+  const hn::Repartition<int32_t, ScaleTag> di;
+  const hn::Rebind<int8_t, ScaleTag> d8;
+  const ScaleTag df;
+  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
+    auto v = hn::PromoteTo(di, hn::Load(d8, from + i));
+    if constexpr (twice) {
+      v = hn::Or(hn::ShiftLeft<16>(v), hn::And(v, hn::Set(di, 0xffff)));
+    }
+    hn::Store(hn::BitCast(df, v), df, to + i);
+  }
+}
+
+// to[i] = d[i] * from[i]
+static HWY_INLINE void store_scaled(const uint8_t* from, const float* d, float* to) {
+  const ScaleTag df;
+  const hn::Rebind<int32_t, ScaleTag> di;
+  const hn::Rebind<uint8_t, ScaleTag> d8;
+  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
+    const auto v = hn::ConvertTo(df, hn::PromoteTo(di, hn::Load(d8, from + i)));
+    hn::Store(hn::Mul(v, hn::Load(df, d + i)), df, to + i);
+  }
+}
+
+// Groups [first, first + groups) of 16 rows, first a multiple of 8, to panel p of the tile.
 template <class T>
 static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, size_t groups,
-                                      uintptr_t next, uint32_t* HWY_RESTRICT w,
-                                      float* HWY_RESTRICT scale, float* HWY_RESTRICT min) {
-  const LaneTag d8;
+                                      uintptr_t next, MatmulScratch& t, size_t p) {
   constexpr size_t kSubs = kChunk / T::kSub;
-  constexpr size_t kSteps = wide_tile<T>() ? 16 : 8;  // of a group
+  constexpr bool kWide = wide_tile<T>();
   for (size_t g0 = 0; g0 < groups; g0 += 8) {
-    const size_t here = HWY_MIN(size_t{8}, groups - g0);
-    HWY_ALIGN float row_scale[kPanelRows][kSubs], row_min[kPanelRows][kSubs];
+    const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - g0);
+    const size_t sub0 = g0 * kGroup / T::kSub;
     const uint8_t* chunk[kPanelRows];
-    for (size_t r = 0; r < kPanelRows; ++r) {
-      chunk[r] = rows[r] + (first + g0) / 8 * T::kChunkBytes;
-      T::scales(chunk[r], here, row_scale[r], row_min[r]);
+    for (size_t r = 0; r < kPanelRows; ++r) chunk[r] = rows[r] + (first + g0) / 8 * T::kChunkBytes;
+    // TileWriter prefetches as many bytes as it reads, which are the whole bits of each weight.
+    constexpr size_t kRead = (T::kChunkBytes * 8 - 1) / kChunk * (kChunk / 8);
+    prefetch(next, (T::kChunkBytes - kRead) * kPanelRows / 8 * here);
+    HWY_ALIGN uint16_t halves[2][8][kPanelRows];
+    if constexpr (T::kBlock == kChunk) {
+      HWY_ALIGN uint8_t of_row[kPanelRows][16], of_sub[16][kPanelRows];
+      const hn::Full128<uint8_t> d128;
+      for (size_t r = 0; r < kPanelRows; ++r) {
+        halves[0][0][r] = load_u16(chunk[r] + T::kDelta);
+        if constexpr (T::kMins) halves[1][0][r] = load_u16(chunk[r] + T::kDeltaMin);
+        hn::Store(T::sub_scales(chunk[r]), d128, of_row[r]);
+      }
+      transpose_bytes(of_row, of_sub);
+      panel_halves(halves[0][0], t.delta[p][g0 / 8]);
+      HWY_ALIGN float delta_min[kPanelRows];
+      if constexpr (T::kMins) panel_halves(halves[1][0], delta_min);
+      for (size_t s = 0; s < kSubs; ++s) {
+        uint8_t* min = of_sub[kSubs == 8 ? s + 8 : s];
+        if constexpr (T::kMins) {
+          HWY_ALIGN uint8_t low[kPanelRows];
+          if constexpr (kSubs == 16) {  // a nibble each
+            const auto both = hn::Load(d128, of_sub[s]);
+            hn::Store(hn::ShiftRight<4>(both), d128, low);
+            hn::Store(hn::And(both, hn::Set(d128, uint8_t{15})), d128, of_sub[s]);
+            min = low;
+          }
+          store_scaled(min, delta_min, t.min[p][sub0 + s]);
+        }
+        store_integers<kDot == DotKind::maddubs && !kWide>(
+            reinterpret_cast<const int8_t*>(of_sub[s]), t.scale[p][sub0 + s]);
+      }
+    } else {
+      for (size_t r = 0; r < kPanelRows; ++r) {
+        for (size_t g = 0; g < here; ++g) {
+          halves[0][g][r] = load_u16(chunk[r] + g * (T::kChunkBytes / 8));
+          if constexpr (T::kMins)
+            halves[1][g][r] = load_u16(chunk[r] + g * (T::kChunkBytes / 8) + 2);
+        }
+      }
     }
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      LaneVec v[kBatch];
-      for (size_t s = 0; s < kSubs; s += kBatch) {
-        const auto store = [&](float(*from)[kSubs], float* to) HWY_ATTR {
-          INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
-            v[i] = hn::Load(d8, reinterpret_cast<const uint8_t*>(&from[r + i][s]));
-          }
-          store_transposed(
-              v, reinterpret_cast<uint32_t*>(to) + (g0 * (kSubs / 8) + s) * kPanelRows + r);
-        };
-        store(row_scale, scale);
-        if constexpr (T::kMins) store(row_min, min);
-      }
+      T::tile(
+          TileWriter<T::kSigned, kWide>{chunk + r, T::kSigned ? 0 : T::kOffset,
+                                        t.w[p][0] + g0 * (kWide ? 16 : 8) * kPanelRows + r, &next},
+          here);
+    }
+    if constexpr (T::kBlock != kChunk) {
       for (size_t g = 0; g < here; ++g) {
-        prefetch(next, T::kChunkBytes * kBatch / 8);
-        uint32_t* to = w + (g0 + g) * kSteps * kPanelRows + r;
-        for (size_t part = 0; part < kParts; ++part) {
-          if constexpr (!wide_tile<T>()) {
-            INLAY_UNROLL(8) for (size_t i = 0; i < kBatch; ++i) {
-              v[i] = T::lanes(chunk[r + i], g).v[part];
-              if constexpr (T::kSigned && kBiasSigned)
-                v[i] = hn::Xor(v[i], hn::Set(d8, uint8_t{128}));
-            }
-            store_transposed(v, to + part * kBatch * kPanelRows);
-          } else {
-            const hn::Repartition<int16_t, LaneTag> d16;
-            const hn::Half<LaneTag> dh8;
-            const hn::Rebind<int8_t, decltype(dh8)> dhs8;
-            for (size_t half = 0; half < 2; ++half) {
-              for (size_t i = 0; i < kBatch; ++i) {
-                const LaneVec all = T::lanes(chunk[r + i], g).v[part];
-                const auto u = half == 0 ? hn::LowerHalf(dh8, all) : hn::UpperHalf(dh8, all);
-                if constexpr (T::kSigned) {
-                  v[i] = hn::BitCast(d8, hn::PromoteTo(d16, hn::BitCast(dhs8, u)));
-                } else {
-                  v[i] = hn::BitCast(d8, hn::Sub(hn::PromoteTo(d16, u),
-                                                 hn::Set(d16, static_cast<int16_t>(T::kOffset))));
-                }
-              }
-              store_transposed(v, to + (part * 2 + half) * kBatch * kPanelRows);
-            }
-          }
+        panel_halves(halves[0][g], t.scale[p][sub0 + g]);
+        if constexpr (T::kMins) {
+          panel_halves(halves[1][g], t.min[p][sub0 + g]);
+          for (float& min : t.min[p][sub0 + g]) min = -min;
         }
       }
     }
@@ -3223,33 +3598,46 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
 // Elements [first, first + count) of 16 rows of plain floats: w[k][row].
 template <class T>
 static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
-                                            uintptr_t next, uint32_t* HWY_RESTRICT w, float*,
-                                            float*) {
-  const LaneTag d8;
+                                            uintptr_t next, MatmulScratch& t, size_t p) {
+  const ScaleTag df;
+  const hn::Repartition<uint32_t, LaneTag> d32;
   for (size_t j = 0; j < count; j += kScaleLanes) {
     const size_t here = HWY_MIN(kScaleLanes, count - j);
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
       prefetch(next, kBatch * kScaleLanes * T::kBytes);
-      LaneVec v[kBatch];
+      HWY_ALIGN float values[kBatch][kScaleLanes];
+      const uint8_t* from[kBatch];
       for (size_t i = 0; i < kBatch; ++i) {
-        const uint8_t* from = rows[r + i] + (first + j) * T::kBytes;
+        const uint8_t* at = rows[r + i] + (first + j) * T::kBytes;
         HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
         if (HWY_UNLIKELY(here < kScaleLanes)) {
-          std::memcpy(tail, from, here * T::kBytes);
-          from = tail;
+          std::memcpy(tail, at, here * T::kBytes);
+          at = tail;
         }
-        v[i] = hn::BitCast(d8, T::load(from));
+        hn::Store(T::load(at), df, values[i]);
+        from[i] = reinterpret_cast<const uint8_t*>(values[i]);
       }
-      store_transposed(v, w + j * kPanelRows + r);
+      for (size_t at = 0; at < kScaleLanes; at += 4) {
+        LaneVec q[4];
+        load_transposed(from, at * sizeof(float), q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+          hn::Store(hn::BitCast(d32, q[i]), d32, &t.w[p][j + at + i][r]);
+        }
+      }
     }
   }
 }
 
 // ---- tile kernels -------------------------------------------------------------------------------
 // One column group times both panels of a tile, for `groups` groups of 32 k: c[panel][column][row]
-// += ....
-using TileKernel = void (*)(const MatmulScratch& t, const uint32_t* a, const float* a_scale,
-                            size_t groups, float (*c)[kColumns][kPanelRows]);
+// += .... Mins are not in it.
+struct TileColumns {
+  const uint32_t* q;      // [step][column]: 4 int8, or 2 int16
+  const float* scale;     // [group][column]
+  const uint32_t* start;  // [sub-block][column]; read if the weights have an offset
+};
+using TileKernel = void (*)(const MatmulScratch& t, const TileColumns& a, size_t groups,
+                            float (*c)[kColumns][kPanelRows]);
 
 #if HWY_MAX_BYTES >= 64
 using WideTag = hn::CappedTag<uint8_t, 64>;
@@ -3261,9 +3649,11 @@ static constexpr size_t kRowLanes = HWY_MAX_LANES_D(WideTag) / 4;  // rows of a 
 // Two vectors of rows at a time: with 512 bits one of each panel, else both of one panel.
 static constexpr size_t kVectors = 2;
 
-template <size_t sub, bool mins, size_t headroom>
-static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* HWY_RESTRICT a,
-                                       const float* HWY_RESTRICT a_scale, size_t groups,
+// With `integer`, a sub-block's scale is an integer of at most 8 bits, times t.delta of its chunk:
+// the sums of 32 k are exact in int32, and below 2^24, hence in float.
+template <size_t sub, bool integer, bool starts, size_t headroom>
+static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns& columns,
+                                       size_t groups,
                                        float (*HWY_RESTRICT c)[kColumns][kPanelRows]) {
   const WideTag d8;
   const hn::Repartition<int8_t, WideTag> ds8;
@@ -3274,134 +3664,173 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* H
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub;  // in a group
   constexpr size_t kSteps = sub / 4;      // in a sub-block
-  constexpr size_t kAll = 2 * kPanelRows;
-  for (size_t row = 0; row < kAll; row += kVectors * kRowLanes) {
+  const uint32_t* HWY_RESTRICT a = columns.q;
+  const float* HWY_RESTRICT a_scale = columns.scale;
+  const uint32_t* HWY_RESTRICT start = columns.start;
+  const size_t turn = integer ? kChunk / kGroup : groups;
+  for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
     size_t panel[kVectors], lane[kVectors];
     for (size_t r = 0; r < kVectors; ++r) {
       panel[r] = (row + r * kRowLanes) / kPanelRows;
       lane[r] = (row + r * kRowLanes) % kPanelRows;
     }
-    if constexpr (kDot == DotKind::vnni) {
-      VF sum[kVectors][kColumns];
-      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        INLAY_UNROLL(2)
-        for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, &c[panel[r]][j][lane[r]]);
-      }
-      for (size_t g = 0; g < groups; ++g) {
-        VF part[kVectors][kColumns];
-        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
-          const size_t at = g * kSubs + s;
-          hn::Vec<decltype(d32)> dot[kVectors][kColumns];
-          INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-              dot[r][j] = hn::BitCast(d32, hn::Set(du32, t.start[at][j]));
-            }
-          }
-          INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
-            hn::Vec<WideTag> w[kVectors];
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-              w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
-            }
-            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              const auto b =
-                  hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
-              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                dot[r][j] = dot4(w[r], b, dot[r][j]);
-              }
-            }
-          }
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-            const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
-            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              const VF f = hn::ConvertTo(df, dot[r][j]);
-              part[r][j] = s == 0 ? hn::Mul(f, w) : hn::MulAdd(f, w, part[r][j]);
-            }
-            if constexpr (mins) {
-              const VF low = hn::Load(df, &t.min[panel[r]][at][lane[r]]);
-              INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-                sum[r][j] = hn::NegMulAdd(low, hn::Set(df, t.min_sum[at][j]), sum[r][j]);
-              }
-            }
-          }
-        }
+    for (size_t g0 = 0; g0 < groups; g0 += turn) {
+      if constexpr (kDot == DotKind::vnni) {
+        VF sum[kVectors][kColumns];
         INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-          INLAY_UNROLL(2)
-          for (size_t r = 0; r < kVectors; ++r)
-            sum[r][j] = hn::MulAdd(part[r][j], scale, sum[r][j]);
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
+          }
         }
-      }
-      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        INLAY_UNROLL(2)
-        for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, &c[panel[r]][j][lane[r]]);
-      }
-    } else {
-      const auto ones = hn::Set(d16, 1);
-      for (size_t g = 0; g < groups; ++g) {
-        VF part[kVectors][kColumns];
-        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
-          const size_t at = g * kSubs + s;
-          hn::Vec<decltype(d32)> dot[kVectors][kColumns];
-          INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
-            hn::Vec<decltype(d16)> acc[kVectors][kColumns];
+        for (size_t g = g0; g < g0 + turn; ++g) {
+          hn::Vec<decltype(d32)> total[kVectors][kColumns];
+          INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+            const size_t at = g * kSubs + s;
+            hn::Vec<decltype(d32)> dot[kVectors][kColumns];
             INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
               INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                acc[r][j] = hn::BitCast(d16, hn::Set(du32, run == 0 ? t.start[at][j] : 0));
+                dot[r][j] = hn::BitCast(d32, hn::Set(du32, starts ? start[at * kColumns + j] : 0));
               }
             }
-            INLAY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
-              const size_t k4 = at * kSteps + run * headroom + step;
+            INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
               hn::Vec<WideTag> w[kVectors];
               INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][k4][lane[r]]));
-                INLAY_PIN(w[r]);
+                w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
               }
-              INLAY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
-                auto b0 = hn::BitCast(ds8, hn::Set(du32, a[k4 * kColumns + j]));
-                auto b1 = hn::BitCast(ds8, hn::Set(du32, a[k4 * kColumns + j + 1]));
-                INLAY_PIN(b0);
-                INLAY_PIN(b1);
-                hn::Vec<decltype(d16)> product[2][kVectors];
+              INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+                const auto b =
+                    hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
                 INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                  product[0][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b0);
-                  product[1][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b1);
+                  dot[r][j] = dot4(w[r], b, dot[r][j]);
                 }
-                INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
+              }
+            }
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
+              INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+                if constexpr (integer) {
+                  const auto scaled = hn::Mul(dot[r][j], hn::BitCast(d32, w));
+                  total[r][j] = s == 0 ? scaled : hn::Add(total[r][j], scaled);
+                } else {
+                  total[r][j] = hn::BitCast(d32, hn::Mul(hn::ConvertTo(df, dot[r][j]), w));
+                }
+              }
+            }
+          }
+          INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              const VF f = integer ? hn::ConvertTo(df, total[r][j]) : hn::BitCast(df, total[r][j]);
+              sum[r][j] = hn::MulAdd(f, scale, sum[r][j]);
+            }
+          }
+        }
+        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            float* to = &c[panel[r]][j][lane[r]];
+            if constexpr (integer) {
+              const VF delta = hn::Load(df, &t.delta[panel[r]][g0 / 8][lane[r]]);
+              sum[r][j] = hn::MulAdd(sum[r][j], delta, hn::Load(df, to));
+            }
+            hn::Store(sum[r][j], df, to);
+          }
+        }
+      } else {
+        static_assert(kDot == DotKind::vnni || kVectors * kRowLanes <= kPanelRows);
+        // More sums than registers: the compiler keeps them on the stack, where the core forwards
+        // stores to loads without waiting. Anywhere else they take 1.15 times as long (Zen 4).
+        VF sum[kVectors][kColumns];
+        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
+          }
+        }
+        // Four steps of weights are 256 bytes: displacements of -128 ... 127.
+        const uint32_t* w_at = &t.w[panel[0]][g0 * 8 + 2][lane[0]];
+        const uint32_t* a_at = a + g0 * 8 * kColumns;
+        const float* scale_at = &t.scale[panel[0]][g0 * kSubs][lane[0]];
+        const uint32_t* start_at = start + g0 * kSubs * kColumns;
+        const float* a_scale_at = a_scale + g0 * kColumns;
+        for (size_t g = g0; g < g0 + turn; ++g) {
+          hn::Vec<decltype(d32)> dot[kVectors][kColumns];
+          INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+            INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
+              hn::Vec<decltype(d16)> acc[kVectors][kColumns];
+              if constexpr (starts) {
+                INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                   INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                    acc[r][j + i] = hn::Add(acc[r][j + i], product[i][r]);
-                    INLAY_PIN(acc[r][j + i]);
+                    acc[r][j] = hn::BitCast(d16, hn::Set(du32, run == 0 ? start_at[j] : 0));
                   }
                 }
               }
-            }
-            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+              INLAY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
+                hn::Vec<WideTag> w[kVectors];
+                INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                  const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
+                  w[r] = hn::BitCast(d8, hn::Load(du32, from - 2 * kPanelRows));
+                  INLAY_PIN(w[r]);
+                }
+                INLAY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
+                  auto b0 = hn::BitCast(ds8, hn::Set(du32, a_at[step % 4 * kColumns + j]));
+                  auto b1 = hn::BitCast(ds8, hn::Set(du32, a_at[step % 4 * kColumns + j + 1]));
+                  INLAY_PIN(b0);
+                  INLAY_PIN(b1);
+                  hn::Vec<decltype(d16)> product[2][kVectors];
+                  INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                    product[0][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b0);
+                    product[1][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b1);
+                  }
+                  INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
+                    INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                      acc[r][j + i] = !starts && step == 0 ? product[i][r]
+                                                           : hn::Add(acc[r][j + i], product[i][r]);
+                      INLAY_PIN(acc[r][j + i]);
+                    }
+                  }
+                }
+                if (step % 4 == 3) {
+                  w_at += 4 * kPanelRows;
+                  a_at += 4 * kColumns;
+                  INLAY_OPAQUE(w_at);
+                  INLAY_OPAQUE(a_at);
+                }
+              }
               INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-                const auto wide = hn::WidenMulPairwiseAdd(d32, acc[r][j], ones);
-                dot[r][j] = run == 0 ? wide : hn::Add(dot[r][j], wide);
+                // Multiplying by the scale costs nothing: without one, it would be by 1.
+                const auto factor = integer
+                                        ? hn::BitCast(d16, hn::Load(df, scale_at + r * kRowLanes))
+                                        : hn::Set(d16, 1);
+                INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+                  const auto wide = hn::WidenMulPairwiseAdd(d32, acc[r][j], factor);
+                  dot[r][j] = run + s == 0 ? wide : hn::Add(dot[r][j], wide);
+                }
               }
             }
+            if constexpr (integer) scale_at += kPanelRows;
+            if constexpr (starts) start_at += kColumns;
           }
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-            const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
-            INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              const VF f = hn::ConvertTo(df, dot[r][j]);
-              part[r][j] = s == 0 ? hn::Mul(f, w) : hn::MulAdd(f, w, part[r][j]);
+          INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+            const VF scale = hn::Set(df, a_scale_at[j]);
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              VF f = hn::ConvertTo(df, dot[r][j]);
+              if constexpr (!integer) f = hn::Mul(f, hn::Load(df, scale_at + r * kRowLanes));
+              sum[r][j] = hn::MulAdd(f, scale, sum[r][j]);
             }
           }
+          a_scale_at += kColumns;
+          if constexpr (!integer) scale_at += kPanelRows;
+          INLAY_OPAQUE(scale_at);
+          INLAY_OPAQUE(a_scale_at);
+          if constexpr (starts) INLAY_OPAQUE(start_at);
         }
-        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             float* to = &c[panel[r]][j][lane[r]];
-            VF sum = hn::MulAdd(part[r][j], scale, hn::Load(df, to));
-            if constexpr (mins) {
-              INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
-                const size_t at = g * kSubs + s;
-                sum = hn::NegMulAdd(hn::Load(df, &t.min[panel[r]][at][lane[r]]),
-                                    hn::Set(df, t.min_sum[at][j]), sum);
-              }
+            if constexpr (integer) {
+              const VF delta = hn::Load(df, &t.delta[panel[r]][g0 / 8][lane[r]]);
+              sum[r][j] = hn::MulAdd(sum[r][j], delta, hn::Load(df, to));
             }
-            hn::Store(sum, df, to);
+            hn::Store(sum[r][j], df, to);
           }
         }
       }
@@ -3409,10 +3838,10 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const uint32_t* H
   }
 }
 
-// The same for tiles of int16, with activations t.wide[step][column].
-template <size_t sub, bool mins>
-static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const uint32_t* HWY_RESTRICT,
-                                            const float* HWY_RESTRICT a_scale, size_t groups,
+// The same for tiles of int16.
+template <size_t sub, bool integer>
+static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileColumns& columns,
+                                            size_t groups,
                                             float (*HWY_RESTRICT c)[kColumns][kPanelRows]) {
   const hn::Repartition<int16_t, WideTag> d16;
   const hn::Repartition<int32_t, WideTag> d32;
@@ -3422,40 +3851,97 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const uint32
   constexpr size_t kSubs = kGroup / sub, kSteps = sub / 2;
   for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
     const size_t panel = row / kPanelRows, lane = row % kPanelRows;
+    const uint32_t* w_at = &t.w[panel][2][lane];  // displacements as above
+    const uint32_t* a_at = columns.q;
+    VF sum[kVectors][kColumns];
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        sum[r][j] = hn::Load(df, &c[panel][j][lane + r * kRowLanes]);
+      }
+    }
     for (size_t at = 0; at < groups * kSubs; ++at) {
       hn::Vec<decltype(d32)> acc[kVectors][kColumns];
-      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) acc[r][j] = hn::Zero(d32);
-      }
       INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
-        const size_t k2 = at * kSteps + step;
         hn::Vec<decltype(d16)> w[kVectors];
         INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-          w[r] = hn::BitCast(d16, hn::Load(du32, &t.w[panel][k2][lane + r * kRowLanes]));
+          const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
+          w[r] = hn::BitCast(d16, hn::Load(du32, from - 2 * kPanelRows));
           INLAY_PIN(w[r]);
         }
-        INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          auto b = hn::BitCast(d16, hn::Set(du32, t.wide[k2][j]));
-          INLAY_PIN(b);
+        INLAY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
+          auto b0 = hn::BitCast(d16, hn::Set(du32, a_at[step % 4 * kColumns + j]));
+          auto b1 = hn::BitCast(d16, hn::Set(du32, a_at[step % 4 * kColumns + j + 1]));
+          INLAY_PIN(b0);
+          INLAY_PIN(b1);
+          hn::Vec<decltype(d32)> product[2][kVectors];
           INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-            acc[r][j] = hn::Add(acc[r][j], hn::WidenMulPairwiseAdd(d32, w[r], b));
-            INLAY_PIN(acc[r][j]);
+            product[0][r] = hn::WidenMulPairwiseAdd(d32, w[r], b0);
+            product[1][r] = hn::WidenMulPairwiseAdd(d32, w[r], b1);
           }
+          INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              acc[r][j + i] = step == 0 ? product[i][r] : hn::Add(acc[r][j + i], product[i][r]);
+              INLAY_PIN(acc[r][j + i]);
+            }
+          }
+        }
+        if (step % 4 == 3) {
+          w_at += 4 * kPanelRows;
+          a_at += 4 * kColumns;
+          INLAY_OPAQUE(w_at);
+          INLAY_OPAQUE(a_at);
         }
       }
       INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-        const VF w = hn::Load(df, &t.scale[panel][at][lane + r * kRowLanes]);
+        VF w = hn::Load(df, &t.scale[panel][at][lane + r * kRowLanes]);
+        if constexpr (integer) {
+          w = hn::Mul(hn::ConvertTo(df, hn::BitCast(d32, w)),
+                      hn::Load(df, &t.delta[panel][at / (8 * kSubs)][lane + r * kRowLanes]));
+        }
         INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          const VF scale = hn::Mul(w, hn::Set(df, a_scale[at / kSubs * kColumns + j]));
-          float* to = &c[panel][j][lane + r * kRowLanes];
-          VF sum = hn::MulAdd(hn::ConvertTo(df, acc[r][j]), scale, hn::Load(df, to));
-          if constexpr (mins) {
-            const VF low = hn::Load(df, &t.min[panel][at][lane + r * kRowLanes]);
-            sum = hn::NegMulAdd(low, hn::Set(df, t.min_sum[at][j]), sum);
-          }
-          hn::Store(sum, df, to);
+          const VF scale = hn::Mul(w, hn::Set(df, columns.scale[at / kSubs * kColumns + j]));
+          sum[r][j] = hn::MulAdd(hn::ConvertTo(df, acc[r][j]), scale, sum[r][j]);
         }
       }
+    }
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        hn::Store(sum[r][j], df, &c[panel][j][lane + r * kRowLanes]);
+      }
+    }
+  }
+}
+
+// What the mins take away: `subs` sub-blocks with the sums of x, x_sum[sub-block][column].
+static HWY_NOINLINE void subtract_tile_mins(const MatmulScratch& t, const float* HWY_RESTRICT x_sum,
+                                            size_t subs,
+                                            float (*HWY_RESTRICT c)[kColumns][kPanelRows]) {
+  const hn::Repartition<float, WideTag> df;
+  using VF = hn::Vec<decltype(df)>;
+  for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
+    size_t panel[kVectors], lane[kVectors];
+    for (size_t r = 0; r < kVectors; ++r) {
+      panel[r] = (row + r * kRowLanes) / kPanelRows;
+      lane[r] = (row + r * kRowLanes) % kPanelRows;
+    }
+    VF sum[kVectors][kColumns];
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2)
+      for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, &c[panel[r]][j][lane[r]]);
+    }
+    for (size_t s = 0; s < subs; ++s) {
+      VF min[kVectors];
+      INLAY_UNROLL(2)
+      for (size_t r = 0; r < kVectors; ++r) min[r] = hn::Load(df, &t.min[panel[r]][s][lane[r]]);
+      INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+        const VF x = hn::Set(df, x_sum[s * kColumns + j]);
+        INLAY_UNROLL(2)
+        for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::NegMulAdd(min[r], x, sum[r][j]);
+      }
+    }
+    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
+      INLAY_UNROLL(2)
+      for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, &c[panel[r]][j][lane[r]]);
     }
   }
 }
@@ -3540,10 +4026,11 @@ static HWY_INLINE void unpack_6bit(const uint8_t* from, size_t count, PanelBytes
   }
 }
 
-// out[s] = d * bytes[s], less `bias` before.
+// out[s] = d * bytes[s], less `bias` before; given `delta`, that is d, and out[s] without it, as
+// store_integers.
 static HWY_INLINE void scale_panel_bytes(const PanelBytes* bytes, size_t subs, bool is_signed,
-                                         int bias, const uint8_t* half_d,
-                                         float (*out)[kPanelRows]) {
+                                         int bias, const uint8_t* half_d, float (*out)[kPanelRows],
+                                         float* delta, bool twice) {
   const RowTag df;
   const RowIntTag di;
   const hn::Rebind<uint8_t, RowTag> d8;
@@ -3552,10 +4039,17 @@ static HWY_INLINE void scale_panel_bytes(const PanelBytes* bytes, size_t subs, b
   const hn::Repartition<uint8_t, decltype(dh)> dh8;
   for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
     const auto d = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh8, half_d + row * 2)));
+    if (delta != nullptr) hn::Store(d, df, delta + row);
     for (size_t s = 0; s < subs; ++s) {
       const auto v = hn::LoadU(d8, bytes[s] + row);
-      const auto i = is_signed ? hn::PromoteTo(di, hn::BitCast(ds8, v)) : hn::PromoteTo(di, v);
-      hn::Store(hn::Mul(d, hn::ConvertTo(df, hn::Sub(i, hn::Set(di, bias)))), df, &out[s][row]);
+      auto i = is_signed ? hn::PromoteTo(di, hn::BitCast(ds8, v)) : hn::PromoteTo(di, v);
+      i = hn::Sub(i, hn::Set(di, bias));
+      if (delta == nullptr) {
+        hn::Store(hn::Mul(d, hn::ConvertTo(df, i)), df, &out[s][row]);
+      } else {
+        if (twice) i = hn::Or(hn::ShiftLeft<16>(i), hn::And(i, hn::Set(di, 0xffff)));
+        hn::Store(hn::BitCast(df, i), df, &out[s][row]);
+      }
     }
   }
 }
@@ -3572,9 +4066,11 @@ static HWY_INLINE void scale_panel_halves(const uint8_t* from, size_t blocks, fl
   }
 }
 
-// Scales of a panel's chunk, and what is to be subtracted for each 1 of x: the format's mins.
+// Scales of a panel's chunk, and what is to be subtracted for each 1 of x: the format's mins. Given
+// `delta`, the scales of superblocks are integers, as scale_panel_bytes.
 static HWY_NOINLINE void panel_scales(TensorType type, const uint8_t* chunk, size_t groups,
-                                      float (*scale)[kPanelRows], float (*min)[kPanelRows]) {
+                                      float (*scale)[kPanelRows], float (*min)[kPanelRows],
+                                      float* delta = nullptr, bool twice = false) {
   const hn::Full128<uint8_t> d;
   const uint8_t* second = chunk + 2 * kPanelRows;  // after the half d
   HWY_ALIGN PanelBytes bytes[2][16];
@@ -3585,11 +4081,11 @@ static HWY_NOINLINE void panel_scales(TensorType type, const uint8_t* chunk, siz
         hn::Store(hn::And(both, hn::Set(d, uint8_t{15})), d, bytes[0][s]);
         hn::Store(hn::ShiftRight<4>(both), d, bytes[1][s]);
       }
-      scale_panel_bytes(bytes[0], 16, false, 0, chunk, scale);
-      return scale_panel_bytes(bytes[1], 16, false, 0, second, min);
+      scale_panel_bytes(bytes[0], 16, false, 0, chunk, scale, delta, twice);
+      return scale_panel_bytes(bytes[1], 16, false, 0, second, min, nullptr, false);
     case TensorType::q3_k:
       unpack_6bit(second, 16, bytes[0]);
-      return scale_panel_bytes(bytes[0], 16, false, 32, chunk, scale);
+      return scale_panel_bytes(bytes[0], 16, false, 32, chunk, scale, delta, twice);
     case TensorType::q4_k:
     case TensorType::q5_k: {
       const uint8_t *low = second + 2 * kPanelRows, *high = low + 8 * kPanelRows;
@@ -3604,15 +4100,15 @@ static HWY_NOINLINE void panel_scales(TensorType type, const uint8_t* chunk, siz
         hn::Store(hn::OrAnd(hn::ShiftRight<4>(b), hn::ShiftRight<2>(h), high_mask), d,
                   bytes[1][s + 1]);
       }
-      scale_panel_bytes(bytes[0], 8, false, 0, chunk, scale);
-      return scale_panel_bytes(bytes[1], 8, false, 0, second, min);
+      scale_panel_bytes(bytes[0], 8, false, 0, chunk, scale, delta, twice);
+      return scale_panel_bytes(bytes[1], 8, false, 0, second, min, nullptr, false);
     }
     case TensorType::q6_k:
       return scale_panel_bytes(reinterpret_cast<const PanelBytes*>(second), 16, true, 0, chunk,
-                               scale);
+                               scale, delta, twice);
     case TensorType::iq4_xs:
       unpack_6bit(second, 8, bytes[0]);
-      return scale_panel_bytes(bytes[0], 8, false, 32, chunk, scale);
+      return scale_panel_bytes(bytes[0], 8, false, 32, chunk, scale, delta, twice);
     default:
       scale_panel_halves(chunk, groups, 1.0f, scale);
       if (type == TensorType::q4_1 || type == TensorType::q5_1) {
@@ -3830,12 +4326,9 @@ static HWY_NOINLINE void expand_panel(const PanelChunk& chunk, int offset,
         } else {
           const hn::Repartition<int16_t, WideTag> d16;
           const auto centre = hn::Set(d16, static_cast<int16_t>(offset));
-          const auto even = hn::BitCast(du32, hn::Sub(even_bytes<W::kSigned>(w[s]), centre));
-          const auto odd = hn::BitCast(du32, hn::Sub(odd_bytes<W::kSigned>(w[s]), centre));
-          const auto low_half = hn::Set(du32, 0xffffu);
           uint32_t* at = to + (g * 16 + s * 2) * kPanelRows + row;
-          hn::Store(hn::Or(hn::And(even, low_half), hn::ShiftLeft<16>(odd)), du32, at);
-          hn::Store(hn::Or(hn::ShiftRight<16>(even), hn::AndNot(low_half, odd)), du32,
+          hn::Store(hn::BitCast(du32, hn::Sub(even_bytes<W::kSigned>(w[s]), centre)), du32, at);
+          hn::Store(hn::BitCast(du32, hn::Sub(odd_bytes<W::kSigned>(w[s]), centre)), du32,
                     at + kPanelRows);
         }
       }
@@ -3863,12 +4356,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct Recipe {
   void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
   void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
-                 uint32_t* w, float* scale, float* min);
+                 MatmulScratch& t, size_t p);
   TileKernel tile;     // null: plain floats
   size_t unit;         // k of what `decode` counts
   size_t unit_bytes8;  // bytes of 8 units
   size_t sub;
-  int offset;  // to be put into the start values
+  int offset;  // that start values take away
   bool mins, wide;
   PanelKernel panel;  // null: no packed form
   PanelDecode expand;
@@ -3878,10 +4371,11 @@ struct Recipe {
 template <class T, class W>
 static constexpr Recipe recipe() {
   static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
-  constexpr bool wide = wide_tile<T>();
+  constexpr bool wide = wide_tile<T>(), integer = T::kBlock == kChunk;
+  constexpr int offset = wide || T::kMins ? 0 : dot_offset<T>();
   TileKernel tile = nullptr;
   if constexpr (wide) {
-    tile = multiply_wide_tile<T::kSub, T::kMins>;
+    tile = multiply_wide_tile<T::kSub, integer>;
   } else {
     // Steps of 4 k that an int16 lane may sum: with start values the centred sum has to fit, else
     // the plain one.
@@ -3892,7 +4386,9 @@ static constexpr Recipe recipe() {
     static_assert(kDot == DotKind::vnni ||
                   (2 * 127 * T::kMax <= 32767 && biggest * 127 * 2 * int{headroom} <= 32767));
     static_assert(T::kOffset == 0 || T::kOffset * 2 > T::kMax);
-    tile = multiply_tile<T::kSub, T::kMins, headroom>;
+    if constexpr (integer)  // an exact float
+      static_assert(int64_t{biggest} * 127 * 32 * T::kMaxScale < 1 << 24);
+    tile = multiply_tile<T::kSub, integer, offset != 0, headroom>;
   }
   return {multiply_rows<T>,
           decode_panel<T>,
@@ -3900,7 +4396,7 @@ static constexpr Recipe recipe() {
           kGroup,
           T::kChunkBytes,
           T::kSub,
-          wide || T::kMins ? 0 : dot_offset<T>(),
+          offset,
           T::kMins,
           wide,
           multiply_panel<W>,
@@ -3961,58 +4457,9 @@ static Recipe recipe_of(TensorType type) {
   }
 }
 
-// Start values, sums of x for the mins, and int16 activations of one column group, for one tile.
-static void prepare_group(const Recipe& r, const uint32_t* HWY_RESTRICT a,
-                          const float* HWY_RESTRICT scale, const uint32_t* HWY_RESTRICT sum,
-                          size_t groups, MatmulScratch& t) {
-  const hn::Full128<uint32_t> d32;
-  const hn::Full128<int32_t> di;
-  const hn::Full128<int16_t> d16;
-  const hn::Full128<float> df;
-  const size_t subs = kGroup / r.sub;
-  if (!r.wide || r.mins) {
-    for (size_t i = 0; i < groups * subs; ++i) {
-      auto lanes = hn::BitCast(d16, hn::LoadU(d32, sum + (subs == 2 ? i : 2 * i) * kColumns));
-      if (subs == 1)
-        lanes = hn::Add(lanes, hn::BitCast(d16, hn::LoadU(d32, sum + (2 * i + 1) * kColumns)));
-      const auto total = hn::WidenMulPairwiseAdd(di, lanes, hn::Set(d16, 1));
-      if constexpr (kDot == DotKind::vnni) {
-        hn::Store(hn::BitCast(d32, hn::Mul(total, hn::Set(di, -r.offset))), d32, t.start[i]);
-      } else {
-        hn::Store(hn::BitCast(d32, hn::Mul(lanes, hn::Set(d16, static_cast<int16_t>(-r.offset)))),
-                  d32, t.start[i]);
-      }
-      if (r.mins) {
-        const auto x =
-            hn::Mul(hn::ConvertTo(df, total), hn::LoadU(df, scale + i / subs * kColumns));
-        hn::Store(x, df, t.min_sum[i]);
-      }
-    }
-  }
-  if (r.wide) {
-    // Bytes [k / 4][column][4] to int16 [k / 2][column][2].
-    const hn::Rebind<int8_t, hn::Repartition<int16_t, LaneTag>> d8;
-    const hn::Repartition<int16_t, LaneTag> dw16;
-    const hn::Repartition<uint32_t, LaneTag> dw32;
-    uint32_t* to = t.wide[0];
-    for (size_t i = 0; i < groups * 8; ++i, to += 2 * kColumns) {
-      const int8_t* from = reinterpret_cast<const int8_t*>(a + i * kColumns);
-#if HWY_MAX_BYTES >= 32
-      alignas(32) static constexpr uint32_t kEvenOdd[8] = {0, 2, 4, 6, 1, 3, 5, 7};
-      const auto all = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
-      hn::Store(hn::TableLookupLanes(all, hn::SetTableIndices(dw32, kEvenOdd)), dw32, to);
-#else
-      const auto c01 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from)));
-      const auto c23 = hn::BitCast(dw32, hn::PromoteTo(dw16, hn::LoadU(d8, from + 8)));
-      hn::Store(hn::ConcatEven(dw32, c23, c01), dw32, to);
-      hn::Store(hn::ConcatOdd(dw32, c23, c01), dw32, to + kColumns);
-#endif
-    }
-  }
-}
-
 // One column of a panel. A column's rows lie in a cache line or two of their own, far from the next
-// column's, so that stores miss the cache: whole vectors keep many misses under way.
+// column's, so that stores miss the cache: lines are asked for while the last products are
+// computed.
 static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size_t column,
                                    const float* from) {
   const hn::Repartition<float, WideTag> df;
@@ -4075,18 +4522,18 @@ static void multiply_panels(const Matmul& m, const Recipe& r, size_t begin, size
   }
 }
 
-// Groups [first, first + groups) of a panel to a tile.
+// Groups [first, first + groups) of a panel to panel p of a tile.
 static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel, size_t first,
-                          size_t groups, uintptr_t next, uint32_t* w, float (*scale)[kPanelRows],
-                          float (*min)[kPanelRows]) {
+                          size_t groups, uintptr_t next, MatmulScratch& t, size_t p) {
   const PanelLayout layout = panel_layout(type);
   const size_t steps = r.wide ? 16 : 8, subs = kGroup / r.sub;
   for (size_t g = 0; g < groups; g += 8) {
     const size_t here = HWY_MIN(size_t{8}, groups - g);
     const uint8_t* chunk = panel + (first + g) / 8 * layout.chunk_bytes(8);
     prefetch(next, layout.chunk_bytes(here));
-    panel_scales(type, chunk, here, scale + g * subs, min + g * subs);
-    r.expand(panel_chunk(layout, chunk, here), r.tile_offset, w + g * steps * kPanelRows);
+    panel_scales(type, chunk, here, t.scale[p] + g * subs, t.min[p] + g * subs, t.delta[p][g / 8],
+                 kDot == DotKind::maddubs && !r.wide);
+    r.expand(panel_chunk(layout, chunk, here), r.tile_offset, t.w[p][0] + g * steps * kPanelRows);
   }
 }
 
@@ -4101,6 +4548,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
   const GroupLayout layout(m.k);
+  const size_t start = layout.start({r.sub, r.offset});
   const size_t tile_units = (r.tile == nullptr ? kTileK / 4
                              : r.wide          ? kTileK / 2
                                                : kTileK) /
@@ -4119,15 +4567,21 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
         for (size_t p = 0; p < 2; ++p) {
           if (m.packed) {
             const size_t panel = HWY_MIN(row0 + p * kPanelRows, end - 1) / kPanelRows;
-            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, next, t.w[p][0],
-                          t.scale[p], t.min[p]);
+            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, next, t, p);
           } else {
-            r.decode(rows + p * kPanelRows, u, here, next, t.w[p][0], t.scale[p][0], t.min[p][0]);
+            r.decode(rows + p * kPanelRows, u, here, next, t, p);
           }
           next += tile_bytes;
         }
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
+          if (u + here == units) {
+            for (size_t i = column; i < HWY_MIN(column + kColumns, m.n); ++i) {
+              float* out = m.out + i * m.out_stride + row0;
+              INLAY_PREFETCH_TO_WRITE(out);
+              INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
+            }
+          }
           if (r.tile == nullptr) {
             const float* x[kColumns];
             for (size_t i = 0; i < kColumns; ++i)
@@ -4136,12 +4590,17 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
           } else {
             const uint8_t* xq =
                 static_cast<const uint8_t*>(m.xq) + column / kColumns * layout.bytes();
-            const uint32_t* a = reinterpret_cast<const uint32_t*>(xq) + u * 8 * kColumns;
-            const float* scale = reinterpret_cast<const float*>(xq + layout.scale()) + u * kColumns;
-            prepare_group(r, a, scale,
-                          reinterpret_cast<const uint32_t*>(xq + layout.sum()) + 2 * u * kColumns,
-                          here, t);
-            r.tile(t, a, scale, here, t.c[j]);
+            const size_t subs = here * kGroup / r.sub, first = u * kGroup / r.sub * kColumns;
+            const auto words = [&](size_t at) {
+              return reinterpret_cast<const uint32_t*>(xq + at);
+            };
+            const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
+            TileColumns a;
+            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns : words(0) + u * 8 * kColumns;
+            a.scale = floats(layout.scale()) + u * kColumns;
+            a.start = words(start) + first;
+            r.tile(t, a, here, t.c[j]);
+            if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
           }
         }
       }

@@ -253,7 +253,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
             TileColumns a;
             a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns : words(0) + u * 8 * kColumns;
             a.scale = floats(layout.scale()) + u * kColumns;
-            a.start = r.offset == 0 ? nullptr : words(start) + first;
+            a.start = words(start) + first;
             r.tile(t, a, here, t.c[j]);
             if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
           }

@@ -258,7 +258,7 @@ static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t f
 struct TileColumns {
   const uint32_t* q;      // [step][column]: 4 int8, or 2 int16
   const float* scale;     // [group][column]
-  const uint32_t* start;  // [sub-block][column], null: 0
+  const uint32_t* start;  // [sub-block][column]; read if the weights have an offset
 };
 using TileKernel = void (*)(const MatmulScratch& t, const TileColumns& a, size_t groups,
                             float (*c)[kColumns][kPanelRows]);
