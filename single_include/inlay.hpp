@@ -1054,13 +1054,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xfdc5b28e
+#define INLAY_SELF_ID_ 0x279e8e85
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xfdc5b28e
+#elif INLAY_SELF_ID_ != 0x279e8e85
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -12360,7 +12360,7 @@ struct Packing::Tasks {
       const bool same = p.verify_sources_ ? *source(p, task) == checksum(rows.data, rows.bytes)
                                           : *sample(p, task) == rows.sample();
       if (!same) p.mismatch_.store(true, std::memory_order_relaxed);
-      if (p.verify_sources_) drop(p, rows);
+      drop(p, rows);
     }
     p.n_done_.fetch_add(1, std::memory_order_relaxed);
   }

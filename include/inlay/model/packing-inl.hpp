@@ -174,7 +174,7 @@ struct Packing::Tasks {
       const bool same = p.verify_sources_ ? *source(p, task) == checksum(rows.data, rows.bytes)
                                           : *sample(p, task) == rows.sample();
       if (!same) p.mismatch_.store(true, std::memory_order_relaxed);
-      if (p.verify_sources_) drop(p, rows);
+      drop(p, rows);
     }
     p.n_done_.fetch_add(1, std::memory_order_relaxed);
   }
