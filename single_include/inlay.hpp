@@ -1054,13 +1054,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x279e8e85
+#define INLAY_SELF_ID_ 0x59f10dea
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x279e8e85
+#elif INLAY_SELF_ID_ != 0x59f10dea
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1768,8 +1768,8 @@ struct AttentionScratch {
   float* score;    // [kMaxRowGroup][kKvTile]
   float* k_scale;  // [block][kKvTile]
   float* v_scale;  // [block][kKvTile]
-  int16_t* p;      // [block][kMaxRowGroup][kKvTile]: weights times the scale of V, as integers
-  float* p_scale;  // [block][kMaxRowGroup]
+  int16_t* p;      // [kMaxRowGroup][kKvTile]: weights times the scale of V, as integers
+  float* p_scale;  // [16]
   size_t bytes = 0;
 
   AttentionScratch(void* memory, size_t rows, size_t head_k, size_t head_v) {
@@ -1779,7 +1779,6 @@ struct AttentionScratch {
       bytes += round_up(floats * sizeof(float), kAlignment);
       return at;
     };
-    const size_t v_blocks = div_up(head_v, 32);
     q = take(padded_rows * round_up(head_k, 16));
     q_scale = take(padded_rows);
     state = take(padded_rows * partial_floats(head_v));
@@ -1787,9 +1786,9 @@ struct AttentionScratch {
     total = take(padded_rows * partial_floats(head_v));
     score = take(kMaxRowGroup * kKvTile);
     k_scale = take(div_up(head_k, 32) * kKvTile);
-    v_scale = take(v_blocks * kKvTile);
-    p = static_cast<int16_t*>(static_cast<void*>(take(v_blocks * kMaxRowGroup * kKvTile / 2)));
-    p_scale = take(v_blocks * kMaxRowGroup);
+    v_scale = take(div_up(head_v, 32) * kKvTile);
+    p = static_cast<int16_t*>(static_cast<void*>(take(kMaxRowGroup * kKvTile / 2)));
+    p_scale = take(16);
   }
 };
 
@@ -4810,142 +4809,152 @@ HWY_NOINLINE void multiply_floats(size_t n, size_t units, const float* a, const 
   }
 }
 
-// Positions [from, to) of a tile that one row sees.
+// Positions [from, to).
 struct Range {
   size_t from, to;
   bool empty() const { return from >= to; }
-  // The panels it touches, in positions.
-  size_t first() const { return from / kKvPanel * kKvPanel; }
-  size_t last() const { return round_up(to, kKvPanel); }
 };
 
-// What is kept of one row. `state`: see kPartialHead; its sum of weights is kept in lanes.
-struct Row {
-  float* state;
-  float* weight;
-};
-
-// Scores of one row times `factor` are base-2 logarithms of weights. Makes them the weights,
-// relative to the tile's maximum (kOfTile) or to the row's; 0 outside `seen` in the panels that it
-// touches. Brings the row's maximum and sums up to date, and returns what these weights must be
-// multiplied by to be relative to the row's maximum. `cap`: 0, or what hyperbolic tangents of the
-// scores times `factor` are multiplied by.
-template <bool kOfTile>
-HWY_INLINE float softmax(float* score, Range seen, float factor, float cap, const Row& row,
-                         size_t padded) {
-  const FloatTag d;
-  const size_t first = seen.first(), last = seen.last();
-  if (cap != 0.0f) {
-    for (size_t i = first; i < last; i += kFloatLanes) {
-      const FloatVector x = hn::Mul(hn::LoadU(d, score + i), hn::Set(d, factor));
-      hn::StoreU(hn::Mul(tanh_of(d, x), hn::Set(d, cap)), d, score + i);
-    }
-    factor = 1.0f;
-  }
-  constexpr float kNothing = -std::numeric_limits<float>::infinity();
-  for (size_t i = first; i < seen.from; ++i) score[i] = kNothing;
-  for (size_t i = seen.to; i < last; ++i) score[i] = kNothing;
-  FloatVector most = hn::Set(d, kNothing);
-  for (size_t i = first; i < last; i += kFloatLanes) most = hn::Max(most, hn::LoadU(d, score + i));
-  const float tile_maximum = hn::ReduceMax(d, most) * factor;
-  FloatVector total = hn::LoadU(d, row.weight);
-  FloatVector of_tile = hn::Set(d, 1.0f);
-  if (tile_maximum > row.state[0]) {
-    const FloatVector of_row = exp2_of(hn::Set(d, row.state[0] - tile_maximum));
-    float* sum = row.state + kPartialHead;
-    for (size_t i = 0; i < padded; i += kFloatLanes) {
-      hn::StoreU(hn::Mul(hn::LoadU(d, sum + i), of_row), d, sum + i);
-    }
-    total = hn::Mul(total, of_row);
-    row.state[0] = tile_maximum;
-  } else if (kOfTile) {
-    of_tile = exp2_of(hn::Set(d, tile_maximum - row.state[0]));
-  }
-  INLAY_PIN(total);  // a product of its own, never part of a fused addition
-  const auto level = hn::Set(d, kOfTile ? tile_maximum : row.state[0]);
-  const auto by = hn::Set(d, factor);
-  FloatVector sum = hn::Zero(d);
-  for (size_t i = first; i < last; i += kFloatLanes) {
-    const FloatVector p = exp2_of(hn::MulSub(hn::LoadU(d, score + i), by, level));
-    hn::StoreU(p, d, score + i);
-    sum = hn::Add(sum, p);
-  }
-  hn::StoreU(hn::MulAdd(sum, of_tile, total), d, row.weight);
-  return hn::GetLane(of_tile);
-}
-
-// Weights times the scales of V, as integers p of a scale that is returned.
-template <class T>
-HWY_INLINE float round_weights(const float* weight, const float* v_scale, size_t first, size_t last,
-                               int16_t* p) {
-  const FloatTag d;
-  const hn::Rebind<int16_t, FloatTag> d16;
-  FloatVector most = hn::Zero(d), sum = hn::Zero(d);
-  for (size_t i = first; i < last; i += kFloatLanes) {
-    const FloatVector x = hn::Mul(hn::LoadU(d, weight + i), hn::LoadU(d, v_scale + i));
-    most = hn::Max(most, x);
-    if (sizeof(T) == 2) sum = hn::Add(sum, x);
-  }
-  float inverse = 32767.0f / HWY_MAX(hn::ReduceMax(d, most), 1e-30f);
-  if (sizeof(T) == 2)
-    inverse = HWY_MIN(inverse, kWeightLimit / HWY_MAX(hn::ReduceSum(d, sum), 1e-30f));
-  const auto by = hn::Set(d, inverse);
-  for (size_t i = first; i < last; i += kFloatLanes) {
-    const FloatVector x = hn::Mul(hn::LoadU(d, weight + i), hn::LoadU(d, v_scale + i));
-    hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(x, by))), d16, p + i);
-  }
-  return 1.0f / inverse;
-}
-
-// One tile, for one group of rows.
+// One tile, for one group of rows: which positions of it each row sees.
 struct Tile {
   size_t rows;
-  Range seen[kRowGroup];
-  Range any;  // what any of them sees
-
-  Row row(const AttentionScratch& s, size_t r, size_t head_v) const {
-    return {s.state + r * partial_floats(head_v), s.weight + r * 16};
-  }
+  bool whole;             // all rows see all of it
+  Range seen[kRowGroup];  // unless whole
+  Range any;              // what any row sees, not empty
 };
+
+// For each row of a group: what its weights are relative to, and factors.
+struct Levels {
+  float level[16], of_tile[16];
+};
+
+// Scores of rows [r, r + tile.rows), times q_scale, are base-2 logarithms of weights. Makes them
+// the weights, relative to the row's maximum in the tile (kOfTile) or so far; 0 where a row does
+// not see. Brings maxima, sums of weights and sums of V up to date. of_tile is what these weights
+// must be multiplied by to be relative to the maximum so far. `cap`: 0, or what hyperbolic tangents
+// of the scores times q_scale are multiplied by. Row by row and step by step, not all of a row at
+// once: each step waits for a sum over lanes of the one before.
+template <bool kOfTile>
+HWY_INLINE void softmax(const Tile& tile, size_t r, float cap, const KvLayout& lv,
+                        const AttentionScratch& s, Levels& out) {
+  const FloatTag d;
+  const size_t stride = partial_floats(lv.head);
+  constexpr float kNothing = -std::numeric_limits<float>::infinity();
+  const auto nothing = hn::Set(d, kNothing);
+  float of_row[16], maximum[16], tile_maximum[16];
+  for (size_t i = 0; i < tile.rows; ++i) {
+    float* score = s.score + i * kKvTile;
+    if (!tile.whole) {
+      const size_t from = HWY_MIN(tile.seen[i].from, kKvTile);
+      for (size_t p = 0; p < from; ++p) score[p] = kNothing;
+      for (size_t p = tile.seen[i].to; p < kKvTile; ++p) score[p] = kNothing;
+    }
+    const auto by = hn::Set(d, s.q_scale[r + i]);
+    FloatVector most = nothing;
+    INLAY_UNROLL(16) for (size_t p = 0; p < kKvTile; p += kFloatLanes) {
+      FloatVector x = hn::LoadU(d, score + p);
+      if (HWY_UNLIKELY(cap != 0.0f)) {
+        x = hn::IfThenElse(hn::Eq(x, nothing), x,
+                           hn::Mul(tanh_of(d, hn::Mul(x, by)), hn::Set(d, cap)));
+        hn::StoreU(x, d, score + p);
+      }
+      most = hn::Max(most, x);
+    }
+    tile_maximum[i] = hn::ReduceMax(d, most) * (cap != 0.0f ? 1.0f : s.q_scale[r + i]);
+    maximum[i] = s.state[(r + i) * stride];
+  }
+  for (size_t i = tile.rows; i < 16; ++i) tile_maximum[i] = maximum[i] = kNothing;
+  for (size_t i = 0; i < kRowGroup; i += kFloatLanes) {
+    const FloatVector of = hn::LoadU(d, tile_maximum + i), old = hn::LoadU(d, maximum + i);
+    const FloatVector most = hn::Max(of, old);
+    const FloatVector level = hn::IfThenZeroElse(hn::Eq(most, nothing), most);
+    hn::StoreU(most, d, maximum + i);
+    hn::StoreU(exp2_of(hn::Sub(old, level)), d, of_row + i);
+    hn::StoreU(kOfTile ? exp2_of(hn::Sub(of, level)) : hn::Set(d, 1.0f), d, out.of_tile + i);
+    hn::StoreU(kOfTile ? hn::IfThenZeroElse(hn::Eq(of, nothing), of) : level, d, out.level + i);
+  }
+  for (size_t i = 0; i < tile.rows; ++i) {
+    float* score = s.score + i * kKvTile;
+    const auto by = hn::Set(d, cap != 0.0f ? 1.0f : s.q_scale[r + i]);
+    const auto level = hn::Set(d, out.level[i]);
+    FloatVector sum = hn::Zero(d);
+    INLAY_UNROLL(16) for (size_t p = 0; p < kKvTile; p += kFloatLanes) {
+      const FloatVector w = exp2_of(hn::MulSub(hn::LoadU(d, score + p), by, level));
+      hn::StoreU(w, d, score + p);
+      sum = hn::Add(sum, w);
+    }
+    float* weight = s.weight + (r + i) * 16;
+    const auto factor = hn::Set(d, of_row[i]);
+    const FloatVector before = hn::Mul(hn::LoadU(d, weight), factor);
+    hn::StoreU(hn::MulAdd(sum, hn::Set(d, out.of_tile[i]), before), d, weight);
+    float* state = s.state + (r + i) * stride;
+    state[0] = maximum[i];
+    if (of_row[i] == 1.0f) continue;
+    for (size_t p = kPartialHead; p < stride; p += kFloatLanes) {
+      hn::StoreU(hn::Mul(hn::LoadU(d, state + p), factor), d, state + p);
+    }
+  }
+}
+
+// Weights times scales of V as integers, and for each row what they are multiples of.
+template <class T>
+HWY_INLINE void round_weights(size_t rows, const float* v_scale, const Levels& levels,
+                              const float* score, int16_t* out, float* out_scale) {
+  const FloatTag d;
+  const hn::Rebind<int16_t, FloatTag> d16;
+  float most[16] = {}, sum[16] = {}, inverse[16];
+  for (size_t i = 0; i < rows; ++i) {
+    FloatVector m = hn::Zero(d), t = hn::Zero(d);
+    INLAY_UNROLL(16) for (size_t p = 0; p < kKvTile; p += kFloatLanes) {
+      const FloatVector x =
+          hn::Mul(hn::LoadU(d, score + i * kKvTile + p), hn::LoadU(d, v_scale + p));
+      m = hn::Max(m, x);
+      if (sizeof(T) == 2) t = hn::Add(t, x);
+    }
+    most[i] = hn::ReduceMax(d, m);
+    if (sizeof(T) == 2) sum[i] = hn::ReduceSum(d, t);
+  }
+  for (size_t i = 0; i < kRowGroup; i += kFloatLanes) {
+    // The unit: the largest is at most 32767 of it, their sum kWeightLimit. Not 0.
+    FloatVector unit = hn::Mul(hn::LoadU(d, most + i), hn::Set(d, 1.0f / 32767.0f));
+    unit = hn::Max(unit, hn::Mul(hn::LoadU(d, sum + i), hn::Set(d, 1.0f / kWeightLimit)));
+    unit = hn::Max(unit, hn::Set(d, 1e-35f));
+    hn::StoreU(hn::Div(hn::Set(d, 1.0f), unit), d, inverse + i);
+    hn::StoreU(hn::Mul(unit, hn::LoadU(d, levels.of_tile + i)), d, out_scale + i);
+  }
+  for (size_t i = 0; i < rows; ++i) {
+    const auto by = hn::Set(d, inverse[i]);
+    INLAY_UNROLL(16) for (size_t p = 0; p < kKvTile; p += kFloatLanes) {
+      const FloatVector x =
+          hn::Mul(hn::LoadU(d, score + i * kKvTile + p), hn::LoadU(d, v_scale + p));
+      hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(x, by))), d16, out + i * kKvTile + p);
+    }
+  }
+}
 
 // Scores, softmax and sum for rows [r, r + tile.rows). k, v: the tile.
 template <class T>
 HWY_INLINE void attend(const Tile& tile, const KvLayout& lk, const KvLayout& lv, size_t r,
                        const T* k, const T* v, float cap, const AttentionScratch& s) {
-  const size_t first = tile.any.first(), last = tile.any.last(), panels = (last - first) / kKvPanel;
+  const size_t first = tile.any.from / kKvPanel * kKvPanel;
+  const size_t last = round_up(tile.any.to, kKvPanel);
   const int16_t* q = reinterpret_cast<const int16_t*>(s.q) + r * lk.padded;
   for (size_t b = 0; b < lk.blocks; ++b) {
     const size_t dim = b * lk.block;
     multiply_rows<true, 2, 2 * kRowGroup>(
-        tile.rows, HWY_MIN(lk.block, lk.padded - dim) / 2, panels, q + dim * kRowGroup,
-        k + first * lk.padded + dim * kKvPanel, 2 * kKvPanel, lk.padded * kKvPanel,
-        s.k_scale + b * kKvTile + first, b > 0, s.score + first, kKvTile);
+        tile.rows, HWY_MIN(lk.block, lk.padded - dim) / 2, (last - first) / kKvPanel,
+        q + dim * kRowGroup, k + first * lk.padded + dim * kKvPanel, 2 * kKvPanel,
+        lk.padded * kKvPanel, s.k_scale + b * kKvTile + first, b > 0, s.score + first, kKvTile);
   }
-  for (size_t i = 0; i < tile.rows; ++i) {
-    const Range& seen = tile.seen[i];
-    float by = 0.0f;
-    if (!seen.empty()) {
-      by = softmax<true>(s.score + i * kKvTile, seen, s.q_scale[r + i], cap,
-                         tile.row(s, r + i, lv.head), lv.padded);
-    }
-    for (size_t b = 0; b < lv.blocks; ++b) {
-      int16_t* p = s.p + (b * kRowGroup + i) * kKvTile;
-      if (seen.empty() || seen.first() != first || seen.last() != last) {
-        std::memset(p + first, 0, (last - first) * sizeof *p);
-      }
-      float* scale = s.p_scale + b * kRowGroup + i;
-      *scale = seen.empty() ? 0.0f
-                            : by * round_weights<T>(s.score + i * kKvTile, s.v_scale + b * kKvTile,
-                                                    seen.first(), seen.last(), p);
-    }
-  }
+  Levels levels;
+  softmax<true>(tile, r, cap, lv, s, levels);
   for (size_t b = 0; b < lv.blocks; ++b) {
     const size_t dim = b * lv.block;
+    round_weights<T>(tile.rows, s.v_scale + b * kKvTile, levels, s.score, s.p, s.p_scale);
     multiply_rows<false, kKvTile, 2>(
-        tile.rows, (last - first) / 2, HWY_MIN(lv.block, lv.padded - dim) / 16,
-        s.p + b * kRowGroup * kKvTile + first, v + first * lv.padded + dim * 2, 2 * lv.padded, 32,
-        s.p_scale + b * kRowGroup, true, s.state + r * partial_floats(lv.head) + kPartialHead + dim,
-        partial_floats(lv.head));
+        tile.rows, (last - first) / 2, HWY_MIN(lv.block, lv.padded - dim) / 16, s.p + first,
+        v + first * lv.padded + dim * 2, 2 * lv.padded, 32, s.p_scale, true,
+        s.state + r * partial_floats(lv.head) + kPartialHead + dim, partial_floats(lv.head));
   }
 }
 
@@ -4953,37 +4962,36 @@ HWY_INLINE void attend(const Tile& tile, const KvLayout& lk, const KvLayout& lv,
 // alone, so that no row ever multiplies, even by zero, what another one sees.
 HWY_INLINE void attend(const Tile& tile, const KvLayout& lk, const KvLayout& lv, size_t r,
                        const float* k, const float* v, float cap, const AttentionScratch& s) {
-  const size_t first = tile.any.first(), panels = (tile.any.last() - first) / kKvPanel;
-  multiply_floats<false, kRowGroup, 1, kRowGroup>(lk.head, panels, s.q + r * lk.padded,
-                                                  k + first * lk.padded, kKvPanel,
-                                                  lk.padded * kKvPanel, s.score + first, kKvTile);
-  Range common{0, kKvTile};
-  for (size_t i = 0; i < tile.rows; ++i) {
-    const Range& seen = tile.seen[i];
-    if (!seen.empty()) {
-      softmax<false>(s.score + i * kKvTile, seen, s.q_scale[r + i], cap,
-                     tile.row(s, r + i, lv.head), lv.padded);
-    }
-    common = {HWY_MAX(common.from, seen.from), HWY_MIN(common.to, seen.to)};
-  }
+  const size_t first = tile.any.from / kKvPanel * kKvPanel;
+  multiply_floats<false, kRowGroup, 1, kRowGroup>(
+      lk.head, div_up(tile.any.to - first, kKvPanel), s.q + r * lk.padded, k + first * lk.padded,
+      kKvPanel, lk.padded * kKvPanel, s.score + first, kKvTile);
+  Levels levels;
+  softmax<false>(tile, r, cap, lv, s, levels);
   const size_t stride = partial_floats(lv.head), units = lv.padded / 16;
   float* sum = s.state + r * stride + kPartialHead;
-  const auto alone = [&](size_t i, size_t from, size_t to) HWY_ATTR {
-    if (from < to) {
-      multiply_floats<true, 1, kKvTile, 1>(to - from, units, s.score + i * kKvTile + from,
-                                           v + from * lv.padded, lv.padded, 16, sum + i * stride,
-                                           stride);
-    }
+  const auto add = [&](auto rows, size_t i, Range range) HWY_ATTR {
+    if (range.empty()) return;
+    multiply_floats<true, decltype(rows)::value, kKvTile, 1>(
+        range.to - range.from, units, s.score + i * kKvTile + range.from,
+        v + range.from * lv.padded, lv.padded, 16, sum + i * stride, stride);
   };
+  constexpr std::integral_constant<size_t, 1> kAlone;
+  Range common = tile.any;
+  for (size_t i = 0; i < tile.rows && !tile.whole; ++i) {
+    common = {HWY_MAX(common.from, tile.seen[i].from), HWY_MIN(common.to, tile.seen[i].to)};
+  }
   if (common.empty() || tile.rows < kRowGroup) {
-    for (size_t i = 0; i < tile.rows; ++i) alone(i, tile.seen[i].from, tile.seen[i].to);
+    for (size_t i = 0; i < tile.rows; ++i) add(kAlone, i, tile.whole ? tile.any : tile.seen[i]);
     return;
   }
-  for (size_t i = 0; i < tile.rows; ++i) alone(i, tile.seen[i].from, common.from);
-  multiply_floats<true, kRowGroup, kKvTile, 1>(common.to - common.from, units,
-                                               s.score + common.from, v + common.from * lv.padded,
-                                               lv.padded, 16, sum, stride);
-  for (size_t i = 0; i < tile.rows; ++i) alone(i, common.to, tile.seen[i].to);
+  for (size_t i = 0; i < tile.rows && !tile.whole; ++i) {
+    add(kAlone, i, {tile.seen[i].from, common.from});
+  }
+  add(std::integral_constant<size_t, kRowGroup>(), 0, common);
+  for (size_t i = 0; i < tile.rows && !tile.whole; ++i) {
+    add(kAlone, i, {common.to, tile.seen[i].to});
+  }
 }
 
 // The scale with which x becomes int16 (kNorm: so that their norm is at most kNormLimit); 0 if all
@@ -5023,14 +5031,13 @@ HWY_INLINE void round_unit(const float* x, size_t n, float scale, T* out) {
   }
 }
 
-// Scales of a tile's positions [first, last), zero in the rest of the panels they touch.
+// Scales of a tile's positions [first, last); zero for the others of the tile.
 HWY_INLINE void load_scales(const KvLayout& l, const uint8_t* head, size_t tile, size_t first,
                             size_t last, float* out) {
   const FloatTag d;
   const uint8_t* scales = head + l.scales();
-  const size_t end = round_up(last, kKvPanel);
   for (size_t b = 0; b < l.blocks; ++b, out += kKvTile) {
-    for (size_t p = first / kKvPanel * kKvPanel; p < end; p += kFloatLanes) {
+    for (size_t p = first / kKvPanel * kKvPanel; p < last; p += kFloatLanes) {
       const size_t at = l.scale(p) + b * kKvPanel;
       const FloatVector x =
           l.format == KvFormat::i16
@@ -5039,7 +5046,8 @@ HWY_INLINE void load_scales(const KvLayout& l, const uint8_t* head, size_t tile,
                                            reinterpret_cast<const hwy::float16_t*>(scales) + at));
       hn::StoreU(x, d, out + p - tile);
     }
-    for (size_t p = last; p < end; ++p) out[p - tile] = 0.0f;
+    for (size_t p = tile; p < first; ++p) out[p - tile] = 0.0f;
+    for (size_t p = last; p < tile + kKvTile; ++p) out[p - tile] = 0.0f;
   }
 }
 
@@ -5115,16 +5123,22 @@ HWY_INLINE void attend_chunk(const Attention& a, const KvLayout& lk, const KvLay
       load_scales(lk, k, tile, first, last, s.k_scale);
       load_scales(lv, v, tile, first, last, s.v_scale);
     }
+    const Range least{seen_by(rows - 1).from, seen_by(0).to};
     for (size_t r = 0; r < rows; r += kRowGroup) {
-      Tile t{HWY_MIN(kRowGroup, rows - r), {}, {kKvTile, 0}};
-      for (size_t i = 0; i < t.rows; ++i) {
-        const Range all = seen_by(r + i);
-        t.seen[i] = {HWY_MAX(all.from, tile) - tile,
-                     HWY_MIN(HWY_MAX(all.to, tile), tile + kKvTile) - tile};
-        if (t.seen[i].empty()) continue;
-        t.any = {HWY_MIN(t.any.from, t.seen[i].from), HWY_MAX(t.any.to, t.seen[i].to)};
+      Tile t{
+          HWY_MIN(kRowGroup, rows - r), tile >= least.from && tile + kKvTile <= least.to, {}, {}};
+      t.any = {0, kKvTile};
+      if (!t.whole) {
+        t.any = {kKvTile, 0};
+        for (size_t i = 0; i < t.rows; ++i) {
+          const Range all = seen_by(r + i);
+          t.seen[i] = {HWY_MAX(all.from, tile) - tile,
+                       HWY_MIN(HWY_MAX(all.to, tile), tile + kKvTile) - tile};
+          if (t.seen[i].empty()) continue;
+          t.any = {HWY_MIN(t.any.from, t.seen[i].from), HWY_MAX(t.any.to, t.seen[i].to)};
+        }
+        if (t.any.empty()) continue;
       }
-      if (t.any.empty()) continue;
       attend(t, lk, lv, r, reinterpret_cast<const T*>(k) + lk.tile(tile),
              reinterpret_cast<const T*>(v) + lv.tile(tile), cap, s);
     }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "inlay/core/memory.hpp"
 #include "inlay/kernels/kernels.hpp"
@@ -72,8 +73,8 @@ struct AttentionScratch {
   float* score;    // [kMaxRowGroup][kKvTile]
   float* k_scale;  // [block][kKvTile]
   float* v_scale;  // [block][kKvTile]
-  int16_t* p;      // [block][kMaxRowGroup][kKvTile]: weights times the scale of V, as integers
-  float* p_scale;  // [block][kMaxRowGroup]
+  int16_t* p;      // [kMaxRowGroup][kKvTile]: weights times the scale of V, as integers
+  float* p_scale;  // [16]
   size_t bytes = 0;
 
   AttentionScratch(void* memory, size_t rows, size_t head_k, size_t head_v) {
@@ -83,7 +84,6 @@ struct AttentionScratch {
       bytes += round_up(floats * sizeof(float), kAlignment);
       return at;
     };
-    const size_t v_blocks = div_up(head_v, 32);
     q = take(padded_rows * round_up(head_k, 16));
     q_scale = take(padded_rows);
     state = take(padded_rows * partial_floats(head_v));
@@ -91,9 +91,9 @@ struct AttentionScratch {
     total = take(padded_rows * partial_floats(head_v));
     score = take(kMaxRowGroup * kKvTile);
     k_scale = take(div_up(head_k, 32) * kKvTile);
-    v_scale = take(v_blocks * kKvTile);
-    p = static_cast<int16_t*>(static_cast<void*>(take(v_blocks * kMaxRowGroup * kKvTile / 2)));
-    p_scale = take(v_blocks * kMaxRowGroup);
+    v_scale = take(div_up(head_v, 32) * kKvTile);
+    p = static_cast<int16_t*>(static_cast<void*>(take(kMaxRowGroup * kKvTile / 2)));
+    p_scale = take(16);
   }
 };
 
