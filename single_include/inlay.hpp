@@ -1054,13 +1054,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x59f10dea
+#define INLAY_SELF_ID_ 0x35acdad8
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x59f10dea
+#elif INLAY_SELF_ID_ != 0x35acdad8
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1962,11 +1962,11 @@ INLAY_END_NAMESPACE
 #undef HWY_TARGET
 #define HWY_TARGET HWY_STATIC_TARGET
 #endif  // INLAY_TARGETS_VISITED_
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(_WIN32)
 #pragma GCC visibility push(hidden)  // what the compiler does not inline of Highway is not exported
 #endif
 #include <hwy/highway.h>
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(_WIN32)
 #pragma GCC visibility pop
 #endif
 #if INLAY_HAS_AVX2_VNNI && HWY_TARGET == HWY_AVX2

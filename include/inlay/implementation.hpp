@@ -34,11 +34,11 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "inlay/implementation.hpp"
 #include <hwy/foreach_target.h>
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(_WIN32)
 #pragma GCC visibility push(hidden)  // what the compiler does not inline of Highway is not exported
 #endif
 #include <hwy/highway.h>
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(_WIN32)
 #pragma GCC visibility pop
 #endif
 #if INLAY_HAS_AVX2_VNNI && HWY_TARGET == HWY_AVX2

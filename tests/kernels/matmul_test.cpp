@@ -164,7 +164,8 @@ TEST_SUITE("matmul") {
       random_columns(random, &all);
       for (const detail::Kernels* kernels : targets()) {
         const std::vector<float> together = multiply(*kernels, all, 16, false, true);
-        for (const auto& [first, n] : {std::pair<size_t, size_t>{0, 1}, {1, 3}, {4, 5}, {8, 1}}) {
+        for (const auto& part : {std::pair<size_t, size_t>{0, 1}, {1, 3}, {4, 5}, {8, 1}}) {
+          const size_t first = part.first, n = part.second;
           Problem some = all;
           some.n = n;
           some.x.assign(all.x.begin() + static_cast<ptrdiff_t>(first * all.x_stride()),
