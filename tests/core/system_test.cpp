@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +21,7 @@ using inlay::ErrorCode;
 using inlay::Log;
 using inlay::LogLevel;
 using inlay::Result;
+using inlay::Status;
 
 TEST_CASE("the clock never goes back, and the host's comes first") {
   uint64_t last = now_us(Clock());
@@ -224,6 +226,113 @@ TEST_CASE("a file is mapped as it is") {
   CHECK(moved.size() == 1);
   CHECK(moved.data()[0] == 'b');
 }
+
+TEST_CASE("a mapping knows when its file was changed") {
+  const Folder folder;
+  const std::string path = (folder.path / "file").string();
+  const auto modified = [&] {
+    const Result<FileMapping> mapping = FileMapping::open(path.c_str());
+    REQUIRE(mapping);
+    return mapping->modified();
+  };
+  std::ofstream(path) << "x";
+  const uint64_t first = modified();
+  CHECK(first != 0);
+  CHECK(modified() == first);
+  std::filesystem::last_write_time(path,
+                                   std::filesystem::last_write_time(path) + std::chrono::hours(1));
+  CHECK(modified() > first);
+}
+
+TEST_CASE("dropped pages come back as they were") {
+  const Folder folder;
+  const std::string path = (folder.path / "file").string();
+  std::string bytes;
+  for (int i = 0; i < 300000; ++i) bytes += static_cast<char>(i * 7 + i / 256);
+  std::ofstream(path, std::ios::binary) << bytes;
+  const Result<FileMapping> mapping = FileMapping::open(path.c_str());
+  REQUIRE(mapping);
+  const auto same = [&] {
+    return std::string(reinterpret_cast<const char*>(mapping->data()), mapping->size()) == bytes;
+  };
+  REQUIRE(same());
+  const size_t ranges[][2] = {{0, 300000}, {1, 299998}, {0, 0}, {5, 100}, {4095, 8194}};
+  for (const auto& range : ranges) {
+    drop_pages(mapping->data() + range[0], range[1]);
+    CHECK(same());
+  }
+  std::vector<char> memory(size_t{5} << 20, 'x');
+  prefer_huge_pages(memory.data(), memory.size());
+  prefer_huge_pages(memory.data() + 1, 100);
+  CHECK(std::count(memory.begin(), memory.end(), 'x') == 5 << 20);
+}
+
+TEST_CASE("a file is replaced whole or not at all") {
+  const Folder folder;
+  const std::string path = (folder.path / "\xe2\x82\xac file").string();
+  const auto content = [&] {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const auto files = [&] {
+    return std::distance(std::filesystem::directory_iterator(folder.path),
+                         std::filesystem::directory_iterator());
+  };
+  {
+    FileReplacement unused;
+    FileReplacement first;
+    REQUIRE(first.open(path.c_str()));
+    REQUIRE(first.write("one", 3));
+    REQUIRE(first.write("", 0));
+    CHECK_FALSE(std::filesystem::exists(path));
+    REQUIRE(first.commit());
+    CHECK(content() == "one");
+  }
+  CHECK(content() == "one");
+  const Result<FileMapping> old = FileMapping::open(path.c_str());
+  REQUIRE(old);
+  {
+    FileReplacement left, second, third;  // at once; one is never finished
+    REQUIRE(left.open(path.c_str()));
+    REQUIRE(second.open(path.c_str()));
+    REQUIRE(third.open(path.c_str()));
+    REQUIRE(left.write("left", 4));
+    REQUIRE(second.write("second", 6));
+    REQUIRE(third.write("third", 5));
+    REQUIRE(third.commit());
+    CHECK(content() == "third");
+    REQUIRE(second.commit());
+    CHECK(content() == "second");
+  }
+  CHECK(content() == "second");
+  CHECK(files() == 1);
+  CHECK(std::string(reinterpret_cast<const char*>(old->data()), old->size()) == "one");
+}
+
+#  ifndef _WIN32
+TEST_CASE("why a file cannot be replaced is said") {
+  const Folder folder;
+  const std::string root = folder.path.string();
+  const auto failure_of = [](const std::string& path) {
+    FileReplacement file;
+    Status status = file.open(path.c_str());
+    if (status) status = file.write("x", 1);
+    if (status) status = file.commit();
+    if (status) return std::string();
+    CHECK(status.error().code() == ErrorCode::io);
+    return std::string(status.error().message());
+  };
+  std::ofstream(root + "/file") << "x";
+  std::filesystem::create_directory(root + "/folder");
+  CHECK(failure_of(root + "/none/x") == "cannot create a file there: no such file");
+  CHECK(failure_of(root + "/file/x") ==
+        "cannot create a file there: a part of the path is not a directory");
+  CHECK(failure_of(std::string(5000, 'x')) == "the path is too long");
+  CHECK(failure_of(root + "/folder") == "cannot rename: it is a directory");
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path),
+                      std::filesystem::directory_iterator()) == 2);
+}
+#  endif
 
 TEST_CASE("why a file cannot be mapped is said with its path") {
   const Folder folder;

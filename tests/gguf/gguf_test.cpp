@@ -180,6 +180,8 @@ TEST_CASE("a valid file gives the same from memory, from a path and through a re
     REQUIRE_MESSAGE(file, file.error().message());
     CHECK(file->version() == version);
     CHECK(file->file_bytes() == bytes.size());
+    CHECK_FALSE(file->mapped());
+    CHECK(file->modified() == 0);
     check_valid(*file);
     for (const TensorView& tensor : file->tensors()) {  // no copy
       CHECK(tensor.data >= memory.bytes.data());
@@ -194,6 +196,8 @@ TEST_CASE("a valid file gives the same from memory, from a path and through a re
                           .c_str());
     REQUIRE_MESSAGE(file, file.error().message());
     CHECK(file->file_bytes() == bytes.size());
+    CHECK(file->mapped());
+    CHECK(file->modified() != 0);
     check_valid(*file);
     CHECK(reinterpret_cast<uintptr_t>(file->tensors()[1].data) % 64 == 0);
 
@@ -201,6 +205,7 @@ TEST_CASE("a valid file gives the same from memory, from a path and through a re
     file = Gguf::from_function(source.get());
     REQUIRE_MESSAGE(file, file.error().message());
     CHECK_FALSE(source.out_of_range);
+    CHECK_FALSE(file->mapped());
     source.bytes.assign(bytes.size(), '?');  // it must have been copied
     check_valid(*file);
     CHECK(reinterpret_cast<uintptr_t>(file->tensors()[1].data) % 64 == 0);
