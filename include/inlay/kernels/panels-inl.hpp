@@ -154,34 +154,45 @@ struct TableNibbles : Nibbles {
 };
 
 // Bits [from, from + bits) of every byte, moved to [to, to + bits).
-static HWY_INLINE WideVec wide_field(WideVec v, size_t from, size_t bits, size_t to) {
+template <size_t from, size_t bits, size_t to>
+static HWY_INLINE WideVec wide_field(WideVec v) {
   const WideTag d;
   const hn::Repartition<uint16_t, WideTag> d16;
-  const auto mask = hn::Set(d, static_cast<uint8_t>(((1u << bits) - 1) << to));
   const auto wide = hn::BitCast(d16, v);
-  if (from < to) v = hn::BitCast(d, hn::ShiftLeftSame(wide, static_cast<int>(to - from)));
-  if (from > to) v = hn::BitCast(d, hn::ShiftRightSame(wide, static_cast<int>(from - to)));
-  return hn::And(v, mask);
+  if constexpr (from < to) v = hn::BitCast(d, hn::ShiftLeft<to - from>(wide));
+  if constexpr (from > to) v = hn::BitCast(d, hn::ShiftRight<from - to>(wide));
+  return hn::And(v, hn::Set(d, static_cast<uint8_t>(((1u << bits) - 1) << to)));
+}
+
+template <class W, size_t s>
+static HWY_INLINE WideVec expand_step(const uint8_t* low, const uint8_t* high) {
+  const WideTag d;
+  auto v = hn::LoadU(d, low + s % W::kLow * 4 * kPanelRows);
+  if constexpr (W::kLow < 8) v = wide_field<s / W::kLow * W::kLow, W::kLow, 0>(v);
+  if constexpr (W::kHigh > 0) {
+    const auto bits = hn::LoadU(d, high + s % W::kHigh * 4 * kPanelRows);
+    v = hn::Or(v, wide_field<s / W::kHigh * W::kHigh, W::kHigh, W::kLow>(bits));
+  }
+  if constexpr (W::kTable) {
+    alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                                       1,    13,   25,  38,  53,  69,  89,  113};
+    const hn::Repartition<int8_t, WideTag> ds8;
+    v = hn::TableLookupBytes(hn::BitCast(d, hn::LoadDup128(ds8, kValues)), v);
+  }
+  return v;
 }
 
 // The eight steps (4 k) of a group for kRowLanes rows; `low` and `high` at these rows.
 template <class W>
 static HWY_INLINE void expand_group(const uint8_t* low, const uint8_t* high, WideVec* v) {
-  const WideTag d;
-  INLAY_UNROLL(8) for (size_t s = 0; s < 8; ++s) {
-    v[s] = hn::LoadU(d, low + s % W::kLow * 4 * kPanelRows);
-    if constexpr (W::kLow < 8) v[s] = wide_field(v[s], s / W::kLow * W::kLow, W::kLow, 0);
-    if constexpr (W::kHigh > 0) {
-      const auto bits = hn::LoadU(d, high + s % W::kHigh * 4 * kPanelRows);
-      v[s] = hn::Or(v[s], wide_field(bits, s / W::kHigh * W::kHigh, W::kHigh, W::kLow));
-    }
-    if constexpr (W::kTable) {
-      alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                                         1,    13,   25,  38,  53,  69,  89,  113};
-      const hn::Repartition<int8_t, WideTag> ds8;
-      v[s] = hn::TableLookupBytes(hn::BitCast(d, hn::LoadDup128(ds8, kValues)), v[s]);
-    }
-  }
+  v[0] = expand_step<W, 0>(low, high);
+  v[1] = expand_step<W, 1>(low, high);
+  v[2] = expand_step<W, 2>(low, high);
+  v[3] = expand_step<W, 3>(low, high);
+  v[4] = expand_step<W, 4>(low, high);
+  v[5] = expand_step<W, 5>(low, high);
+  v[6] = expand_step<W, 6>(low, high);
+  v[7] = expand_step<W, 7>(low, high);
 }
 
 using WideVec16 = hn::Vec<hn::Repartition<int16_t, WideTag>>;
