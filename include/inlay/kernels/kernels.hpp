@@ -50,7 +50,7 @@ struct Matmul {
 // Weights packed for the kernels: panels of kPanelRows rows with a row in each lane, so that a
 // product needs no sums across lanes. The bytes are the same on every target; whoever keeps them in
 // a file notes the version.
-inline constexpr uint32_t kPackedVersion = 1;
+inline constexpr uint32_t kPackedVersion = 2;
 // Of a matrix [rows][k]; 0: the type has no packed form, its matrices stay as they lie.
 size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
 

@@ -18,14 +18,15 @@ struct Recipe {
   size_t sub;
   int offset;  // that start values take away
   bool mins, wide;
-  PanelKernel panel;  // null: no packed form
+  PanelKernel panel, panel_columns;  // of one column, of several; null: no packed form
   PanelDecode expand;
-  int dot_offset, tile_offset;  // of panels' products; of their tiles, if those hold int16
+  int centre, tile_offset;  // of panels' products; of their tiles, if those hold int16
 };
 
 template <class T, class W>
 static constexpr Recipe recipe() {
   static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
+  static_assert(W::kCentre == 0 || T::kMins || W::kCentre == size_t{T::kOffset});
   constexpr bool wide = wide_tile<T>(), integer = T::kBlock == kChunk;
   constexpr int offset = wide || T::kMins ? 0 : dot_offset<T>();
   TileKernel tile = nullptr;
@@ -55,8 +56,9 @@ static constexpr Recipe recipe() {
           T::kMins,
           wide,
           multiply_panel<W>,
+          multiply_panel_columns<W>,
           expand_panel<W>,
-          T::kMins ? 0 : dot_offset<T>(),
+          T::kMins ? static_cast<int>(W::kCentre) : dot_offset<T>(),
           T::kSigned ? 0 : T::kOffset};
 }
 
@@ -71,6 +73,7 @@ static constexpr Recipe plain_recipe() {
           0,
           false,
           false,
+          nullptr,
           nullptr,
           nullptr,
           0,
@@ -131,48 +134,46 @@ static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size
   }
 }
 
-static HWY_INLINE PanelChunk panel_chunk(const PanelLayout& layout, const uint8_t* chunk,
-                                         size_t groups) {
-  const uint8_t* low = chunk + layout.scales(groups);
-  return {low, low + groups * layout.low_bytes(), groups};
-}
-
 // Fewer columns than a group, weights in panels: kStreams panels at a time, as far apart as rows.
-static void multiply_panels(const Matmul& m, const Recipe& r, size_t begin, size_t end) {
+static HWY_NOINLINE void multiply_panels(const Matmul& m, const Recipe& r, size_t begin,
+                                         size_t end) {
   const PanelLayout layout = panel_layout(m.type);
   const ColumnLayout columns(m.k);
   const uint8_t* xq = static_cast<const uint8_t*>(m.xq);
-  const int8_t* a = reinterpret_cast<const int8_t*>(xq);
-  const float* a_scale = reinterpret_cast<const float*>(xq + columns.scale(kGroup));
-  const float* x_sum = reinterpret_cast<const float*>(xq + columns.sum(r.sub));
   const size_t groups = m.k / kGroup, panel_bytes = packed_bytes(m.type, kPanelRows, m.k);
   const Streams streams(begin / kPanelRows, div_up(end, kPanelRows));
-  HWY_ALIGN float scale[kChunk / 16][kPanelRows], min[kChunk / 16][kPanelRows];
+  const PanelKernel kernel = m.n == 1 ? r.panel : r.panel_columns;
+  PanelTurn t;
   for (size_t i = 0; i < streams.length; ++i) {
-    HWY_ALIGN float sum[kStreams][kColumns - 1][kPanelRows];
-    std::memset(sum, 0, sizeof sum);
+    std::memset(t.sum, 0, sizeof t.sum);
+    t.streams = 0;  // the last may be shorter
+    while (t.streams < kStreams && streams.row(t.streams, i) < streams.end) ++t.streams;
     for (size_t g = 0; g < groups; g += 8) {
-      const size_t here = HWY_MIN(size_t{8}, groups - g);
-      const size_t first = g * kGroup / r.sub, subs = here * kGroup / r.sub;
-      for (size_t s = 0; s < kStreams; ++s) {
-        if (streams.row(s, i) >= streams.end) break;
+      t.groups = HWY_MIN(size_t{8}, groups - g);
+      const size_t subs = t.groups * kGroup / r.sub;
+      PanelColumns x;
+      x.a = reinterpret_cast<const int8_t*>(xq) + g * kGroup;
+      x.scale = reinterpret_cast<const float*>(xq + columns.scale(kGroup)) + g;
+      x.sum = reinterpret_cast<const float*>(xq + columns.sum(r.sub)) + g * kGroup / r.sub;
+      x.bytes = columns.bytes();
+      x.count = m.n;
+      for (size_t c = 0; c < m.n; ++c) {
+        const uint8_t* lanes = xq + columns.lanes() + c * columns.bytes();
+        panel_starts(reinterpret_cast<const uint32_t*>(lanes) + g * 2, r.sub, subs, r.centre,
+                     t.start[c]);
+      }
+      for (size_t s = 0; s < t.streams; ++s) {
         const uint8_t* chunk =
             m.w + streams.row(s, i) * panel_bytes + g / 8 * layout.chunk_bytes(8);
-        panel_scales(m.type, chunk, here, scale, min);
-        for (size_t c = 0; c < m.n; ++c) {
-          const float* x = x_sum + first + c * (columns.bytes() / sizeof(float));
-          if (r.mins) subtract_mins(min, subs, 1.0f, x, sum[s][c]);
-          if (r.dot_offset != 0)
-            subtract_mins(scale, subs, static_cast<float>(r.dot_offset), x, sum[s][c]);
-        }
-        r.panel(panel_chunk(layout, chunk, here), scale, a + g * kGroup, a_scale + g, m.n,
-                columns.bytes(), sum[s]);
+        t.planes[s] = chunk + layout.scales(t.groups);
+        panel_scales(m.type, chunk, t.groups, t.scale[s], t.min[s]);
+        if (r.mins && r.centre != 0) centre_mins(t.scale[s], subs, r.centre, t.min[s]);
       }
+      kernel(t, x, r.mins);
     }
-    for (size_t s = 0; s < kStreams; ++s) {
-      const size_t row = streams.row(s, i) * kPanelRows;
-      if (row >= end) break;
-      for (size_t c = 0; c < m.n; ++c) store_panel(m, row, end, c, sum[s][c]);
+    for (size_t s = 0; s < t.streams; ++s) {
+      for (size_t c = 0; c < m.n; ++c)
+        store_panel(m, streams.row(s, i) * kPanelRows, end, c, t.sum[s][c]);
     }
   }
 }
@@ -188,7 +189,7 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
     prefetch(next, layout.chunk_bytes(here));
     panel_scales(type, chunk, here, t.scale[p] + g * subs, t.min[p] + g * subs, t.delta[p][g / 8],
                  kDot == DotKind::maddubs && !r.wide);
-    r.expand(panel_chunk(layout, chunk, here), r.tile_offset, t.w[p][0] + g * steps * kPanelRows);
+    r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][0] + g * steps * kPanelRows);
   }
 }
 

@@ -191,27 +191,24 @@ static void pack_type(const uint8_t* w, size_t k, size_t begin, size_t end, uint
       for (size_t r = 0; r < rows; ++r) {
         const uint8_t* chunk = from + r * row_bytes;
         pack_scales<kType>(chunk, groups, r, out);
-        uint8_t* low = out + layout.scales(groups) + r * 4;
-        uint8_t* high = low + groups * layout.low_bytes();
+        uint8_t* to = out + layout.scales(groups) + r * 4;
         for (size_t g = 0; g < groups; ++g) {
           uint32_t v[8];
           unpack_group<kType>(chunk, g, v);
-          INLAY_UNROLL(8) for (size_t i = 0; i < layout.low; ++i) {
-            uint32_t plane = 0;
-            INLAY_UNROLL(8) for (size_t s = i; s < 8; s += layout.low) {
-              plane |= (v[s] & mask) << (s - i);
-            }
-            std::memcpy(low + i * kPanelRows * 4, &plane, 4);
-          }
-          INLAY_UNROLL(2) for (size_t i = 0; i < layout.high; ++i) {
+          INLAY_UNROLL(2) for (size_t i = 0; i < layout.high; ++i, to += 4 * kPanelRows) {
             uint32_t plane = 0;
             INLAY_UNROLL(8) for (size_t s = i; s < 8; s += layout.high) {
               plane |= (v[s] & ~mask) >> layout.low << (s - i);
             }
-            std::memcpy(high + i * kPanelRows * 4, &plane, 4);
+            std::memcpy(to, &plane, 4);
           }
-          low += layout.low_bytes();
-          high += layout.high_bytes();
+          INLAY_UNROLL(8) for (size_t i = 0; i < layout.low; ++i, to += 4 * kPanelRows) {
+            uint32_t plane = 0;
+            INLAY_UNROLL(8) for (size_t s = i; s < 8; s += layout.low) {
+              plane |= (v[s] & mask) << (s - i);
+            }
+            std::memcpy(to, &plane, 4);
+          }
         }
       }
       from += layout.chunk_bytes(groups) / kPanelRows;

@@ -59,6 +59,7 @@ static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begi
   float* scale32 = reinterpret_cast<float*>(out + layout.scale(32));
   float* sum16 = reinterpret_cast<float*>(out + layout.sum(16));
   float* sum32 = reinterpret_cast<float*>(out + layout.sum(32));
+  uint32_t* lanes = reinterpret_cast<uint32_t*>(out + layout.lanes());
   const size_t last = k_end == k ? layout.kp / kGroup : k_end / kGroup;
   for (size_t b = k_begin / kGroup; b < last; ++b) {
     const size_t at = b * kGroup;
@@ -68,8 +69,9 @@ static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begi
     } else {
       std::memset(q + at, 0, kGroup);
     }
-    const int32_t low = sum_of_lanes(lane_sums(q + at)),
-                  high = sum_of_lanes(lane_sums(q + at + 16));
+    lanes[2 * b] = lane_sums(q + at);
+    lanes[2 * b + 1] = lane_sums(q + at + 16);
+    const int32_t low = sum_of_lanes(lanes[2 * b]), high = sum_of_lanes(lanes[2 * b + 1]);
     scale32[b] = scale16[2 * b] = scale16[2 * b + 1] = scale;
     sum16[2 * b] = scale * static_cast<float>(low);
     sum16[2 * b + 1] = scale * static_cast<float>(high);
