@@ -808,8 +808,10 @@ INLAY_BEGIN_NAMESPACE
 // - mapped: as the file has them. Opening takes milliseconds and no memory of its own: the system
 //   reads a page when it is first needed, and shares it with every other program that has the file
 //   open.
-// - packed: copied at opening into the order in which the kernels read them, which computes faster.
-//   Takes Model::packed_bytes of the host's memory.
+// - packed: copied at opening into the order in which the kernels read them; the system's memory
+//   for the file is given back. Reads short prompts faster: 4 to 16 tokens of a Q4_K or Q6_K model
+//   1.1 to 1.5 times as fast (Zen 4). Packing takes 0.4 s for a gigabyte on two cores, and
+//   Model::packed_bytes of the host's memory, about as much as the file's weights.
 enum class WeightMode : uint8_t { mapped, packed };
 
 struct ModelOptions {
@@ -1054,13 +1056,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xb82cffd9
+#define INLAY_SELF_ID_ 0xb068016e
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xb82cffd9
+#elif INLAY_SELF_ID_ != 0xb068016e
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
