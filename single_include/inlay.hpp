@@ -1056,13 +1056,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xb068016e
+#define INLAY_SELF_ID_ 0xbe44848c
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xb068016e
+#elif INLAY_SELF_ID_ != 0xbe44848c
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4887,10 +4887,12 @@ HWY_INLINE hn::Vec<SumTag> add_products(hn::Vec<PairTag> a, hn::Vec<PairTag> b,
 //   kScores    out[r][u * 16 + lane]  =  sum * scale[u * 16 + lane], or += if `add`
 //   otherwise  out[r][u * 16 + lane] +=  sum * scale[r]
 // Strides: a: kStrideR for r, kStrideI for i; b: b_i for i, b_u for u; out: out_r for r, 16 for u.
+// `ahead`: from b to what will be needed in its place next; asking for it makes decoding at a depth
+// of 4096 1.2 (AVX2) to 1.6 (AVX-512) times as fast.
 template <bool kScores, size_t kRows, size_t kUnits, size_t kStrideR, size_t kStrideI, class T>
 HWY_NOINLINE void multiply(size_t pairs, const int16_t* HWY_RESTRICT a, const T* HWY_RESTRICT b,
-                           size_t b_i, size_t b_u, const float* HWY_RESTRICT scale, bool add,
-                           float* HWY_RESTRICT out, size_t out_r) {
+                           size_t b_i, size_t b_u, size_t ahead, const float* HWY_RESTRICT scale,
+                           bool add, float* HWY_RESTRICT out, size_t out_r) {
   const FloatTag d;
   const PairTag d16;
   const hn::Repartition<uint32_t, FloatTag> du32;
@@ -4906,6 +4908,7 @@ HWY_NOINLINE void multiply(size_t pairs, const int16_t* HWY_RESTRICT a, const T*
       INLAY_UNROLL(16) for (size_t v = 0; v < kUnitVectors; ++v) {
         x[u][v] = load_pairs(b + u * b_u + v * 2 * kFloatLanes);
       }
+      INLAY_PREFETCH(b + u * b_u + ahead, 2);
     }
     INLAY_UNROLL(16) for (size_t r = 0; r < kRows; ++r) {
       const auto factor = hn::BitCast(d16, hn::Set(du32, load_u32(a + r * kStrideR)));
@@ -4936,24 +4939,24 @@ HWY_NOINLINE void multiply(size_t pairs, const int16_t* HWY_RESTRICT a, const T*
 // `out` must exist for kRowGroup rows.
 template <bool kScores, size_t kStrideR, size_t kStrideI, class T, size_t kRows = kRowGroup>
 HWY_INLINE void multiply_rows(size_t rows, size_t pairs, size_t units, const int16_t* a, const T* b,
-                              size_t b_i, size_t b_u, const float* scale, bool add, float* out,
-                              size_t out_r) {
+                              size_t b_i, size_t b_u, size_t ahead, const float* scale, bool add,
+                              float* out, size_t out_r) {
   if constexpr (kRows > 1) {
     if (rows <= kRows / 2) {
-      return multiply_rows<kScores, kStrideR, kStrideI, T, kRows / 2>(rows, pairs, units, a, b, b_i,
-                                                                      b_u, scale, add, out, out_r);
+      return multiply_rows<kScores, kStrideR, kStrideI, T, kRows / 2>(
+          rows, pairs, units, a, b, b_i, b_u, ahead, scale, add, out, out_r);
     }
   }
   constexpr size_t kUnits = units_at_once(kRows);
   size_t u = 0;
   for (; u + kUnits <= units; u += kUnits) {
-    multiply<kScores, kRows, kUnits, kStrideR, kStrideI>(pairs, a, b + u * b_u, b_i, b_u,
+    multiply<kScores, kRows, kUnits, kStrideR, kStrideI>(pairs, a, b + u * b_u, b_i, b_u, ahead,
                                                          kScores ? scale + u * 16 : scale, add,
                                                          out + u * 16, out_r);
   }
   if (kUnits > 1) {
     for (; u < units; ++u) {
-      multiply<kScores, kRows, 1, kStrideR, kStrideI>(pairs, a, b + u * b_u, b_i, b_u,
+      multiply<kScores, kRows, 1, kStrideR, kStrideI>(pairs, a, b + u * b_u, b_i, b_u, ahead,
                                                       kScores ? scale + u * 16 : scale, add,
                                                       out + u * 16, out_r);
     }
@@ -5126,7 +5129,8 @@ HWY_INLINE void attend(const Tile& tile, const KvLayout& lk, const KvLayout& lv,
     multiply_rows<true, 2, 2 * kRowGroup>(
         tile.rows, HWY_MIN(lk.block, lk.padded - dim) / 2, (last - first) / kKvPanel,
         q + dim * kRowGroup, k + first * lk.padded + dim * kKvPanel, 2 * kKvPanel,
-        lk.padded * kKvPanel, s.k_scale + b * kKvTile + first, b > 0, s.score + first, kKvTile);
+        lk.padded * kKvPanel, lk.tile(kKvTile), s.k_scale + b * kKvTile + first, b > 0,
+        s.score + first, kKvTile);
   }
   Levels levels;
   softmax<true>(tile, r, cap, lv, s, levels);
@@ -5135,7 +5139,7 @@ HWY_INLINE void attend(const Tile& tile, const KvLayout& lk, const KvLayout& lv,
     round_weights<T>(tile.rows, s.v_scale + b * kKvTile, levels, s.score, s.p, s.p_scale);
     multiply_rows<false, kKvTile, 2>(
         tile.rows, (last - first) / 2, HWY_MIN(lv.block, lv.padded - dim) / 16, s.p + first,
-        v + first * lv.padded + dim * 2, 2 * lv.padded, 32, s.p_scale, true,
+        v + first * lv.padded + dim * 2, 2 * lv.padded, 32, lv.tile(kKvTile), s.p_scale, true,
         s.state + r * partial_floats(lv.head) + kPartialHead + dim, partial_floats(lv.head));
   }
 }
