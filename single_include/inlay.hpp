@@ -828,6 +828,7 @@ struct ModelOptions {
   // is mapped if it was made from the same weights by the same version, and else written: under
   // another name first, so that any number of programs may do so at once. Every byte of it is
   // checked before it is used. A file that cannot be used or written is no error: the log says so.
+  // A file that is no cache is never written over.
   const char* cache = nullptr;
   // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
   // fails with cancelled.
@@ -1056,13 +1057,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xbe44848c
+#define INLAY_SELF_ID_ 0xf41a2939
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xbe44848c
+#elif INLAY_SELF_ID_ != 0xf41a2939
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -5789,7 +5790,8 @@ void drop_pages(const uint8_t* data, size_t bytes) noexcept;
 
 // A file that appears whole or not at all: it is written under another name in the same folder, and
 // takes its own when it is complete and on the disk. Whoever has the file of before open or mapped
-// keeps that; of two writers at once, the last one's file stays. Errors: io.
+// keeps that; of two writers at once, the last one's file stays. Only a regular file that may be
+// written is replaced. Errors: io.
 class FileReplacement {
  public:
   FileReplacement() noexcept = default;
@@ -6234,6 +6236,13 @@ Status FileReplacement::open(const char* path) noexcept {
   // 17 characters more for the temporary name: a dot and 64 bits in hexadecimal.
   const size_t size = std::strlen(path);
   if (size + 18 > kMaxPath) return Error(ErrorCode::io, "the path is too long");
+  // Renaming would replace a device or a pipe, too.
+  struct stat status;
+  if (stat(path, &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return Error(ErrorCode::io, "it is a directory");
+    if (!S_ISREG(status.st_mode)) return Error(ErrorCode::io, "it is not a regular file");
+    if (access(path, W_OK) != 0) return fail("write");
+  }
   timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   uint64_t name = static_cast<uint64_t>(t.tv_nsec) << 34 ^ static_cast<uint64_t>(getpid()) ^
@@ -12695,14 +12704,19 @@ bool Packing::try_cache() noexcept {
 
   Result<FileMapping> file = FileMapping::open(cache_);
   if (!file) return false;  // the first time
+  // What does not begin like a cache is a file of the user's, the model itself perhaps.
+  if (file->size() < 8 || std::memcmp(file->data(), &head_[CacheHead::magic], 8) != 0) {
+    log_cache(LogLevel::warning, "not a cache file, left as it is and not used");
+    cache_ = nullptr;
+    return false;
+  }
   const size_t head_bytes = head_.size() * 8;
   if (file->size() != head_[CacheHead::data_offset] + bytes_) {
     log_cache(LogLevel::warning, "of another model or cut off, packing again");
     return false;
   }
   for (const CacheHead::Field field :
-       {CacheHead::magic, CacheHead::versions, CacheHead::data_offset, CacheHead::data_bytes,
-        CacheHead::shapes}) {
+       {CacheHead::versions, CacheHead::data_offset, CacheHead::data_bytes, CacheHead::shapes}) {
     if (std::memcmp(file->data() + field * 8, &head_[field], 8) != 0) {
       log_cache(LogLevel::warning, "of another model or version, packing again");
       return false;

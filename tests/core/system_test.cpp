@@ -328,9 +328,11 @@ TEST_CASE("why a file cannot be replaced is said") {
   CHECK(failure_of(root + "/file/x") ==
         "cannot create a file there: a part of the path is not a directory");
   CHECK(failure_of(std::string(5000, 'x')) == "the path is too long");
-  CHECK(failure_of(root + "/folder") == "cannot rename: it is a directory");
+  CHECK(failure_of(root + "/folder") == "it is a directory");
+  REQUIRE(mkfifo((root + "/pipe").c_str(), 0600) == 0);
+  CHECK(failure_of(root + "/pipe") == "it is not a regular file");
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path),
-                      std::filesystem::directory_iterator()) == 2);
+                      std::filesystem::directory_iterator()) == 3);
 }
 #  endif
 

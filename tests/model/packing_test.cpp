@@ -415,7 +415,8 @@ TEST_CASE("a cache with any damage is made again") {
     CHECK_FALSE(c.used());
     CHECK(c.log.size() == 1);
     CHECK(same_bits(c.now, c.logits));
-    CHECK(read(c.cache) == c.good);
+    // Without its first word it is no cache, and left alone.
+    CHECK(read(c.cache) == (place < 8 ? bad : c.good));
   }
   CHECK(c.used());
   CHECK(c.folder.files() == 2);
@@ -432,7 +433,7 @@ TEST_CASE("a cache of another length is made again") {
     write(c.cache, other);
     CHECK_FALSE(c.used());
     CHECK(same_bits(c.now, c.logits));
-    CHECK(read(c.cache) == c.good);
+    CHECK(read(c.cache) == (size == 1 ? other : c.good));
   }
 }
 
@@ -468,6 +469,22 @@ TEST_CASE("a cache of other weights is not used") {
   const uint8_t* down = gguf->find_tensor("blk.0.ffn_down.weight")->data;
   const_cast<uint8_t*>(down)[5] ^= 1;
   check_refused(changed, false);
+}
+
+TEST_CASE("a file that is no cache is left as it is") {
+  Cached c;
+  const Bytes model = read(c.model), text(100000, 'x');
+  write(c.folder / "text", text);
+  for (const std::string& path : {c.model, c.folder / "text"}) {
+    Packed packed(path.c_str());
+    const auto opened = Model::open(c.model.c_str(), packed.options);
+    REQUIRE(opened);
+    CHECK(packed.logged("not a cache file"));
+    CHECK(same_bits(logits_of(*opened), c.logits));
+  }
+  CHECK(read(c.model) == model);
+  CHECK(read(c.folder / "text") == text);
+  CHECK(c.folder.files() == 3);
 }
 
 #ifndef _WIN32

@@ -416,6 +416,13 @@ Status FileReplacement::open(const char* path) noexcept {
   // 17 characters more for the temporary name: a dot and 64 bits in hexadecimal.
   const size_t size = std::strlen(path);
   if (size + 18 > kMaxPath) return Error(ErrorCode::io, "the path is too long");
+  // Renaming would replace a device or a pipe, too.
+  struct stat status;
+  if (stat(path, &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return Error(ErrorCode::io, "it is a directory");
+    if (!S_ISREG(status.st_mode)) return Error(ErrorCode::io, "it is not a regular file");
+    if (access(path, W_OK) != 0) return fail("write");
+  }
   timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   uint64_t name = static_cast<uint64_t>(t.tv_nsec) << 34 ^ static_cast<uint64_t>(getpid()) ^

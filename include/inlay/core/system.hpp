@@ -219,7 +219,8 @@ void drop_pages(const uint8_t* data, size_t bytes) noexcept;
 
 // A file that appears whole or not at all: it is written under another name in the same folder, and
 // takes its own when it is complete and on the disk. Whoever has the file of before open or mapped
-// keeps that; of two writers at once, the last one's file stays. Errors: io.
+// keeps that; of two writers at once, the last one's file stays. Only a regular file that may be
+// written is replaced. Errors: io.
 class FileReplacement {
  public:
   FileReplacement() noexcept = default;

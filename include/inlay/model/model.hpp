@@ -39,6 +39,7 @@ struct ModelOptions {
   // is mapped if it was made from the same weights by the same version, and else written: under
   // another name first, so that any number of programs may do so at once. Every byte of it is
   // checked before it is used. A file that cannot be used or written is no error: the log says so.
+  // A file that is no cache is never written over.
   const char* cache = nullptr;
   // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
   // fails with cancelled.

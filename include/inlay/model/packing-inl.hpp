@@ -312,14 +312,19 @@ bool Packing::try_cache() noexcept {
 
   Result<FileMapping> file = FileMapping::open(cache_);
   if (!file) return false;  // the first time
+  // What does not begin like a cache is a file of the user's, the model itself perhaps.
+  if (file->size() < 8 || std::memcmp(file->data(), &head_[CacheHead::magic], 8) != 0) {
+    log_cache(LogLevel::warning, "not a cache file, left as it is and not used");
+    cache_ = nullptr;
+    return false;
+  }
   const size_t head_bytes = head_.size() * 8;
   if (file->size() != head_[CacheHead::data_offset] + bytes_) {
     log_cache(LogLevel::warning, "of another model or cut off, packing again");
     return false;
   }
   for (const CacheHead::Field field :
-       {CacheHead::magic, CacheHead::versions, CacheHead::data_offset, CacheHead::data_bytes,
-        CacheHead::shapes}) {
+       {CacheHead::versions, CacheHead::data_offset, CacheHead::data_bytes, CacheHead::shapes}) {
     if (std::memcmp(file->data() + field * 8, &head_[field], 8) != 0) {
       log_cache(LogLevel::warning, "of another model or version, packing again");
       return false;
