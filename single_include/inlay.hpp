@@ -1057,13 +1057,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf41a2939
+#define INLAY_SELF_ID_ 0x5a2805be
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf41a2939
+#elif INLAY_SELF_ID_ != 0x5a2805be
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -3078,46 +3078,27 @@ static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_
   const auto floats = [&](size_t at) HWY_ATTR { return reinterpret_cast<float*>(out + at); };
   HWY_ALIGN int8_t rows[kColumns][kGroup] = {};
   HWY_ALIGN float scale[kColumns] = {};
-  HWY_ALIGN uint32_t sums[2][kColumns];
+  constexpr size_t kKinds = sizeof kStarts / sizeof kStarts[0];
+  uint8_t* start[kKinds];
+  for (size_t i = 0; i < kKinds; ++i) start[i] = out + layout.start(kStarts[i]);
+  float* const scale_at = floats(layout.scale());
+  float *const sum16 = floats(layout.sum(16)), *const sum32 = floats(layout.sum(32));
   for (size_t b = k_begin / kGroup; b < div_up(k_end, kGroup); ++b) {
     const size_t at = b * kGroup;
-    for (size_t c = 0; c < kColumns; ++c) {
-      if (c < columns)
-        scale[c] = quantize_group(x + c * x_stride + at, HWY_MIN(kGroup, k - at), rows[c]);
-      sums[0][c] = lane_sums(rows[c]);
-      sums[1][c] = lane_sums(rows[c] + 16);
+    for (size_t c = 0; c < columns; ++c) {
+      scale[c] = quantize_group(x + c * x_stride + at, HWY_MIN(kGroup, k - at), rows[c]);
     }
-    const auto scales = hn::Load(df, scale);
-    hn::Store(scales, df, floats(layout.scale()) + b * kColumns);
-    const auto lanes0 = hn::BitCast(d16, hn::Load(d32, sums[0]));
-    const auto lanes1 = hn::BitCast(d16, hn::Load(d32, sums[1]));
-    const auto lanes = hn::Add(lanes0, lanes1);
-    const auto total0 = hn::WidenMulPairwiseAdd(di, lanes0, hn::Set(d16, 1));
-    const auto total1 = hn::WidenMulPairwiseAdd(di, lanes1, hn::Set(d16, 1));
-    const auto total = hn::Add(total0, total1);
-    hn::Store(hn::Mul(hn::ConvertTo(df, total), scales), df, floats(layout.sum(32)) + b * kColumns);
-    float* sum16 = floats(layout.sum(16)) + 2 * b * kColumns;
-    hn::Store(hn::Mul(hn::ConvertTo(df, total0), scales), df, sum16);
-    hn::Store(hn::Mul(hn::ConvertTo(df, total1), scales), df, sum16 + kColumns);
-    for (const StartKind& kind : kStarts) {
-      uint8_t* to = out + layout.start(kind) + b * (kGroup / kind.sub) * 16;
-      if (kind.sub == kGroup) {
-        store_start(total, lanes, kind.offset, to);
-      } else {
-        store_start(total0, lanes0, kind.offset, to);
-        store_start(total1, lanes1, kind.offset, to + 16);
-      }
-    }
-    for (size_t half = 0; half < kGroup; half += 16) {
+    hn::Vec<decltype(d16)> lanes[2];
+    INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
       const auto load = [&](size_t c) HWY_ATTR {
-        return hn::Load(d32, reinterpret_cast<const uint32_t*>(rows[c] + half));
+        return hn::Load(d32, reinterpret_cast<const uint32_t*>(rows[c] + half * 16));
       };
       const auto a = hn::BitCast(d64, hn::InterleaveLower(d32, load(0), load(1)));
       const auto b2 = hn::BitCast(d64, hn::InterleaveLower(d32, load(2), load(3)));
       const auto c = hn::BitCast(d64, hn::InterleaveUpper(d32, load(0), load(1)));
       const auto e = hn::BitCast(d64, hn::InterleaveUpper(d32, load(2), load(3)));
       const auto store = [&](size_t step, hn::Vec<hn::Full128<uint64_t>> v) HWY_ATTR {
-        const size_t k4 = (at + half) / 4 + step;
+        const size_t k4 = at / 4 + half * 4 + step;
         hn::Store(hn::BitCast(d32, v), d32, q + k4 * kColumns);
         if constexpr (kDot != DotKind::vnni) {
           const auto pairs = hn::BitCast(d16, v);
@@ -3125,11 +3106,31 @@ static void quantize_columns(const float* HWY_RESTRICT x, size_t x_stride, size_
           hn::Store(hn::ShiftRight<8>(hn::ShiftLeft<8>(pairs)), d16, to);
           hn::Store(hn::ShiftRight<8>(pairs), d16, to + 2 * kColumns);
         }
+        const hn::Full128<int8_t> ds8;
+        const hn::Full128<uint8_t> du8;
+        return hn::SatWidenMulPairwiseAdd(d16, hn::Set(du8, uint8_t{1}), hn::BitCast(ds8, v));
       };
-      store(0, hn::InterleaveLower(d64, a, b2));
-      store(1, hn::InterleaveUpper(d64, a, b2));
-      store(2, hn::InterleaveLower(d64, c, e));
-      store(3, hn::InterleaveUpper(d64, c, e));
+      lanes[half] = hn::Add(hn::Add(store(0, hn::InterleaveLower(d64, a, b2)),
+                                    store(1, hn::InterleaveUpper(d64, a, b2))),
+                            hn::Add(store(2, hn::InterleaveLower(d64, c, e)),
+                                    store(3, hn::InterleaveUpper(d64, c, e))));
+    }
+    const auto scales = hn::Load(df, scale);
+    hn::Store(scales, df, scale_at + b * kColumns);
+    const auto total0 = hn::WidenMulPairwiseAdd(di, lanes[0], hn::Set(d16, 1));
+    const auto total1 = hn::WidenMulPairwiseAdd(di, lanes[1], hn::Set(d16, 1));
+    const auto total = hn::Add(total0, total1);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total), scales), df, sum32 + b * kColumns);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total0), scales), df, sum16 + 2 * b * kColumns);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total1), scales), df, sum16 + (2 * b + 1) * kColumns);
+    INLAY_UNROLL(8) for (size_t i = 0; i < kKinds; ++i) {
+      uint8_t* to = start[i] + b * (kGroup / kStarts[i].sub) * 16;
+      if (kStarts[i].sub == kGroup) {
+        store_start(total, hn::Add(lanes[0], lanes[1]), kStarts[i].offset, to);
+      } else {
+        store_start(total0, lanes[0], kStarts[i].offset, to);
+        store_start(total1, lanes[1], kStarts[i].offset, to + 16);
+      }
     }
   }
 }

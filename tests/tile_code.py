@@ -3,9 +3,9 @@
 
   tile_code.py OBJECT     an object of tests/inlay.cpp, compiled for x86-64 with optimization
 
-What makes them fast is invisible in their results: INLAY_PIN keeps sums in registers. Without it compilers compute all products of an unrolled loop first and spill them, at less than half the speed. So this
-counts, in each multiply_tile, multiply_wide_tile and multiply_plain_tile, the vector instructions that access the stack,
-beside the products.
+What makes them fast is invisible in their results: INLAY_PIN keeps sums in registers. Without it compilers compute all
+products of an unrolled loop first and spill them, at less than half the speed. So this counts the vector instructions of
+multiply_tile, multiply_wide_tile and multiply_plain_tile that access the stack, beside the products.
 """
 import collections
 import re
