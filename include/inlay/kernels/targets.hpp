@@ -23,8 +23,10 @@
 
 // Each target costs compile time, so only those that bring much: on x86 the baseline, SSE4
 // (pmaddubsw), AVX2 without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON without and with
-// dotprod; on WebAssembly SIMD128. INLAY_TARGETS leaves out more, but never SSE2 and NEON: Highway
-// would fall back to scalar code without them.
+// dotprod; on WebAssembly SIMD128. AVX-512 without VNNI runs as AVX2. Arm's i8mm is not used: its
+// smmla multiplies pairs of rows by pairs of columns and wants another order of the bytes in tiles
+// and activations, its usdot is no faster than sdot, which the weights fit. INLAY_TARGETS leaves
+// out more, but never SSE2 and NEON: Highway would fall back to scalar code without them.
 #ifndef HWY_DISABLED_TARGETS
 #  if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
 #    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
@@ -41,12 +43,11 @@
 #  endif
 #endif
 
-// ---- sub-targets
-// --------------------------------------------------------------------------------- A target of
-// Highway and one more instruction, which multiplies bytes. Their bits are not used by Highway on
-// these processors; INLAY_TARGETS and ModelOptions::targets know them as well. The spine compiles
-// one inside the pass of its target. Not where the compiler may assume the instruction anyway, and
-// not by compilers whose headers hide it without a flag.
+// ---- sub-targets ----
+// A target of Highway and one more instruction, which multiplies bytes. Their bits are not used by
+// Highway on these processors; INLAY_TARGETS and ModelOptions::targets know them as well. The spine
+// compiles one inside the pass of its target. Not where the compiler may assume the instruction
+// anyway, and not by compilers whose headers hide it without a flag.
 #define INLAY_AVX2_VNNI (1LL << 10)  // AVX2, AVX-VNNI: Intel since 2021, without AVX-512
 #define INLAY_NEON_DOT (1LL << 27)   // NEON, dotprod: most since 2018
 
