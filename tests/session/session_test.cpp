@@ -816,6 +816,33 @@ TEST_CASE("with batch_invariant, logits do not depend on how the tokens were bat
   }
 }
 
+TEST_CASE("with batch_invariant, nor do they beyond one chunk of positions, nor on the threads") {
+  const Opened model("qwen2-gqa4", Type::q4_0);
+  Tokens prefix, rest(10, kPrompt[1]);
+  while (prefix.size() < 1020) prefix.push_back(kPrompt[prefix.size() % kPrompt.size()]);
+  std::vector<float> first;
+  for (const uint32_t threads : {1u, 3u}) {
+    SessionOptions options = greedy(1030);
+    options.batch_invariant = true;
+    options.threads = threads;
+    Session session = create(*model, options);
+    REQUIRE(session.evaluate(span(prefix), true, nullptr, nullptr));
+    // 10: divided by queries; 1 and 3: by chunks.
+    for (const size_t batch : {10, 1, 3}) {
+      std::vector<float> logits;
+      for (size_t at = 0; at < rest.size(); at += batch) {
+        const size_t n = std::min(batch, rest.size() - at);
+        REQUIRE(session.evaluate({rest.data() + at, n}, false, append_row, &logits));
+      }
+      session.truncate(static_cast<uint32_t>(prefix.size()));
+      if (first.empty()) first = logits;
+      CAPTURE(threads);
+      CAPTURE(batch);
+      CHECK(logits == first);
+    }
+  }
+}
+
 TEST_CASE("a session can be moved, and holds its model") {
   auto model = std::make_unique<Opened>(recite({"-", "a", "b", "c"}));
   Session a = create(**model, greedy(16)), b = create(**model, greedy(32));
