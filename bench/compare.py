@@ -4,8 +4,8 @@
     compare.py --inlay build/bin/inlay --llama llama-bench --out result model-Q4_0.gguf …
 
 The machine's speed drifts, so the programs take turns: inlay, llama.cpp, llama.cpp, inlay (A B B A; with
-several settings: A B C C B A), `--rounds` times, each turn a process of its own. Before and after each
-round a calibration measures what the machine reads and multiplies; rounds in which that changed by more
+several settings: A B C C B A; a setting that cannot run is left out), `--rounds` times, each turn a process
+of its own. Before and after each round a calibration measures what the machine reads and multiplies; rounds in which that changed by more
 than 5 % do not count, unless fewer than half would be left. Printed are medians over all turns, in tokens
 per second, for each program at whichever of its settings is the best in that test, and their ratio. A ratio
 is also taken in each round by itself: the least and the greatest of those say how much to trust it.
@@ -13,7 +13,8 @@ is also taken in each round by itself: the least and the greatest of those say h
 Both programs are measured by the same rules: ppN reads N tokens into the cache and computes the last one's
 logits; tgN writes N tokens, one at a time, without sampling; "@ dN" with N tokens in the cache already.
 Batches of at most 512. "cold" is the time from the start of the process to its end for one prompt, with the
-file in the page cache. Peak memory is the process's, mapped pages of the file included.
+file in the page cache. Peak memory is the process's, mapped pages of the file included; less than this
+script's own 25 MiB cannot be told.
 
 "of limit" is the share of what the machine can do: in writing, the bytes that a token must read, over what
 as many threads read from memory in four streams; in reading, the products that the prompt needs, over what
@@ -137,7 +138,8 @@ class Samples:
         self.programs, self.rounds = programs, rounds
         self.tests = {}     # (test, kv, threads): {program: [[…] for each round]}
         self.peak = {}      # (kv, program): bytes, the most of all turns
-        self.commands = {}  # (kv, program)
+        self.commands = {}
+        self.failed = set()  # (kv, program): settings that cannot run
         self.calibrations = []
 
     def add(self, test, program, r, value):
@@ -159,7 +161,12 @@ def measure(a, model, programs):
         for program in programs + programs[::-1]:
             for kv in a.kv:
                 command = program.command(model, a.threads, a.prompt, a.generate, a.depth, kv, a.no_warmup)
-                output, _, peak = measuring.run(command)
+                if (kv, program.name) in s.failed:
+                    continue
+                output, _, peak = measuring.run(command, may_fail=bool(program.setting))
+                if output is None:  # such as llama.cpp's quantized cache without flash attention
+                    s.failed.add((kv, program.name))
+                    continue
                 s.commands[f"{program.name}, {kv}"] = measuring.shown(command)
                 s.peak[kv, program.name] = max(peak, s.peak.get((kv, program.name), 0))
                 for test, speed in program.speeds(output).items():
@@ -186,10 +193,11 @@ def evaluate(model, s):
     """The rows of the table, for one model."""
     rows, kept = [], s.kept()
     for (test, kv, threads), samples in s.tests.items():
+        samples = {p: rounds for p, rounds in samples.items() if all(rounds)}
         medians = {p: statistics.median(x for r in kept for x in rounds[r]) for p, rounds in samples.items()}
         best = {}
         for program in s.programs:
-            if medians[program.name] > medians.get(best.get(program.engine), 0):
+            if medians.get(program.name, 0) > medians.get(best.get(program.engine), 0):
                 best[program.engine] = program.name
         row = {"model": os.path.basename(model), "test": test, "kv": kv, "threads": threads,
                "tokens_per_second": medians, "best": best, "samples": samples}
