@@ -2,7 +2,7 @@
 from xml.sax.saxutils import escape
 
 INLAY, LLAMA, INK, FAINT, RULE = "#1f6feb", "#b0b7c0", "#1c2128", "#6e7781", "#e4e8ec"
-ROW, HEAD, TOP, LEFT, RATIO, SHARE, GAP = 20, 34, 92, 170, 330, 330, 70
+ROW, HEAD, TOP, LEFT, RATIO, SHARE, GAP = 20, 34, 92, 215, 330, 330, 70
 FONT = "font-family='system-ui, Segoe UI, Helvetica, Arial, sans-serif'"
 
 
@@ -29,7 +29,7 @@ def draw(report):
     models = list(dict.fromkeys(row["model"] for row in rows))
     height = TOP + sum(HEAD + ROW * sum(r["model"] == m for r in rows) for m in models) + 60
     x_ratio, x_share = LEFT, LEFT + RATIO + GAP
-    width = x_share + SHARE + 40
+    width = x_share + SHARE + 60
     most = max([1.2] + [row.get("ratio", 0) for row in rows])
     step = nice_step(most)
     top_ratio = step * -(-most // step)
