@@ -1058,13 +1058,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x01bea360
+#define INLAY_SELF_ID_ 0xb5438906
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x01bea360
+#elif INLAY_SELF_ID_ != 0xb5438906
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4722,6 +4722,10 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
   }
 }
 
+// Plain floats need no other layout for tiles, whose decoding takes as long as some 12 columns:
+// with 4, 8 columns of F16 rows are 2.1, 1.3 times as fast (Zen 4).
+static constexpr size_t kPlainTileColumns = 12;
+
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
@@ -4729,6 +4733,14 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (m.n < kColumns && !m.tiles) {
     if (m.packed) return multiply_panels(m, r, begin, end);
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
+    return;
+  }
+  if (r.tile == nullptr && m.n < kPlainTileColumns && !m.tiles) {
+    constexpr size_t kRows = 64;  // stay in the second cache from column to column
+    for (size_t row = begin; row < end; row += kRows) {
+      for (size_t column = 0; column < m.n; ++column)
+        r.rows(m, column, row, HWY_MIN(end, row + kRows));
+    }
     return;
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);

@@ -193,6 +193,10 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
   }
 }
 
+// Plain floats need no other layout for tiles, whose decoding takes as long as some 12 columns:
+// with 4, 8 columns of F16 rows are 2.1, 1.3 times as fast (Zen 4).
+static constexpr size_t kPlainTileColumns = 12;
+
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
@@ -200,6 +204,14 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (m.n < kColumns && !m.tiles) {
     if (m.packed) return multiply_panels(m, r, begin, end);
     for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
+    return;
+  }
+  if (r.tile == nullptr && m.n < kPlainTileColumns && !m.tiles) {
+    constexpr size_t kRows = 64;  // stay in the second cache from column to column
+    for (size_t row = begin; row < end; row += kRows) {
+      for (size_t column = 0; column < m.n; ++column)
+        r.rows(m, column, row, HWY_MIN(end, row + kRows));
+    }
     return;
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
