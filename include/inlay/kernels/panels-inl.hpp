@@ -178,18 +178,12 @@ static HWY_INLINE WideVec wide_field(WideVec v) {
 // Step s (4 k) of a group from its vector of the low plane, for kRowLanes rows.
 template <class W, size_t s>
 static HWY_INLINE WideVec expand_step(WideVec v, const WideVec* high) {
-  const WideTag d;
   if constexpr (W::kLow < 8) v = wide_field<s / W::kLow * W::kLow, W::kLow, 0>(v);
   if constexpr (W::kHigh > 0) {
     constexpr size_t kFrom = s / W::kHigh * W::kHigh;
     v = hn::Or(v, wide_field<kFrom, W::kHigh, W::kLow>(high[s % W::kHigh]));
   }
-  if constexpr (W::kTable) {
-    alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                                       1,    13,   25,  38,  53,  69,  89,  113};
-    const hn::Repartition<int8_t, WideTag> ds8;
-    v = hn::TableLookupBytes(hn::BitCast(d, hn::LoadDup128(ds8, kValues)), v);
-  }
+  if constexpr (W::kTable) v = iq4_value(v);
   return v;
 }
 // The vectors of a group's high plane, of the rows at p.
