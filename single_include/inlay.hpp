@@ -1058,13 +1058,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xc043311c
+#define INLAY_SELF_ID_ 0xb65d1c4b
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xc043311c
+#elif INLAY_SELF_ID_ != 0xb65d1c4b
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -3602,10 +3602,9 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
       }
     }
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      T::tile(
-          TileWriter<T::kSigned, kWide>{chunk + r, T::kSigned ? 0 : T::kOffset,
-                                        t.w[p][0] + g0 * (kWide ? 16 : 8) * kPanelRows + r, &next},
-          here);
+      T::tile(TileWriter<T::kSigned, kWide>{chunk + r, T::kSigned ? 0 : T::kOffset,
+                                            t.w[p][g0 * (kWide ? 16 : 8)] + r, &next},
+              here);
     }
     if constexpr (T::kBlock != kChunk) {
       for (size_t g = 0; g < here; ++g) {
@@ -4093,7 +4092,8 @@ static HWY_INLINE void scale_panel_halves(const uint8_t* from, size_t blocks, fl
                                           float (*out)[kPanelRows]) {
   const RowTag df;
   INLAY_UNROLL(4) for (size_t i = 0; i < blocks * kPanelRows; i += kRowLanes) {
-    hn::Store(hn::Mul(row_halves(from + i * 2), hn::Set(df, factor)), df, out[0] + i);
+    hn::Store(hn::Mul(row_halves(from + i * 2), hn::Set(df, factor)), df,
+              out[i / kPanelRows] + i % kPanelRows);
   }
 }
 
@@ -4492,10 +4492,12 @@ static HWY_INLINE void panel_starts(const uint32_t* lanes, size_t sub, size_t su
 static HWY_INLINE void centre_mins(const float (*scale)[kPanelRows], size_t subs, int centre,
                                    float (*min)[kPanelRows]) {
   const RowTag df;
-  for (size_t i = 0; i < subs * kPanelRows; i += kRowLanes) {
-    hn::Store(hn::NegMulAdd(hn::Set(df, static_cast<float>(centre)), hn::Load(df, scale[0] + i),
-                            hn::Load(df, min[0] + i)),
-              df, min[0] + i);
+  const auto by = hn::Set(df, static_cast<float>(centre));
+  for (size_t s = 0; s < subs; ++s) {
+    for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
+      float* to = &min[s][row];
+      hn::Store(hn::NegMulAdd(by, hn::Load(df, &scale[s][row]), hn::Load(df, to)), df, to);
+    }
   }
 }
 
@@ -4728,7 +4730,7 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
     prefetch(next, layout.chunk_bytes(here));
     panel_scales(type, chunk, here, t.scale[p] + g * subs, t.min[p] + g * subs, t.delta[p][g / 8],
                  kDot == DotKind::maddubs && !r.wide);
-    r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][0] + g * steps * kPanelRows);
+    r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][g * steps]);
   }
 }
 
@@ -11395,6 +11397,7 @@ struct State {
   float* logit_maxima = nullptr;  // [logit_blocks(n_vocab)] of the first row
   uint32_t workers = 1;           // that may run tasks
   bool invariant = false;         // see SessionOptions::batch_invariant
+  bool packed = false;            // weights are in the kernels' packed form
   float* rope = nullptr;          // [n][n_rot / 2][2] cosine and sine
   float* partial = nullptr;       // attention_partial_bytes for kChunkedQueries queries
   KvView kv = {};                 // of layer 0
@@ -11403,13 +11406,16 @@ struct State {
   float* row(Buffer buffer, size_t i) const noexcept {
     return buffers[static_cast<size_t>(buffer)] + i * buffer_width(buffer, *hyper);
   }
+  // Whether n columns of quantized weights go to the kernels for many. As the file has them, three
+  // already gain: 1.3 (AVX2) and 1.2 (AVX-512) times the speed of one column after another.
+  bool tiles(uint32_t columns) const noexcept { return invariant || (columns == 3 && !packed); }
   uint8_t* quantized_of(Buffer buffer) const noexcept {
     return buffer == Buffer::gate ? quantized_hidden : quantized;
   }
   // How n rows of `buffer` are quantized.
   Quantize quantize_of(Buffer buffer, uint32_t rows) const noexcept {
     const uint32_t width = buffer_width(buffer, *hyper);
-    return {row(buffer, 0), width, rows, width, invariant, quantized_of(buffer)};
+    return {row(buffer, 0), width, rows, width, tiles(rows), quantized_of(buffer)};
   }
   KvView kv_of(uint32_t layer) const noexcept {
     KvView view = kv;
@@ -11650,7 +11656,7 @@ inline void multiply(const Work& w, const MatmulPart& part, const State& s, RowT
   m.out_stride = buffer_width(part.out, *s.hyper);
   m.bias = part.bias;
   m.add = w.add;
-  m.tiles = s.invariant;
+  m.tiles = is_quantized(m.type) ? s.tiles(rows_of(w, s)) : s.invariant;
   m.packed = part.weight->packed;
   s.kernels->matmul(m, range.begin, range.end, scratch);
 }
@@ -13496,6 +13502,7 @@ inline Status open_session(SessionImpl* s, const SessionOptions& options) noexce
   s->output.set_stops(options.stop);
   s->state.kernels = m.kernels;
   s->state.hyper = &m.hyper;
+  s->state.packed = m.weight_mode == WeightMode::packed;
   s->state.weights = &m.weights;
   s->state.rope_frequencies = m.rope_frequencies.data();
   s->random = Random(s->sampling.seed);

@@ -160,7 +160,7 @@ inline void multiply(const Work& w, const MatmulPart& part, const State& s, RowT
   m.out_stride = buffer_width(part.out, *s.hyper);
   m.bias = part.bias;
   m.add = w.add;
-  m.tiles = s.invariant;
+  m.tiles = is_quantized(m.type) ? s.tiles(rows_of(w, s)) : s.invariant;
   m.packed = part.weight->packed;
   s.kernels->matmul(m, range.begin, range.end, scratch);
 }

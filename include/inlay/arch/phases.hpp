@@ -90,6 +90,7 @@ struct State {
   float* logit_maxima = nullptr;  // [logit_blocks(n_vocab)] of the first row
   uint32_t workers = 1;           // that may run tasks
   bool invariant = false;         // see SessionOptions::batch_invariant
+  bool packed = false;            // weights are in the kernels' packed form
   float* rope = nullptr;          // [n][n_rot / 2][2] cosine and sine
   float* partial = nullptr;       // attention_partial_bytes for kChunkedQueries queries
   KvView kv = {};                 // of layer 0
@@ -98,13 +99,16 @@ struct State {
   float* row(Buffer buffer, size_t i) const noexcept {
     return buffers[static_cast<size_t>(buffer)] + i * buffer_width(buffer, *hyper);
   }
+  // Whether n columns of quantized weights go to the kernels for many. As the file has them, three
+  // already gain: 1.3 (AVX2) and 1.2 (AVX-512) times the speed of one column after another.
+  bool tiles(uint32_t columns) const noexcept { return invariant || (columns == 3 && !packed); }
   uint8_t* quantized_of(Buffer buffer) const noexcept {
     return buffer == Buffer::gate ? quantized_hidden : quantized;
   }
   // How n rows of `buffer` are quantized.
   Quantize quantize_of(Buffer buffer, uint32_t rows) const noexcept {
     const uint32_t width = buffer_width(buffer, *hyper);
-    return {row(buffer, 0), width, rows, width, invariant, quantized_of(buffer)};
+    return {row(buffer, 0), width, rows, width, tiles(rows), quantized_of(buffer)};
   }
   KvView kv_of(uint32_t layer) const noexcept {
     KvView view = kv;

@@ -189,7 +189,7 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
     prefetch(next, layout.chunk_bytes(here));
     panel_scales(type, chunk, here, t.scale[p] + g * subs, t.min[p] + g * subs, t.delta[p][g / 8],
                  kDot == DotKind::maddubs && !r.wide);
-    r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][0] + g * steps * kPanelRows);
+    r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][g * steps]);
   }
 }
 

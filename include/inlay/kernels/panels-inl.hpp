@@ -79,7 +79,8 @@ static HWY_INLINE void scale_panel_halves(const uint8_t* from, size_t blocks, fl
                                           float (*out)[kPanelRows]) {
   const RowTag df;
   INLAY_UNROLL(4) for (size_t i = 0; i < blocks * kPanelRows; i += kRowLanes) {
-    hn::Store(hn::Mul(row_halves(from + i * 2), hn::Set(df, factor)), df, out[0] + i);
+    hn::Store(hn::Mul(row_halves(from + i * 2), hn::Set(df, factor)), df,
+              out[i / kPanelRows] + i % kPanelRows);
   }
 }
 
@@ -478,10 +479,12 @@ static HWY_INLINE void panel_starts(const uint32_t* lanes, size_t sub, size_t su
 static HWY_INLINE void centre_mins(const float (*scale)[kPanelRows], size_t subs, int centre,
                                    float (*min)[kPanelRows]) {
   const RowTag df;
-  for (size_t i = 0; i < subs * kPanelRows; i += kRowLanes) {
-    hn::Store(hn::NegMulAdd(hn::Set(df, static_cast<float>(centre)), hn::Load(df, scale[0] + i),
-                            hn::Load(df, min[0] + i)),
-              df, min[0] + i);
+  const auto by = hn::Set(df, static_cast<float>(centre));
+  for (size_t s = 0; s < subs; ++s) {
+    for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
+      float* to = &min[s][row];
+      hn::Store(hn::NegMulAdd(by, hn::Load(df, &scale[s][row]), hn::Load(df, to)), df, to);
+    }
   }
 }
 

@@ -202,10 +202,9 @@ static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, 
       }
     }
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      T::tile(
-          TileWriter<T::kSigned, kWide>{chunk + r, T::kSigned ? 0 : T::kOffset,
-                                        t.w[p][0] + g0 * (kWide ? 16 : 8) * kPanelRows + r, &next},
-          here);
+      T::tile(TileWriter<T::kSigned, kWide>{chunk + r, T::kSigned ? 0 : T::kOffset,
+                                            t.w[p][g0 * (kWide ? 16 : 8)] + r, &next},
+              here);
     }
     if constexpr (T::kBlock != kChunk) {
       for (size_t g = 0; g < here; ++g) {

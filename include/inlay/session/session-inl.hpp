@@ -171,6 +171,7 @@ inline Status open_session(SessionImpl* s, const SessionOptions& options) noexce
   s->output.set_stops(options.stop);
   s->state.kernels = m.kernels;
   s->state.hyper = &m.hyper;
+  s->state.packed = m.weight_mode == WeightMode::packed;
   s->state.weights = &m.weights;
   s->state.rope_frequencies = m.rope_frequencies.data();
   s->random = Random(s->sampling.seed);
