@@ -20,9 +20,9 @@ INLAY_BEGIN_NAMESPACE
 //   reads a page when it is first needed, and shares it with every other program that has the file
 //   open.
 // - packed: copied at opening into the order in which the kernels read them; the system's memory
-//   for the file is given back. A Q4_K or Q6_K model then reads 4 to 16 tokens 1.1 to 1.3 times as
-//   fast, and writes 1.05 to 1.2 times as fast (one core of a Zen 4). Packing takes 0.4 s for a
-//   gigabyte on two cores, and Model::packed_bytes of the host's memory, about as much as the
+//   for the file is given back. It then writes 1.1 (Q4_K, Q6_K, Q8_0) to 1.5 (Q5_0) times as fast
+//   and reads 3 to 16 tokens up to 1.7 times as fast (one core of a Zen 4). Packing takes 0.4 s for
+//   a gigabyte on two cores, and Model::packed_bytes of the host's memory, about as much as the
 //   file's weights.
 enum class WeightMode : uint8_t { mapped, packed };
 
