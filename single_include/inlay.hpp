@@ -1058,13 +1058,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x54b6e25d
+#define INLAY_SELF_ID_ 0x2d21dcd4
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x54b6e25d
+#elif INLAY_SELF_ID_ != 0x2d21dcd4
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -1354,7 +1354,7 @@ struct Quantize {
 
 struct Matmul {
   TensorType type;   // of w; any usable type
-  const uint8_t* w;  // [rows][k], as the file has it, or what pack() wrote
+  const uint8_t* w;  // [rows][k], as the file has it, or what pack_panels() wrote
   size_t rows, k;    // k: a multiple of the type's block
   size_t n;          // columns = tokens
   const float* x;    // [n][x_stride]; read for f32, f16 and bf16 weights
@@ -1367,7 +1367,7 @@ struct Matmul {
   // Use the kernels for many columns also for few: a column's result then depends on nothing but
   // that column, to the bit, whatever n is.
   bool tiles;
-  bool packed;  // w is what pack() wrote
+  bool packed;  // w is what pack_panels() wrote
 };
 
 // Weights packed for the kernels: panels of kPanelRows rows with a row in each lane, so that a
@@ -1376,6 +1376,11 @@ struct Matmul {
 inline constexpr uint32_t kPackedVersion = 2;
 // Of a matrix [rows][k]; 0: the type has no packed form, its matrices stay as they lie.
 size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
+// Rows [begin, end) of a matrix with rows of k, as the file has it, to their place in `out`, the
+// packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is the
+// matrix's. Bytes are moved and nothing is computed: one function for all targets.
+void pack_panels(TensorType type, const uint8_t* w, size_t k, size_t begin, size_t end,
+                 uint8_t* out) noexcept;
 
 // ---- attention over the KV cache ----
 // i16: integers with one scale for a head of a position. As many bits as halves have, but 15 of
@@ -1434,11 +1439,6 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
-
-  // Rows [begin, end) of the matrix w[rows][k], as the file has it, to their place in `out`, the
-  // packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is rows.
-  void (*pack)(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
-               uint8_t* out);
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
@@ -1683,9 +1683,6 @@ constexpr PanelLayout panel_layout(TensorType type) noexcept {
       return {0, 0, 0, 0};  // not packed
   }
 }
-
-void pack_panels(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
-                 uint8_t* out);
 
 inline uint16_t load_u16(const uint8_t* p) noexcept {
   uint16_t v;
@@ -5526,14 +5523,13 @@ static constexpr int64_t kTarget = HWY_TARGET;
 #endif
 
 static constexpr Kernels kKernels = {
-    kTarget,           &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
-    quantize,          matmul,
-    pack_panels,       attention,
-    combine_attention, store_kv,
-    rms_norm,          rope,
-    add,               scale,
-    silu_mul,          gelu_mul,
-    softcap};
+    kTarget,   &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+    quantize,  matmul,
+    attention, combine_attention,
+    store_kv,  rms_norm,
+    rope,      add,
+    scale,     silu_mul,
+    gelu_mul,  softcap};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
@@ -7930,8 +7926,8 @@ static void pack_type(const uint8_t* w, size_t k, size_t begin, size_t end, uint
   }
 }
 
-void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t begin, size_t end,
-                 uint8_t* out) {
+void pack_panels(TensorType type, const uint8_t* w, size_t k, size_t begin, size_t end,
+                 uint8_t* out) noexcept {
   switch (type) {
     case TensorType::q4_0:
     case TensorType::iq4_nl:
@@ -11223,6 +11219,10 @@ struct Weight {
   bool packed = false;
 
   explicit operator bool() const noexcept { return data != nullptr; }
+  size_t row_bytes() const noexcept {  // as the file has it
+    const TensorTypeInfo info = tensor_type_info(type);
+    return size_t{cols} / info.block_elements * info.block_bytes;
+  }
   const float* floats() const noexcept {  // of a vector: those are always f32
     return static_cast<const float*>(static_cast<const void*>(data));
   }
@@ -11341,6 +11341,9 @@ inline constexpr size_t kBuffers = 10;
 // again.
 inline constexpr uint32_t kLogitBlock = 16;
 constexpr size_t logit_blocks(uint32_t n_vocab) noexcept { return div_up(n_vocab, kLogitBlock); }
+constexpr Span<const float> logit_block(Span<const float> logits, size_t block) noexcept {
+  return logits.subspan(block * kLogitBlock, kLogitBlock);
+}
 // NaNs are passed over.
 inline float greatest(Span<const float> x) noexcept {
   float most = -std::numeric_limits<float>::infinity();
@@ -11547,12 +11550,10 @@ inline void embed(const void* work, void* state, uint32_t task, void*) noexcept 
   const State& s = state_of(state);
   const Hyper& h = *s.hyper;
   const Weight& table = s.weights->token_embd;
-  const TensorTypeInfo type = tensor_type_info(table.type);
-  const size_t row_bytes = size_t{table.cols} / type.block_elements * type.block_bytes;
   for_rows(work_of(work), s, task, [&](uint32_t i) {
     float* x = s.row(Buffer::x, i);
-    dequantize_row(table.type, table.data + static_cast<size_t>(s.tokens[i]) * row_bytes, h.n_embd,
-                   x);
+    dequantize_row(table.type, table.data + static_cast<size_t>(s.tokens[i]) * table.row_bytes(),
+                   h.n_embd, x);
     if (h.embedding_scale != 1.0f) s.kernels->scale(h.embedding_scale, h.n_embd, x);
     float* rope = s.rope + size_t{i} * h.n_rot;
     for (uint32_t j = 0; j < h.n_rot / 2; ++j) {
@@ -11631,13 +11632,8 @@ class RowTasks {
   uint32_t rows_, step_, most_, share_;  // most_: in steps
 };
 
-inline size_t row_bytes(const Weight& weight) noexcept {
-  const TensorTypeInfo type = tensor_type_info(weight.type);
-  return size_t{weight.cols} / type.block_elements * type.block_bytes;
-}
-
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
-  return {weight.rows, row_bytes(weight), size_t{n} * weight.cols, n, s.workers};
+  return {weight.rows, weight.row_bytes(), size_t{n} * weight.cols, n, s.workers};
 }
 
 // Rows `range` of one matrix times the batch.
@@ -11686,7 +11682,8 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
 // are still in the cache.
 inline RowTasks gate_up_tasks(const Work& w, const State& s) noexcept {
   const Weight &gate = *w.parts[0].weight, &up = *w.parts[1].weight;
-  return {gate.rows, row_bytes(gate) + row_bytes(up), size_t{2} * s.n * gate.cols, s.n, s.workers};
+  return {gate.rows, gate.row_bytes() + up.row_bytes(), size_t{2} * s.n * gate.cols, s.n,
+          s.workers};
 }
 
 inline uint32_t count_gate_up(const void* work, const void* state) noexcept {
@@ -11722,9 +11719,9 @@ inline void head(const void* work, void* state, uint32_t task, void* scratch) no
       s.kernels->softcap(s.hyper->final_softcap, range.end - range.begin, logits + range.begin);
     }
     if (s.head_n > 1) continue;  // several rows are read, not sampled from
-    for (uint32_t at = range.begin; at < range.end; at += kLogitBlock) {
-      const uint32_t end = at + kLogitBlock < range.end ? at + kLogitBlock : range.end;
-      s.logit_maxima[at / kLogitBlock] = greatest({logits + at, end - at});
+    const Span<const float> row(logits, s.hyper->n_vocab);
+    for (size_t b = range.begin / kLogitBlock; b < logit_blocks(range.end); ++b) {
+      s.logit_maxima[b] = greatest(logit_block(row, b));
     }
   }
 }
@@ -12483,7 +12480,7 @@ inline size_t packed_size(const Weight& w) noexcept {
 
 // About a megabyte, so that a task is long beside drawing its ticket and short beside a frame.
 inline uint32_t rows_per_pack_task(const Weight& w) noexcept {
-  const size_t rows = (size_t{1} << 20) / phase::row_bytes(w) / kPanelRows * kPanelRows;
+  const size_t rows = (size_t{1} << 20) / w.row_bytes() / kPanelRows * kPanelRows;
   return rows == 0 ? kPanelRows : static_cast<uint32_t>(rows);
 }
 
@@ -12535,8 +12532,8 @@ struct Packing::Tasks {
       const Weight& w = *matrix->weight;
       begin = (task - matrix->first_task) * matrix->rows_per_task;
       end = w.rows - begin < matrix->rows_per_task ? w.rows : begin + matrix->rows_per_task;
-      data = w.data + begin * phase::row_bytes(w);
-      bytes = (end - begin) * phase::row_bytes(w);
+      data = w.data + begin * w.row_bytes();
+      bytes = (end - begin) * w.row_bytes();
     }
     uint64_t sample() const noexcept {
       constexpr size_t kBytes = CacheHead::kSampleBytes;
@@ -12558,8 +12555,8 @@ struct Packing::Tasks {
     Packing& p = of(state);
     const Rows rows(p, task);
     const Weight& w = *rows.matrix->weight;
-    p.model_.kernels->pack(w.type, w.data, w.rows, w.cols, rows.begin, rows.end,
-                           p.model_.packed.data() + rows.matrix->offset);
+    pack_panels(w.type, w.data, w.cols, rows.begin, rows.end,
+                p.model_.packed.data() + rows.matrix->offset);
     if (p.cache_ != nullptr) {
       *source(p, task) = checksum(rows.data, rows.bytes);
       *sample(p, task) = rows.sample();
@@ -13137,12 +13134,10 @@ inline void penalize_repetition(const Sampling& s, const Logits& logits,
     bool seen = false;
     for (size_t j = 0; j < i && !seen; ++j) seen = last[j] == last[i];
     if (seen) continue;
-    const size_t id = static_cast<size_t>(last[i]), block = id / kLogitBlock * kLogitBlock;
+    const size_t id = static_cast<size_t>(last[i]), block = id / kLogitBlock;
     float& logit = logits.all[id];
     logit = logit > 0 ? logit / s.repeat_penalty : logit * s.repeat_penalty;
-    const size_t left = logits.all.size() - block;
-    logits.maxima[block / kLogitBlock] =
-        greatest({logits.all.data() + block, left < kLogitBlock ? left : kLogitBlock});
+    logits.maxima[block] = greatest(logit_block(logits.all, block));
   }
 }
 
@@ -13172,9 +13167,10 @@ inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noex
   size_t n = 0;
   for (size_t b = 0; b < blocks; ++b) {
     if (logits.maxima[b] < bound) continue;
-    const size_t first = b * kLogitBlock, left = logits.all.size() - first;
-    for (size_t i = first; i < first + (left < kLogitBlock ? left : kLogitBlock); ++i) {
-      if (logits.all[i] >= bound) out[n++] = {static_cast<Token>(i), logits.all[i]};
+    Token id = static_cast<Token>(b * kLogitBlock);
+    for (const float logit : logit_block(logits.all, b)) {
+      if (logit >= bound) out[n++] = {id, logit};
+      ++id;
     }
   }
   k = k == 0 || k > n ? n : k;
@@ -13190,10 +13186,9 @@ Token sample(const Sampling& s, const Logits& logits, Span<Candidate> candidates
              Span<const Token> recent, Random* random) noexcept {
   penalize_repetition(s, logits, recent);
   if (s.temperature <= 0) {
-    const float most = greatest({logits.maxima.data(), logits.maxima.size()});
-    const size_t first = kLogitBlock * find({logits.maxima.data(), logits.maxima.size()}, most);
-    return static_cast<Token>(first +
-                              find({logits.all.data() + first, logits.all.size() - first}, most));
+    const float most = greatest(logits.maxima);
+    const size_t first = kLogitBlock * find(logits.maxima, most);
+    return static_cast<Token>(first + find(logits.all.subspan(first), most));
   }
 
   Candidate* first = candidates.begin();

@@ -18,6 +18,7 @@
 
 #include "inlay/kernels/kernels.hpp"
 #include "support/counting_allocator.hpp"
+#include "support/logits.hpp"
 #include "support/random_model.hpp"
 
 namespace {
@@ -29,6 +30,8 @@ using inlay::Result;
 using inlay::Session;
 using inlay::Token;
 using inlay_test::CountingAllocator;
+using inlay_test::logits_of;
+using inlay_test::same_bits;
 using random_model::File;
 using random_model::Memory;
 using random_model::Spec;
@@ -38,29 +41,6 @@ const Spec& spec_of(const char* name) { return *random_model::find_spec(name); }
 
 Result<Model> open(const Memory& memory, const ModelOptions& options = {}) {
   return Model::from_memory({memory.data(), memory.size()}, options);
-}
-
-// The logits of a few tokens after each other, in batches of `batch`.
-std::vector<float> logits_of(const Model& model, uint32_t batch = 4) {
-  inlay::SessionOptions options;
-  options.context = 16;
-  options.batch = batch;
-  auto session = Session::create(model, options);
-  REQUIRE(session);
-  const Token tokens[] = {1, 70, 45, 200, 3, 3, 258, 99, 12};
-  std::vector<float> out;
-  REQUIRE(session->evaluate(
-      {tokens, 9}, false,
-      [](void* user, size_t, inlay::Span<const float> row) {
-        auto& all = *static_cast<std::vector<float>*>(user);
-        all.insert(all.end(), row.begin(), row.end());
-      },
-      &out));
-  return out;
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 // Opening `file` must fail with `code`, and the message must have all of `words`.

@@ -21,6 +21,7 @@
 
 #include "inlay/kernels/kernels.hpp"
 #include "support/counting_allocator.hpp"
+#include "support/logits.hpp"
 #include "support/random_model.hpp"
 
 namespace fs = std::filesystem;
@@ -36,6 +37,8 @@ using inlay::Token;
 using inlay::WeightMode;
 using inlay::detail::CacheHead;
 using inlay_test::CountingAllocator;
+using inlay_test::logits_of;
+using inlay_test::same_bits;
 using random_model::Memory;
 using random_model::Spec;
 using random_model::Type;
@@ -64,28 +67,6 @@ struct Packed {
     });
   }
 };
-
-std::vector<float> logits_of(const Model& model, uint32_t batch = 4) {
-  inlay::SessionOptions options;
-  options.context = 16;
-  options.batch = batch;
-  auto session = Session::create(model, options);
-  REQUIRE(session);
-  const Token tokens[] = {1, 70, 45, 200, 3, 3, 258, 99, 12};
-  std::vector<float> out;
-  REQUIRE(session->evaluate(
-      {tokens, 9}, false,
-      [](void* user, size_t, inlay::Span<const float> row) {
-        auto& all = *static_cast<std::vector<float>*>(user);
-        all.insert(all.end(), row.begin(), row.end());
-      },
-      &out));
-  return out;
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 // Squared error over squared size.
 double error_of(const std::vector<float>& a, const std::vector<float>& expected) {

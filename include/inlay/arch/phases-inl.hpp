@@ -51,12 +51,10 @@ inline void embed(const void* work, void* state, uint32_t task, void*) noexcept 
   const State& s = state_of(state);
   const Hyper& h = *s.hyper;
   const Weight& table = s.weights->token_embd;
-  const TensorTypeInfo type = tensor_type_info(table.type);
-  const size_t row_bytes = size_t{table.cols} / type.block_elements * type.block_bytes;
   for_rows(work_of(work), s, task, [&](uint32_t i) {
     float* x = s.row(Buffer::x, i);
-    dequantize_row(table.type, table.data + static_cast<size_t>(s.tokens[i]) * row_bytes, h.n_embd,
-                   x);
+    dequantize_row(table.type, table.data + static_cast<size_t>(s.tokens[i]) * table.row_bytes(),
+                   h.n_embd, x);
     if (h.embedding_scale != 1.0f) s.kernels->scale(h.embedding_scale, h.n_embd, x);
     float* rope = s.rope + size_t{i} * h.n_rot;
     for (uint32_t j = 0; j < h.n_rot / 2; ++j) {
@@ -135,13 +133,8 @@ class RowTasks {
   uint32_t rows_, step_, most_, share_;  // most_: in steps
 };
 
-inline size_t row_bytes(const Weight& weight) noexcept {
-  const TensorTypeInfo type = tensor_type_info(weight.type);
-  return size_t{weight.cols} / type.block_elements * type.block_bytes;
-}
-
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
-  return {weight.rows, row_bytes(weight), size_t{n} * weight.cols, n, s.workers};
+  return {weight.rows, weight.row_bytes(), size_t{n} * weight.cols, n, s.workers};
 }
 
 // Rows `range` of one matrix times the batch.
@@ -190,7 +183,8 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
 // are still in the cache.
 inline RowTasks gate_up_tasks(const Work& w, const State& s) noexcept {
   const Weight &gate = *w.parts[0].weight, &up = *w.parts[1].weight;
-  return {gate.rows, row_bytes(gate) + row_bytes(up), size_t{2} * s.n * gate.cols, s.n, s.workers};
+  return {gate.rows, gate.row_bytes() + up.row_bytes(), size_t{2} * s.n * gate.cols, s.n,
+          s.workers};
 }
 
 inline uint32_t count_gate_up(const void* work, const void* state) noexcept {
@@ -226,9 +220,9 @@ inline void head(const void* work, void* state, uint32_t task, void* scratch) no
       s.kernels->softcap(s.hyper->final_softcap, range.end - range.begin, logits + range.begin);
     }
     if (s.head_n > 1) continue;  // several rows are read, not sampled from
-    for (uint32_t at = range.begin; at < range.end; at += kLogitBlock) {
-      const uint32_t end = at + kLogitBlock < range.end ? at + kLogitBlock : range.end;
-      s.logit_maxima[at / kLogitBlock] = greatest({logits + at, end - at});
+    const Span<const float> row(logits, s.hyper->n_vocab);
+    for (size_t b = range.begin / kLogitBlock; b < logit_blocks(range.end); ++b) {
+      s.logit_maxima[b] = greatest(logit_block(row, b));
     }
   }
 }

@@ -34,6 +34,9 @@ inline constexpr size_t kBuffers = 10;
 // again.
 inline constexpr uint32_t kLogitBlock = 16;
 constexpr size_t logit_blocks(uint32_t n_vocab) noexcept { return div_up(n_vocab, kLogitBlock); }
+constexpr Span<const float> logit_block(Span<const float> logits, size_t block) noexcept {
+  return logits.subspan(block * kLogitBlock, kLogitBlock);
+}
 // NaNs are passed over.
 inline float greatest(Span<const float> x) noexcept {
   float most = -std::numeric_limits<float>::infinity();

@@ -41,6 +41,10 @@ struct Weight {
   bool packed = false;
 
   explicit operator bool() const noexcept { return data != nullptr; }
+  size_t row_bytes() const noexcept {  // as the file has it
+    const TensorTypeInfo info = tensor_type_info(type);
+    return size_t{cols} / info.block_elements * info.block_bytes;
+  }
   const float* floats() const noexcept {  // of a vector: those are always f32
     return static_cast<const float*>(static_cast<const void*>(data));
   }

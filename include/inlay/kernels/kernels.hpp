@@ -31,7 +31,7 @@ struct Quantize {
 
 struct Matmul {
   TensorType type;   // of w; any usable type
-  const uint8_t* w;  // [rows][k], as the file has it, or what pack() wrote
+  const uint8_t* w;  // [rows][k], as the file has it, or what pack_panels() wrote
   size_t rows, k;    // k: a multiple of the type's block
   size_t n;          // columns = tokens
   const float* x;    // [n][x_stride]; read for f32, f16 and bf16 weights
@@ -44,7 +44,7 @@ struct Matmul {
   // Use the kernels for many columns also for few: a column's result then depends on nothing but
   // that column, to the bit, whatever n is.
   bool tiles;
-  bool packed;  // w is what pack() wrote
+  bool packed;  // w is what pack_panels() wrote
 };
 
 // Weights packed for the kernels: panels of kPanelRows rows with a row in each lane, so that a
@@ -53,6 +53,11 @@ struct Matmul {
 inline constexpr uint32_t kPackedVersion = 2;
 // Of a matrix [rows][k]; 0: the type has no packed form, its matrices stay as they lie.
 size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
+// Rows [begin, end) of a matrix with rows of k, as the file has it, to their place in `out`, the
+// packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is the
+// matrix's. Bytes are moved and nothing is computed: one function for all targets.
+void pack_panels(TensorType type, const uint8_t* w, size_t k, size_t begin, size_t end,
+                 uint8_t* out) noexcept;
 
 // ---- attention over the KV cache ----
 // i16: integers with one scale for a head of a position. As many bits as halves have, but 15 of
@@ -111,11 +116,6 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
-
-  // Rows [begin, end) of the matrix w[rows][k], as the file has it, to their place in `out`, the
-  // packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is rows.
-  void (*pack)(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
-               uint8_t* out);
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.

@@ -217,8 +217,8 @@ static void pack_type(const uint8_t* w, size_t k, size_t begin, size_t end, uint
   }
 }
 
-void pack_panels(TensorType type, const uint8_t* w, size_t, size_t k, size_t begin, size_t end,
-                 uint8_t* out) {
+void pack_panels(TensorType type, const uint8_t* w, size_t k, size_t begin, size_t end,
+                 uint8_t* out) noexcept {
   switch (type) {
     case TensorType::q4_0:
     case TensorType::iq4_nl:

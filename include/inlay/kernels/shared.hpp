@@ -185,9 +185,6 @@ constexpr PanelLayout panel_layout(TensorType type) noexcept {
   }
 }
 
-void pack_panels(TensorType type, const uint8_t* w, size_t rows, size_t k, size_t begin, size_t end,
-                 uint8_t* out);
-
 inline uint16_t load_u16(const uint8_t* p) noexcept {
   uint16_t v;
   std::memcpy(&v, p, sizeof v);

@@ -13,14 +13,13 @@ static constexpr int64_t kTarget = HWY_TARGET;
 #endif
 
 static constexpr Kernels kKernels = {
-    kTarget,           &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
-    quantize,          matmul,
-    pack_panels,       attention,
-    combine_attention, store_kv,
-    rms_norm,          rope,
-    add,               scale,
-    silu_mul,          gelu_mul,
-    softcap};
+    kTarget,   &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+    quantize,  matmul,
+    attention, combine_attention,
+    store_kv,  rms_norm,
+    rope,      add,
+    scale,     silu_mul,
+    gelu_mul,  softcap};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail

@@ -60,7 +60,7 @@ inline size_t packed_size(const Weight& w) noexcept {
 
 // About a megabyte, so that a task is long beside drawing its ticket and short beside a frame.
 inline uint32_t rows_per_pack_task(const Weight& w) noexcept {
-  const size_t rows = (size_t{1} << 20) / phase::row_bytes(w) / kPanelRows * kPanelRows;
+  const size_t rows = (size_t{1} << 20) / w.row_bytes() / kPanelRows * kPanelRows;
   return rows == 0 ? kPanelRows : static_cast<uint32_t>(rows);
 }
 
@@ -112,8 +112,8 @@ struct Packing::Tasks {
       const Weight& w = *matrix->weight;
       begin = (task - matrix->first_task) * matrix->rows_per_task;
       end = w.rows - begin < matrix->rows_per_task ? w.rows : begin + matrix->rows_per_task;
-      data = w.data + begin * phase::row_bytes(w);
-      bytes = (end - begin) * phase::row_bytes(w);
+      data = w.data + begin * w.row_bytes();
+      bytes = (end - begin) * w.row_bytes();
     }
     uint64_t sample() const noexcept {
       constexpr size_t kBytes = CacheHead::kSampleBytes;
@@ -135,8 +135,8 @@ struct Packing::Tasks {
     Packing& p = of(state);
     const Rows rows(p, task);
     const Weight& w = *rows.matrix->weight;
-    p.model_.kernels->pack(w.type, w.data, w.rows, w.cols, rows.begin, rows.end,
-                           p.model_.packed.data() + rows.matrix->offset);
+    pack_panels(w.type, w.data, w.cols, rows.begin, rows.end,
+                p.model_.packed.data() + rows.matrix->offset);
     if (p.cache_ != nullptr) {
       *source(p, task) = checksum(rows.data, rows.bytes);
       *sample(p, task) = rows.sample();

@@ -21,12 +21,10 @@ inline void penalize_repetition(const Sampling& s, const Logits& logits,
     bool seen = false;
     for (size_t j = 0; j < i && !seen; ++j) seen = last[j] == last[i];
     if (seen) continue;
-    const size_t id = static_cast<size_t>(last[i]), block = id / kLogitBlock * kLogitBlock;
+    const size_t id = static_cast<size_t>(last[i]), block = id / kLogitBlock;
     float& logit = logits.all[id];
     logit = logit > 0 ? logit / s.repeat_penalty : logit * s.repeat_penalty;
-    const size_t left = logits.all.size() - block;
-    logits.maxima[block / kLogitBlock] =
-        greatest({logits.all.data() + block, left < kLogitBlock ? left : kLogitBlock});
+    logits.maxima[block] = greatest(logit_block(logits.all, block));
   }
 }
 
@@ -56,9 +54,10 @@ inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noex
   size_t n = 0;
   for (size_t b = 0; b < blocks; ++b) {
     if (logits.maxima[b] < bound) continue;
-    const size_t first = b * kLogitBlock, left = logits.all.size() - first;
-    for (size_t i = first; i < first + (left < kLogitBlock ? left : kLogitBlock); ++i) {
-      if (logits.all[i] >= bound) out[n++] = {static_cast<Token>(i), logits.all[i]};
+    Token id = static_cast<Token>(b * kLogitBlock);
+    for (const float logit : logit_block(logits.all, b)) {
+      if (logit >= bound) out[n++] = {id, logit};
+      ++id;
     }
   }
   k = k == 0 || k > n ? n : k;
@@ -74,10 +73,9 @@ Token sample(const Sampling& s, const Logits& logits, Span<Candidate> candidates
              Span<const Token> recent, Random* random) noexcept {
   penalize_repetition(s, logits, recent);
   if (s.temperature <= 0) {
-    const float most = greatest({logits.maxima.data(), logits.maxima.size()});
-    const size_t first = kLogitBlock * find({logits.maxima.data(), logits.maxima.size()}, most);
-    return static_cast<Token>(first +
-                              find({logits.all.data() + first, logits.all.size() - first}, most));
+    const float most = greatest(logits.maxima);
+    const size_t first = kLogitBlock * find(logits.maxima, most);
+    return static_cast<Token>(first + find(logits.all.subspan(first), most));
   }
 
   Candidate* first = candidates.begin();
