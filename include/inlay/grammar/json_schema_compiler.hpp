@@ -1,0 +1,393 @@
+// What turns a JSON Schema into rules. Defined by idea: json_schema-inl.hpp (sets of schemas),
+// json_schema_negation-inl.hpp, _values-inl.hpp, _scalars-inl.hpp and _containers-inl.hpp.
+#ifndef INLAY_GRAMMAR_JSON_SCHEMA_COMPILER_HPP_
+#define INLAY_GRAMMAR_JSON_SCHEMA_COMPILER_HPP_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+
+#include "inlay/grammar/expression.hpp"
+#include "inlay/grammar/json_references.hpp"
+#include "inlay/grammar/json_schema.hpp"
+#include "inlay/grammar/language.hpp"
+#include "inlay/text/json.hpp"
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// A schema becomes a rule; so does every set of schemas that a value must be valid by at once: what
+// allOf, $ref and the branches of anyOf come to. Sets are known by what is in them, so recursion
+// ends where the same set comes again. Rules are made one after the other from a queue.
+class JsonSchemaCompiler {
+ public:
+  JsonSchemaCompiler(const JsonValue& root, const JsonSchemaOptions& options, JsonSchemaUse use,
+                     Expressions* out) noexcept
+      : root_(root),
+        options_(options),
+        use_(use),
+        own_references_(out->allocator()),
+        out_(*out),
+        allocator_(out->allocator()),
+        parts_(allocator_),
+        sets_(allocator_),
+        slots_(allocator_),
+        originals_(allocator_) {}
+
+  ~JsonSchemaCompiler() {
+    for (Made* made = made_; made != borrowed_;) {
+      Made* const next = made->next;
+      destroy(allocator_, made);
+      made = next;
+    }
+  }
+  JsonSchemaCompiler(const JsonSchemaCompiler&) = delete;
+  JsonSchemaCompiler& operator=(const JsonSchemaCompiler&) = delete;
+
+  Result<uint32_t> run() noexcept;
+
+ private:
+  // Types of values: bits. All numbers are kNumber; kInteger alone is those without a fraction.
+  enum Types : uint8_t {
+    kNull = 1,
+    kBoolean = 2,
+    kInteger = 4,
+    kNumber = 8,
+    kString = 16,
+    kArray = 32,
+    kObject = 64,
+    kAnyType = kNull | kBoolean | kInteger | kNumber | kString | kArray | kObject
+  };
+  static constexpr uint32_t kMaxParts = 256;  // schemas that a value must be valid by at once
+  static constexpr uint32_t kMaxKeyPatterns = 4;
+  static constexpr uint32_t kMaxDepth = 3;
+  static constexpr uint32_t kMaxContains = 3;
+  static constexpr uint32_t kMaxSubsets = 5;  // branches of anyOf, where all their subsets count
+  static constexpr size_t kMaxValues = 16384, kMaxMembers = 4096;
+  static constexpr uint32_t kMaxObjectRules = 4096, kMaxFreeMembers = 6;
+  // Of all languages that are computed: what time they take is in proportion.
+  static constexpr size_t kMaxLanguageStates = size_t{1} << 19;
+
+  using Schemas = Array<const JsonValue*>;
+  struct Set {
+    uint32_t first, count;  // in parts_
+    uint32_t rule;
+  };
+
+  bool judges() const noexcept { return use_ == JsonSchemaUse::judge; }
+
+  // ---- errors
+
+  static constexpr uint32_t kNone = UINT32_MAX;
+  static Error no_memory() noexcept { return Error(ErrorCode::out_of_memory); }
+  // Writes the path of a value of the schema, as a JSON pointer.
+  void write_path(const JsonValue& wanted, Error* out) const noexcept;
+  Error wrong(const JsonValue& where, std::string_view what) const noexcept;
+  Error unsupported(const JsonValue& where, std::string_view what) const noexcept;
+
+  // ---- sets of schemas
+
+  // The rule of a set, which is made later if it is new.
+  Status rule_of(Span<const JsonValue* const> set, uint32_t* rule) noexcept;
+  Status grow() noexcept;
+
+  static bool contains(const Schemas& list, const JsonValue* wanted) noexcept {
+    return std::find(list.begin(), list.end(), wanted) != list.end();
+  }
+  static Status add(Schemas* list, const JsonValue* schema) noexcept {
+    if (contains(*list, schema) || list->push_back(schema)) return {};
+    return no_memory();
+  }
+
+  // Makes the rules of all sets, also of those that are found on the way.
+  Status finish() noexcept;
+
+  // Adds what $ref and allOf stand for. `*possible` becomes false if nothing is valid.
+  Status expand(Schemas* list, bool* possible) noexcept;
+
+  // ---- keywords that are the same as others
+
+  // A schema that was not written by the user but here.
+  struct Made {
+    Made(JsonDocument given, const JsonValue* of, bool negated, Made* rest) noexcept
+        : document(std::move(given)), origin(of), is_negation(negated), next(rest) {}
+    JsonDocument document;
+    const JsonValue* origin;  // what it was made of
+    bool is_negation;         // of it; else, the same said with other keywords
+    Made* next;
+  };
+  static bool append_number(String* out, uint64_t n) noexcept;
+  // In such a schema, a member with this name stands for a schema that the user wrote, by its
+  // number in originals_. References in that one mean what they mean there.
+  static constexpr std::string_view kOriginal = "\x01original";
+  // The same for its negation, of which keywords say nothing of what has been evaluated.
+  static constexpr std::string_view kNegation = "\x01negation";
+  [[nodiscard]] bool append_original(String* out, const JsonValue& schema,
+                                     std::string_view as = kOriginal) noexcept;
+  // The user has no members of that name.
+  Status check_names() const noexcept;
+  // The schema of that text, made for `origin` if it was not made before.
+  Status make_schema(const JsonValue& origin, bool is_negation, std::string_view text,
+                     const JsonValue** out) noexcept;
+  const JsonValue* find_made(const JsonValue& origin, bool is_negation) const noexcept;
+  // A schema by which only values are valid that are not by `schema`; null if none is known.
+  Status negation_of(const JsonValue& schema, const JsonValue** out) noexcept;
+  static bool append(String* out, std::string_view text) noexcept {
+    return out->append(text.data(), text.size());
+  }
+
+  // not, if, dependencies: as anyOf of what is known.
+  Status rewrite(const JsonValue& s, Schemas* list) noexcept;
+
+  // What not can be said of directly: one keyword that types_of, string_language and
+  // number_language know.
+  static bool is_plain_negation(const JsonValue& s) noexcept;
+  static const JsonValue* plain_negation(const JsonValue& s) noexcept;
+
+  // Writes a schema by which only values are valid that are not by `s`: all of them or fewer.
+  // `*some`: whether there are any. What is nested over kMaxNegated deep is negated later, when it
+  // is needed.
+  static constexpr uint32_t kMaxNegated = 6, kMaxNegations = 4096, kMaxNegatedBranches = 8;
+  Status negate(const JsonValue& s, uint32_t depth, String* out, bool* some) noexcept;
+  Status negate_keyword(const JsonValue& s, const JsonMember& member, uint32_t depth, String* out,
+                        bool* some) noexcept;
+
+  // Keywords that change what is valid and that are not kept.
+  Status check_keywords(const JsonValue& s) noexcept;
+
+  // ---- references
+
+  Status resolve(const JsonValue& schema, const JsonMember& ref, const JsonValue** out) noexcept;
+
+  // ---- values
+
+  // What is valid by all schemas of the list. `without_values`: enum and const aside.
+  Status value(Schemas* list, bool without_values, ExpressionId* out) noexcept;
+
+  static bool is_reference(std::string_view keyword) noexcept;
+  static bool is_only_reference(const JsonValue& s) noexcept;
+
+  Status choose(const Schemas& list, const JsonValue& branches, bool one,
+                ExpressionId* out) noexcept;
+
+  Status types_of(const Schemas& list, uint8_t* out) noexcept;
+  static uint8_t type_bit(std::string_view name) noexcept;
+  static uint8_t type_of(const JsonValue& v) noexcept;
+
+  // ---- enum and const
+
+  static const JsonValue* values_of(const JsonValue& s) noexcept;
+  // The values of enum; or the one of const, which may itself be an array.
+  static Span<const JsonValue> value_list(const JsonValue& s) noexcept;
+
+  // Values of the first enum or const that are valid by all else.
+  Status listed_values(const Schemas& list, const JsonValue& values, uint8_t types,
+                       ExpressionId* out) noexcept;
+
+  static bool limits_values(std::string_view keyword) noexcept;
+
+  static bool is_one_of(const JsonValue& v, Span<const JsonValue> all) noexcept;
+  // Recursion: as deep as the values are nested, which the reader bounds.
+  static bool equal(const JsonValue& a, const JsonValue& b) noexcept;
+
+  // A value as text, with room for whitespace between its parts.
+  ExpressionId literal(const JsonValue& v) noexcept;
+
+  struct Judge;
+
+  // ---- parts of texts
+
+  ExpressionId shared(uint32_t* rule, const char* name,
+                      ExpressionId (JsonSchemaCompiler::*make)() noexcept) noexcept;
+  ExpressionId space() noexcept {
+    return shared(&space_, "space", &JsonSchemaCompiler::make_space);
+  }
+  // One blank; or a line end, perhaps a second one, and what the next line is indented by.
+  ExpressionId make_space() noexcept;
+  ExpressionId comma() noexcept { return out_.sequence({space(), out_.bytes(","), space()}); }
+  ExpressionId colon() noexcept { return out_.sequence({space(), out_.bytes(":"), space()}); }
+  ExpressionId key(std::string_view name) noexcept;
+
+  ExpressionId hex(uint32_t count) noexcept;
+  // A character in a string, with the escapes that JSON has for it.
+  ExpressionId json_character() noexcept;
+  ExpressionId any_string() noexcept {
+    return shared(&string_, "string", &JsonSchemaCompiler::make_string);
+  }
+  ExpressionId make_string() noexcept;
+  ExpressionId whole_number() noexcept;
+  ExpressionId any_integer() noexcept {
+    return shared(&integer_, "integer", &JsonSchemaCompiler::whole_number);
+  }
+  ExpressionId any_number() noexcept {
+    return shared(&number_, "number", &JsonSchemaCompiler::make_number);
+  }
+  ExpressionId make_number() noexcept;
+
+  // ---- numbers
+
+  static bool has_any(const Schemas& list,
+                      std::initializer_list<std::string_view> keywords) noexcept;
+
+  Status number(const Schemas& list, bool integers, ExpressionId* out) noexcept;
+
+  // The same, or an error if there have been too many of them.
+  Result<Language> counted(Result<Language> made) noexcept;
+
+  // Whether a plain not concerns values of that type, string or number.
+  static bool has_negated(const Schemas& list, JsonType type) noexcept;
+  // Takes the texts of `with` out of a language.
+  Status exclude(Language* language, const JsonValue& where, Result<Language> with) noexcept;
+
+  // Adds a condition to a language, or gives the condition's error a place.
+  Status restrict(Language* language, const JsonValue& where, Result<Language> with) noexcept;
+
+  // All numbers of the list's ranges, written without exponents.
+  Status number_language(const Schemas& list, bool integers, Language* out) noexcept;
+
+  // ---- strings
+
+  // The value of a keyword that counts something; `none` if it is not there.
+  Status count(const JsonValue& s, std::string_view keyword, uint32_t none, uint32_t* out) noexcept;
+  Status count_range(const Schemas& list, std::string_view least_keyword,
+                     std::string_view most_keyword, uint32_t* least, uint32_t* most) noexcept;
+
+  Status string(const Schemas& list, ExpressionId* out) noexcept;
+
+  // The texts, not as JSON writes them, that the list's patterns, formats and lengths allow.
+  Status string_language(const Schemas& list, Language* out) noexcept;
+  // The strings among the values of enum or const.
+  Result<Language> string_values(const JsonValue& s) noexcept;
+  Error in_place(const Schemas& list, const Error& error) const noexcept;
+
+  template <class Make>
+  Result<Language> texts(Make&& make) noexcept {
+    Expressions expressions(allocator_);
+    const uint32_t rule = expressions.add_rule("text");
+    const Result<ExpressionId> body = make(&expressions);
+    if (!body) return body.error();
+    INLAY_TRY(expressions.status());
+    expressions.define(rule, *body);
+    return counted(Language::of(expressions, rule, allocator_));
+  }
+
+  // ---- what has been evaluated
+
+  struct KeyPattern {
+    const JsonValue* owner;  // the schema with patternProperties
+    const JsonValue* schema;
+    Language keys;
+  };
+
+  // A schema and those that it applies to the same value, as far as they are in the list: what they
+  // say of members and items is what its unevaluatedProperties and unevaluatedItems leave alone.
+  Status find_scope(const Schemas& list, const JsonValue& schema, Schemas* scope) noexcept;
+  // Whether unevaluatedProperties of `schema` says nothing of a member: of that name, or of a key
+  // that matches those patterns of `matched` and is no name of a member.
+  Status is_evaluated(const Schemas& list, const JsonValue& schema, Span<const KeyPattern> patterns,
+                      const std::string_view* name, uint32_t matched, bool* out) noexcept;
+  // From which item on unevaluatedItems of `schema` says something; kUnlimited: of none. `*scope`:
+  // whose `contains` count.
+  Status first_unevaluated(const Schemas& list, const JsonValue& schema, Schemas* scope,
+                           size_t* first) noexcept;
+
+  // ---- arrays
+
+  Status array(const Schemas& list, ExpressionId* out) noexcept;
+  // Arrays of which some items are valid by `wanted`. A rule for each place: how many items were
+  // written, up to `n_places`, and of each `contains` how many are known to be valid by it, as far
+  // as it matters.
+  struct Contains {
+    const JsonValue *owner, *wanted;
+    const JsonValue* other;  // its negation, if there is an upper bound
+    uint32_t least, most;
+    uint32_t limit() const noexcept { return most != kUnlimited ? most : least; }
+  };
+  template <class Item>
+  Status containing(const Schemas& list, Span<const Contains> contained, uint32_t n_places,
+                    uint32_t least, uint32_t most, Item&& item, ExpressionId* out) noexcept;
+  // prefixItems, or items of drafts that had an array there.
+  static Span<const JsonValue> prefix_of(const JsonValue& s) noexcept;
+  static const JsonValue* rest_of(const JsonValue& s) noexcept;
+  // What is valid by all of them; anything if there is none.
+  Status value_rule(const Schemas& set, ExpressionId* out) noexcept;
+
+  // ---- objects
+
+  struct Member {
+    std::string_view name;
+    uint32_t rule;
+    bool required, possible;
+  };
+  // What members beyond the named ones look like: for each kind of key, its language and value.
+  struct Extra {
+    bool any_key = false;         // every JSON string
+    uint32_t key = 0, value = 0;  // rules
+  };
+
+  Status object(const Schemas& list, ExpressionId* out) noexcept;
+
+  // Adds a member, or makes the one of that name required.
+  Status add_member(const Schemas& list, Span<const KeyPattern> patterns, std::string_view name,
+                    bool required, Array<Member>* members) noexcept;
+  static Status add_unless_false(Schemas* set, const JsonValue& schema, bool* possible) noexcept;
+
+  // The keys that a schema of propertyNames allows.
+  Status key_language(const JsonValue& schema, Language* out) noexcept;
+
+  Status find_extras(const Schemas& list, Span<const KeyPattern> patterns, const Language* names,
+                     const Array<Member>& members, Array<Extra>* extras) noexcept;
+
+  // Keys that match just these patterns, and are no name of a member.
+  Status extra_keys(Span<const KeyPattern> patterns, uint32_t matched, const Language* names,
+                    const Array<Member>& members, Language* out) noexcept;
+
+  // Members in their order, or in any; others anywhere between them. A rule for each place: which
+  // named members are behind it, how many were written (as far as maxProperties and minProperties
+  // ask), and whether the next one needs a comma.
+  struct Place {
+    uint32_t next = 0, written = 0, distinct = 0;
+    bool extra = false, comma = false;
+  };
+  Status write_object(const Schemas& list, const Array<Member>& members, const Array<Extra>& extras,
+                      uint32_t least, uint32_t most, ExpressionId* out) noexcept;
+
+  // ---- oneOf
+
+  // Whether no value is valid by both lists of schemas, as far as that can be seen.
+  Status disjoint(Schemas* a, Schemas* b, bool* out) noexcept;
+  // Whether a's values are listed, and none of them is one of b's or of its types.
+  bool values_apart(const Schemas& a, const Schemas& b, uint8_t types_b) const noexcept;
+  // Whether objects differ in a member that both must have, or that b must not have.
+  bool members_apart(const Schemas& a, const Schemas& b) noexcept;
+
+  struct Slot {
+    uint32_t hash = 0, set = 0;  // set: its number plus 1
+  };
+
+  const JsonValue& root_;
+  const JsonSchemaOptions& options_;
+  const JsonSchemaUse use_;
+  JsonReferences own_references_;
+  const JsonReferences* references_ = &own_references_;  // or those of another compiler
+  Expressions& out_;
+  Allocator allocator_;
+  Schemas parts_;
+  Array<Set> sets_;
+  Array<Slot> slots_;  // open hash table of sets
+  Schemas originals_;
+  uint32_t negations_ = 0;
+  size_t language_states_ = 0;
+  Made* made_ = nullptr;
+  const Made* borrowed_ = nullptr;  // those of another compiler, which end the list
+  uint32_t depth_ = 0;              // of compilers that judge values for others
+  uint32_t space_ = kNone, string_ = kNone, integer_ = kNone, number_ = kNone;  // shared rules
+};
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_GRAMMAR_JSON_SCHEMA_COMPILER_HPP_
