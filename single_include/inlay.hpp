@@ -4332,13 +4332,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xc80192aa
+#define INLAY_SELF_ID_ 0x35abe423
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xc80192aa
+#elif INLAY_SELF_ID_ != 0x35abe423
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -22755,15 +22755,18 @@ class JsonSchemaCompiler {
     kObject = 64,
     kAnyType = kNull | kBoolean | kInteger | kNumber | kString | kArray | kObject
   };
+  // What a schema may ask for, so that time and memory are in proportion to these and to its size.
   static constexpr uint32_t kMaxParts = 256;  // schemas that a value must be valid by at once
-  static constexpr uint32_t kMaxKeyPatterns = 4;
-  static constexpr uint32_t kMaxDepth = 3;
-  static constexpr uint32_t kMaxContains = 3;
   static constexpr uint32_t kMaxSubsets = 5;  // branches of anyOf, where all their subsets count
-  static constexpr size_t kMaxValues = 16384, kMaxMembers = 4096;
-  static constexpr uint32_t kMaxObjectRules = 4096, kMaxFreeMembers = 6;
-  // Of all languages that are computed: what time they take is in proportion.
-  static constexpr size_t kMaxLanguageStates = size_t{1} << 19;
+  static constexpr uint32_t kMaxKeyPatterns = 4;     // for one object: all their subsets count
+  static constexpr uint32_t kMaxContains = 3;        // for one array: all their subsets count
+  static constexpr uint32_t kMaxDepth = 3;           // of compilers that judge values for others
+  static constexpr size_t kMaxValues = 16384;        // of an enum
+  static constexpr size_t kMaxMembers = 4096;        // that an object names
+  static constexpr uint32_t kMaxFreeMembers = 6;     // that may come in any order
+  static constexpr uint32_t kMaxPlaces = 4096;       // rules of one object or array that counts
+  static constexpr uint32_t kMaxCount = 1000000000;  // minLength and the like
+  static constexpr size_t kMaxLanguageStates = size_t{1} << 19;  // of all that are computed
 
   using Schemas = Array<const JsonValue*>;
   struct Set {
@@ -22836,8 +22839,9 @@ class JsonSchemaCompiler {
   // not, if, dependencies: as anyOf of what is known.
   Status rewrite(const JsonValue& s, Schemas* list) noexcept;
 
-  // What not can be said of directly: one keyword that types_of, string_language and
-  // number_language know.
+  // Keywords of which types_of, string_language and number_language know the negation themselves;
+  // whether a schema is one of these alone.
+  static bool is_negated_plainly(std::string_view keyword) noexcept;
   static bool is_plain_negation(const JsonValue& s) noexcept;
   static const JsonValue* plain_negation(const JsonValue& s) noexcept;
 
@@ -22848,6 +22852,18 @@ class JsonSchemaCompiler {
   Status negate(const JsonValue& s, uint32_t depth, String* out, bool* some) noexcept;
   Status negate_keyword(const JsonValue& s, const JsonMember& member, uint32_t depth, String* out,
                         bool* some) noexcept;
+  Status negate_bound(const JsonValue& s, const JsonMember& member, String* out,
+                      bool* some) noexcept;
+  Status negate_properties(const JsonValue& properties, uint32_t depth, String* out,
+                           bool* some) noexcept;
+  Status negate_prefix(const JsonValue& prefix, uint32_t depth, String* out, bool* some) noexcept;
+  Status negate_contains(const JsonValue& s, const JsonValue& wanted, String* out,
+                         bool* some) noexcept;
+  Status negate_one_of(const JsonValue& branches, uint32_t depth, String* out, bool* some) noexcept;
+  Status negate_condition(const JsonValue& s, const JsonValue& condition, uint32_t depth,
+                          String* out, bool* some) noexcept;
+  Status negate_branches(bool any_of, const JsonValue& branches, uint32_t depth, String* out,
+                         bool* some) noexcept;
 
   // Keywords that change what is valid and that are not kept.
   Status check_keywords(const JsonValue& s) noexcept;
@@ -22991,15 +23007,17 @@ class JsonSchemaCompiler {
   // ---- arrays
 
   Status array(const Schemas& list, ExpressionId* out) noexcept;
-  // Arrays of which some items are valid by `wanted`. A rule for each place: how many items were
-  // written, up to `n_places`, and of each `contains` how many are known to be valid by it, as far
-  // as it matters.
+  // The keyword contains: some items are valid by `wanted`.
   struct Contains {
     const JsonValue *owner, *wanted;
     const JsonValue* other;  // its negation, if there is an upper bound
     uint32_t least, most;
     uint32_t limit() const noexcept { return most != kUnlimited ? most : least; }
   };
+  // Those of a list that say something; room for kMaxContains.
+  Status find_contains(const Schemas& list, Contains* out, uint32_t* n) noexcept;
+  // A rule for each place in such an array: how many items were written, up to `n_places`, and of
+  // each `contains` how many are known to be valid by it, as far as it matters.
   template <class Item>
   Status containing(const Schemas& list, Span<const Contains> contained, uint32_t n_places,
                     uint32_t least, uint32_t most, Item&& item, ExpressionId* out) noexcept;
@@ -23023,6 +23041,10 @@ class JsonSchemaCompiler {
   };
 
   Status object(const Schemas& list, ExpressionId* out) noexcept;
+  // patternProperties, their keys as languages; room for kMaxKeyPatterns.
+  Status find_key_patterns(const Schemas& list, KeyPattern* out, uint32_t* n) noexcept;
+  // The keys that propertyNames allows; `*some`: whether it says anything.
+  Status find_names(const Schemas& list, Language* names, bool* some) noexcept;
 
   // Adds a member, or makes the one of that name required.
   Status add_member(const Schemas& list, Span<const KeyPattern> patterns, std::string_view name,
@@ -23172,25 +23194,7 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
   }
   Contains contained[kMaxContains];
   uint32_t n_contained = 0;
-  const bool unevaluated = has_any(list, {"unevaluatedItems"});
-  for (const JsonValue* s : list) {
-    const JsonValue* wanted = s->is_object() ? s->find("contains") : nullptr;
-    if (wanted == nullptr) continue;
-    Contains one{s, wanted, nullptr, 0, 0};
-    INLAY_TRY(count(*s, "minContains", 1, &one.least));
-    INLAY_TRY(count(*s, "maxContains", kUnlimited, &one.most));
-    if (one.least == 0 && one.most == kUnlimited && !unevaluated) continue;
-    if (n_contained == kMaxContains) {
-      return unsupported(*s, "over 3 times the keyword contains for one array");
-    }
-    if (one.most != kUnlimited) {
-      INLAY_TRY(negation_of(*wanted, &one.other));
-      if (one.other == nullptr) {
-        return unsupported(*wanted, "maxContains with a schema that cannot be negated");
-      }
-    }
-    contained[n_contained++] = one;
-  }
+  INLAY_TRY(find_contains(list, contained, &n_contained));
   // From the last item to the first. `matched`: which of `contains` the item is valid by.
   const auto item = [&](size_t index, uint32_t matched, ExpressionId* id) -> Status {
     Schemas set(allocator_);
@@ -23218,7 +23222,7 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
   };
   if (n_contained > 0) {
     const uint32_t n_places =
-        std::max(static_cast<uint32_t>(std::min<size_t>(n_prefix, kMaxObjectRules)),
+        std::max(static_cast<uint32_t>(std::min<size_t>(n_prefix, kMaxPlaces)),
                  std::max(most != kUnlimited ? most : least, uint32_t{1}));
     return containing(list, {contained, n_contained}, n_places, least, most, item, out);
   }
@@ -23249,14 +23253,40 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
   return {};
 }
 
+inline Status JsonSchemaCompiler::find_contains(const Schemas& list, Contains* out,
+                                                uint32_t* n) noexcept {
+  const bool unevaluated = has_any(list, {"unevaluatedItems"});
+  for (const JsonValue* s : list) {
+    const JsonValue* wanted = s->is_object() ? s->find("contains") : nullptr;
+    if (wanted == nullptr) continue;
+    Contains one{s, wanted, nullptr, 0, 0};
+    INLAY_TRY(count(*s, "minContains", 1, &one.least));
+    INLAY_TRY(count(*s, "maxContains", kUnlimited, &one.most));
+    if (one.least == 0 && one.most == kUnlimited && !unevaluated) continue;
+    if (*n == kMaxContains) {
+      return unsupported(*s, "over 3 times the keyword contains for one array");
+    }
+    if (one.most != kUnlimited) {
+      INLAY_TRY(negation_of(*wanted, &one.other));
+      if (one.other == nullptr) {
+        return unsupported(*wanted, "maxContains with a schema that cannot be negated");
+      }
+    }
+    out[(*n)++] = one;
+  }
+  return {};
+}
+
 template <class Item>
 Status JsonSchemaCompiler::containing(const Schemas& list, Span<const Contains> contained,
                                       uint32_t n_places, uint32_t least, uint32_t most, Item&& item,
                                       ExpressionId* out) noexcept {
   uint64_t n_rules = n_places + uint64_t{1};
-  for (const Contains& one : contained) n_rules *= std::min(one.limit(), kMaxObjectRules) + 1;
-  if (n_rules > kMaxObjectRules) {
-    return unsupported(*list[0], "contains beside more items than can be counted");
+  for (const Contains& one : contained) {
+    n_rules *= std::min(one.limit(), kMaxPlaces) + 1;
+    if (n_rules > kMaxPlaces) {
+      return unsupported(*list[0], "contains beside more items than can be counted");
+    }
   }
   Array<uint32_t> rules(allocator_);
   if (!rules.resize(static_cast<size_t>(n_rules))) return no_memory();
@@ -23322,43 +23352,17 @@ inline Status JsonSchemaCompiler::value_rule(const Schemas& set, ExpressionId* o
 inline Status JsonSchemaCompiler::object(const Schemas& list, ExpressionId* out) noexcept {
   uint32_t least = 0, most = 0;
   INLAY_TRY(count_range(list, "minProperties", "maxProperties", &least, &most));
-  // patternProperties: their keys as languages.
   const Allocator& memory = allocator_;
   KeyPattern patterns[kMaxKeyPatterns] = {{nullptr, nullptr, Language(memory)},
                                           {nullptr, nullptr, Language(memory)},
                                           {nullptr, nullptr, Language(memory)},
                                           {nullptr, nullptr, Language(memory)}};
   uint32_t n_patterns = 0;
-  for (const JsonValue* s : list) {
-    const JsonValue* all = s->is_object() ? s->find("patternProperties") : nullptr;
-    if (all == nullptr) continue;
-    for (const JsonMember& member : all->members()) {
-      if (n_patterns == kMaxKeyPatterns) {
-        return unsupported(*all, "over 4 patternProperties for one object");
-      }
-      auto keys =
-          texts([&](Expressions* e) { return parse_pattern(member.key, PatternUse::search, e); });
-      if (!keys) return in_place(list, keys.error());
-      patterns[n_patterns].owner = s;
-      patterns[n_patterns].schema = &member.value;
-      patterns[n_patterns++].keys = std::move(*keys);
-    }
-  }
+  INLAY_TRY(find_key_patterns(list, patterns, &n_patterns));
   const Span<const KeyPattern> key_patterns(patterns, n_patterns);
-  Language names(allocator_);  // of propertyNames
+  Language names(allocator_);
   bool has_names = false;
-  for (const JsonValue* s : list) {
-    const JsonValue* schema = s->is_object() ? s->find("propertyNames") : nullptr;
-    if (schema == nullptr || (schema->type() == JsonType::boolean && schema->boolean())) continue;
-    Language keys(allocator_);
-    INLAY_TRY(key_language(*schema, &keys));
-    if (has_names) {
-      INLAY_TRY(restrict(&names, *schema, std::move(keys)));
-    } else {
-      names = std::move(keys);
-    }
-    has_names = true;
-  }
+  INLAY_TRY(find_names(list, &names, &has_names));
 
   Array<Member> members(allocator_);
   bool possible = true;
@@ -23400,6 +23404,43 @@ inline Status JsonSchemaCompiler::object(const Schemas& list, ExpressionId* out)
               [](const Member& a, const Member& b) { return a.name < b.name; });
   }
   return write_object(list, members, extras, least, most, out);
+}
+
+inline Status JsonSchemaCompiler::find_key_patterns(const Schemas& list, KeyPattern* out,
+                                                    uint32_t* n) noexcept {
+  for (const JsonValue* s : list) {
+    const JsonValue* all = s->is_object() ? s->find("patternProperties") : nullptr;
+    if (all == nullptr) continue;
+    for (const JsonMember& member : all->members()) {
+      if (*n == kMaxKeyPatterns) {
+        return unsupported(*all, "over 4 patternProperties for one object");
+      }
+      auto keys =
+          texts([&](Expressions* e) { return parse_pattern(member.key, PatternUse::search, e); });
+      if (!keys) return in_place(list, keys.error());
+      out[*n].owner = s;
+      out[*n].schema = &member.value;
+      out[(*n)++].keys = std::move(*keys);
+    }
+  }
+  return {};
+}
+
+inline Status JsonSchemaCompiler::find_names(const Schemas& list, Language* names,
+                                             bool* some) noexcept {
+  for (const JsonValue* s : list) {
+    const JsonValue* schema = s->is_object() ? s->find("propertyNames") : nullptr;
+    if (schema == nullptr || (schema->type() == JsonType::boolean && schema->boolean())) continue;
+    Language keys(allocator_);
+    INLAY_TRY(key_language(*schema, &keys));
+    if (*some) {
+      INLAY_TRY(restrict(names, *schema, std::move(keys)));
+    } else {
+      *names = std::move(keys);
+    }
+    *some = true;
+  }
+  return {};
 }
 
 inline Status JsonSchemaCompiler::add_member(const Schemas& list, Span<const KeyPattern> patterns,
@@ -23570,15 +23611,17 @@ inline Status JsonSchemaCompiler::write_object(const Schemas& list, const Array<
   // `next`: how many members are behind it; or, in any order, a bit for each that was written.
   const bool ordered = judges() || !options_.any_order || n > kMaxFreeMembers;
   const uint64_t n_nexts = ordered ? n + uint64_t{1} : uint64_t{1} << n;
-  const uint64_t n_places =
-      n_nexts * (counts ? uint64_t{most} + 1 : 1) * (asks ? uint64_t{least} + 1 : 1) * 4;
-  if (n_places > uint64_t{4} * std::max<uint64_t>(kMaxObjectRules, n_nexts)) {
+  const uint64_t max_places = std::max<uint64_t>(kMaxPlaces, n_nexts);
+  uint64_t n_places = n_nexts;
+  if (counts) n_places *= most + uint64_t{1};
+  if (asks && n_places <= max_places) n_places *= least + uint64_t{1};
+  if (n_places > max_places) {
     return unsupported(list.empty() ? root_ : *list[0],
                        "minProperties or maxProperties too large for so many members");
   }
   Array<uint32_t> rules(allocator_);
   Array<Place> work(allocator_);
-  if (!rules.resize(static_cast<size_t>(n_places))) return no_memory();
+  if (!rules.resize(static_cast<size_t>(n_places) * 4)) return no_memory();
   const auto index = [&](const Place& at) {
     size_t i = at.next;
     if (counts) i = i * (most + size_t{1}) + at.written;
@@ -23766,11 +23809,13 @@ inline Status JsonSchemaCompiler::rewrite(const JsonValue& s, Schemas* list) noe
   return {};
 }
 
-inline bool JsonSchemaCompiler::is_plain_negation(const JsonValue& s) noexcept {
-  if (s.members().size() != 1) return false;
-  const std::string_view keyword = s.members()[0].key;
+inline bool JsonSchemaCompiler::is_negated_plainly(std::string_view keyword) noexcept {
   return keyword == "type" || keyword == "enum" || keyword == "const" || keyword == "pattern" ||
          keyword == "multipleOf";
+}
+
+inline bool JsonSchemaCompiler::is_plain_negation(const JsonValue& s) noexcept {
+  return s.members().size() == 1 && is_negated_plainly(s.members()[0].key);
 }
 
 inline const JsonValue* JsonSchemaCompiler::plain_negation(const JsonValue& s) noexcept {
@@ -23818,6 +23863,48 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
   const JsonValue& v = member.value;
   bool ok = true;
   *some = true;
+  if (keyword == "not") {
+    ok = append_original(out, v);
+  } else if (is_negated_plainly(keyword)) {
+    ok = append(out, "{\"not\":{") && append_json_string(out, keyword) && append(out, ":") &&
+         append_json(out, v) && append(out, "}}");
+  } else if (keyword == "required" && v.is_array()) {
+    ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
+    for (const JsonValue& name : v.items()) {
+      ok = ok && append(out, ",{\"properties\":{") && append_json(out, name) &&
+           append(out, ":false}}");
+    }
+    ok = ok && append(out, "]}");
+  } else if (keyword == "properties" && v.is_object()) {
+    return negate_properties(v, depth, out, some);
+  } else if (keyword == "items" && v.is_object() && s.find("prefixItems") == nullptr) {
+    String inner(allocator_);
+    INLAY_TRY(negate(v, depth + 1, &inner, some));
+    ok = append(out, "{\"type\":\"array\",\"contains\":") && append(out, view(inner)) &&
+         append(out, "}");
+  } else if ((keyword == "items" || keyword == "prefixItems") && v.is_array()) {
+    return negate_prefix(v, depth, out, some);
+  } else if (keyword == "contains") {
+    return negate_contains(s, v, out, some);
+  } else if (keyword == "oneOf" && v.items().size() <= kMaxNegatedBranches) {
+    return negate_one_of(v, depth, out, some);
+  } else if (keyword == "if" && (s.find("then") || s.find("else"))) {
+    return negate_condition(s, v, depth, out, some);
+  } else if (keyword == "anyOf" || keyword == "allOf") {
+    return negate_branches(keyword == "anyOf", v, depth, out, some);
+  } else if (is_reference(keyword)) {
+    const JsonValue* target = nullptr;
+    INLAY_TRY(resolve(s, member, &target));
+    return negate(*target, depth + 1, out, some);
+  } else {
+    return negate_bound(s, member, out, some);
+  }
+  return ok ? Status() : no_memory();
+}
+
+// What is at least a number is not below it, and so on.
+inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMember& member,
+                                               String* out, bool* some) noexcept {
   struct Opposite {
     std::string_view keyword, type, opposite;
     int step;  // of a count
@@ -23832,21 +23919,22 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
                                             {"maxItems", "array", "minItems", 1},
                                             {"minProperties", "object", "maxProperties", -1},
                                             {"maxProperties", "object", "minProperties", 1}};
+  const JsonValue& v = member.value;
+  *some = false;
   for (const Opposite& o : kOpposites) {
-    if (o.keyword != keyword || !v.is_number()) continue;
+    if (o.keyword != member.key || !v.is_number()) continue;
     if (o.step != 0 &&
-        (v.type() != JsonType::integer || v.integer() + o.step < 0 || v.integer() > 1000000000)) {
-      *some = false;
+        (v.type() != JsonType::integer || v.integer() > kMaxCount || v.integer() + o.step < 0)) {
       return {};
     }
     // A draft 4 exclusiveMinimum beside minimum would change what it means.
     if (o.step == 0 && (s.find("exclusiveMinimum") || s.find("exclusiveMaximum")) &&
-        keyword[0] == 'm') {
-      *some = false;
+        member.key[0] == 'm') {
       return {};
     }
-    ok = append(out, "{\"type\":\"") && append(out, o.type) && append(out, "\",\"") &&
-         append(out, o.opposite) && append(out, "\":");
+    *some = true;
+    bool ok = append(out, "{\"type\":\"") && append(out, o.type) && append(out, "\",\"") &&
+              append(out, o.opposite) && append(out, "\":");
     if (o.step == 0) {
       ok = ok && append(out, v.text());
     } else {
@@ -23854,136 +23942,132 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
     }
     return ok && append(out, "}") ? Status() : no_memory();
   }
-  if (keyword == "not") {
-    ok = append_original(out, v);
-  } else if (keyword == "type" || keyword == "enum" || keyword == "const" || keyword == "pattern" ||
-             keyword == "multipleOf") {
-    ok = append(out, "{\"not\":{") && append_json_string(out, keyword) && append(out, ":") &&
-         append_json(out, v) && append(out, "}}");
-  } else if (keyword == "required" && v.is_array()) {
-    ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
-    for (const JsonValue& name : v.items()) {
-      ok = ok && append(out, ",{\"properties\":{") && append_json(out, name) &&
-           append(out, ":false}}");
-    }
-    ok = ok && append(out, "]}");
-  } else if (keyword == "properties" && v.is_object()) {
-    ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
-    bool any = false;
-    for (const JsonMember& one : v.members()) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(one.value, depth + 1, &inner, &possible));
-      if (!possible) continue;
-      any = true;
-      ok = ok && append(out, ",{\"required\":[") && append_json_string(out, one.key) &&
-           append(out, "],\"properties\":{") && append_json_string(out, one.key) &&
-           append(out, ":") && append(out, view(inner)) && append(out, "}}");
-    }
-    *some = any;
-    ok = ok && append(out, "]}");
-  } else if (keyword == "items" && v.is_object() && s.find("prefixItems") == nullptr) {
+  return {};
+}
+
+// One of the members is there, and is not valid.
+inline Status JsonSchemaCompiler::negate_properties(const JsonValue& properties, uint32_t depth,
+                                                    String* out, bool* some) noexcept {
+  *some = false;
+  bool ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
+  for (const JsonMember& one : properties.members()) {
     String inner(allocator_);
-    INLAY_TRY(negate(v, depth + 1, &inner, some));
-    ok = append(out, "{\"type\":\"array\",\"contains\":") && append(out, view(inner)) &&
-         append(out, "}");
-  } else if ((keyword == "items" || keyword == "prefixItems") && v.is_array()) {
-    ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
-    *some = false;
-    for (size_t i = 0; i < v.items().size(); ++i) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(v.items()[i], depth + 1, &inner, &possible));
-      if (!possible) continue;
-      *some = true;
-      ok = ok && append(out, ",{\"minItems\":") && append_number(out, i + 1) &&
-           append(out, ",\"prefixItems\":[");
-      for (size_t k = 0; k < i; ++k) ok = ok && append(out, "true,");
-      ok = ok && append(out, view(inner)) && append(out, "]}");
-    }
-    ok = ok && append(out, "]}");
-  } else if (keyword == "contains") {
-    uint32_t least = 0, most = 0;
-    INLAY_TRY(count(s, "minContains", 1, &least));
-    INLAY_TRY(count(s, "maxContains", kUnlimited, &most));
-    ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
-    if (least > 0) {
-      ok = ok && append(out, ",{\"minContains\":0,\"maxContains\":") &&
-           append_number(out, least - 1) && append(out, ",\"contains\":") &&
-           append_original(out, v) && append(out, "}");
-    }
-    if (most != kUnlimited) {
-      ok = ok && append(out, ",{\"minContains\":") && append_number(out, most + size_t{1}) &&
-           append(out, ",\"contains\":") && append_original(out, v) && append(out, "}");
-    }
-    *some = least > 0 || most != kUnlimited;
-    ok = ok && append(out, "]}");
-  } else if (keyword == "oneOf" && v.items().size() <= kMaxNegatedBranches) {
-    // By none of them, or by two.
-    ok = append(out, "{\"anyOf\":[false");
-    String none(allocator_);
-    bool every = true;
-    for (const JsonValue& one : v.items()) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(one, depth + 1, &inner, &possible));
-      every = every && possible;
-      ok = ok && append(&none, ",") && append(&none, view(inner));
-    }
-    if (every) {
-      ok = ok && append(out, ",{\"allOf\":[true") && append(out, view(none)) && append(out, "]}");
-    }
-    for (size_t i = 0; i < v.items().size(); ++i) {
-      for (size_t k = i + 1; k < v.items().size(); ++k) {
-        ok = ok && append(out, ",{\"allOf\":[") && append_original(out, v.items()[i]) &&
-             append(out, ",") && append_original(out, v.items()[k]) && append(out, "]}");
-      }
-    }
-    *some = every || v.items().size() > 1;
-    ok = ok && append(out, "]}");
-  } else if (keyword == "if" && (s.find("then") || s.find("else"))) {
-    // The one that counts is not valid.
-    ok = append(out, "{\"anyOf\":[false");
-    *some = false;
-    for (const std::string_view way : {std::string_view("then"), std::string_view("else")}) {
-      const JsonValue* schema = s.find(way);
-      if (schema == nullptr) continue;
-      String condition(allocator_), inner(allocator_);
-      bool possible = false, applies = true;
-      INLAY_TRY(negate(*schema, depth + 1, &inner, &possible));
-      if (way == "then") {
-        ok = ok && append_original(&condition, v);
-      } else {
-        INLAY_TRY(negate(v, depth + 1, &condition, &applies));
-      }
-      if (!possible || !applies) continue;
-      *some = true;
-      ok = ok && append(out, ",{\"allOf\":[") && append(out, view(condition)) && append(out, ",") &&
-           append(out, view(inner)) && append(out, "]}");
-    }
-    ok = ok && append(out, "]}");
-  } else if (keyword == "anyOf" || keyword == "allOf") {
-    const bool all = keyword == "anyOf";
-    ok = append(out, all ? "{\"allOf\":[true" : "{\"anyOf\":[false");
-    bool any = false, every = true;
-    for (const JsonValue& one : v.items()) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(one, depth + 1, &inner, &possible));
-      any = any || possible;
-      every = every && possible;
-      if (possible) ok = ok && append(out, ",") && append(out, view(inner));
-    }
-    *some = all ? every : any;
-    ok = ok && append(out, "]}");
-  } else if (is_reference(keyword)) {
-    const JsonValue* target = nullptr;
-    INLAY_TRY(resolve(s, member, &target));
-    return negate(*target, depth + 1, out, some);
-  } else {
-    *some = false;
+    bool possible = false;
+    INLAY_TRY(negate(one.value, depth + 1, &inner, &possible));
+    if (!possible) continue;
+    *some = true;
+    ok = ok && append(out, ",{\"required\":[") && append_json_string(out, one.key) &&
+         append(out, "],\"properties\":{") && append_json_string(out, one.key) &&
+         append(out, ":") && append(out, view(inner)) && append(out, "}}");
   }
-  return ok ? Status() : no_memory();
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// One of the first items is there, and is not valid.
+inline Status JsonSchemaCompiler::negate_prefix(const JsonValue& prefix, uint32_t depth,
+                                                String* out, bool* some) noexcept {
+  *some = false;
+  bool ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
+  for (size_t i = 0; i < prefix.items().size(); ++i) {
+    String inner(allocator_);
+    bool possible = false;
+    INLAY_TRY(negate(prefix.items()[i], depth + 1, &inner, &possible));
+    if (!possible) continue;
+    *some = true;
+    ok = ok && append(out, ",{\"minItems\":") && append_number(out, i + 1) &&
+         append(out, ",\"prefixItems\":[");
+    for (size_t k = 0; k < i; ++k) ok = ok && append(out, "true,");
+    ok = ok && append(out, view(inner)) && append(out, "]}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Fewer such items, or more.
+inline Status JsonSchemaCompiler::negate_contains(const JsonValue& s, const JsonValue& wanted,
+                                                  String* out, bool* some) noexcept {
+  uint32_t least = 0, most = 0;
+  INLAY_TRY(count(s, "minContains", 1, &least));
+  INLAY_TRY(count(s, "maxContains", kUnlimited, &most));
+  *some = least > 0 || most != kUnlimited;
+  bool ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
+  if (least > 0) {
+    ok = ok && append(out, ",{\"minContains\":0,\"maxContains\":") &&
+         append_number(out, least - 1) && append(out, ",\"contains\":") &&
+         append_original(out, wanted) && append(out, "}");
+  }
+  if (most != kUnlimited) {
+    ok = ok && append(out, ",{\"minContains\":") && append_number(out, most + size_t{1}) &&
+         append(out, ",\"contains\":") && append_original(out, wanted) && append(out, "}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Valid by none of the branches, or by two.
+inline Status JsonSchemaCompiler::negate_one_of(const JsonValue& branches, uint32_t depth,
+                                                String* out, bool* some) noexcept {
+  bool ok = append(out, "{\"anyOf\":[false"), every = true;
+  String none(allocator_);
+  for (const JsonValue& one : branches.items()) {
+    String inner(allocator_);
+    bool possible = false;
+    INLAY_TRY(negate(one, depth + 1, &inner, &possible));
+    every = every && possible;
+    ok = ok && append(&none, ",") && append(&none, view(inner));
+  }
+  if (every) {
+    ok = ok && append(out, ",{\"allOf\":[true") && append(out, view(none)) && append(out, "]}");
+  }
+  for (size_t i = 0; i < branches.items().size(); ++i) {
+    for (size_t k = i + 1; k < branches.items().size(); ++k) {
+      ok = ok && append(out, ",{\"allOf\":[") && append_original(out, branches.items()[i]) &&
+           append(out, ",") && append_original(out, branches.items()[k]) && append(out, "]}");
+    }
+  }
+  *some = every || branches.items().size() > 1;
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Of then and else, the one that counts is not valid.
+inline Status JsonSchemaCompiler::negate_condition(const JsonValue& s, const JsonValue& condition,
+                                                   uint32_t depth, String* out,
+                                                   bool* some) noexcept {
+  *some = false;
+  bool ok = append(out, "{\"anyOf\":[false");
+  for (const std::string_view way : {std::string_view("then"), std::string_view("else")}) {
+    const JsonValue* schema = s.find(way);
+    if (schema == nullptr) continue;
+    String holds(allocator_), inner(allocator_);
+    bool possible = false, applies = true;
+    INLAY_TRY(negate(*schema, depth + 1, &inner, &possible));
+    if (way == "then") {
+      ok = ok && append_original(&holds, condition);
+    } else {
+      INLAY_TRY(negate(condition, depth + 1, &holds, &applies));
+    }
+    if (!possible || !applies) continue;
+    *some = true;
+    ok = ok && append(out, ",{\"allOf\":[") && append(out, view(holds)) && append(out, ",") &&
+         append(out, view(inner)) && append(out, "]}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Not any of the branches: all their negations. Not all of them: one of their negations.
+inline Status JsonSchemaCompiler::negate_branches(bool any_of, const JsonValue& branches,
+                                                  uint32_t depth, String* out,
+                                                  bool* some) noexcept {
+  bool ok = append(out, any_of ? "{\"allOf\":[true" : "{\"anyOf\":[false");
+  bool one_possible = false, every_possible = true;
+  for (const JsonValue& one : branches.items()) {
+    String inner(allocator_);
+    bool possible = false;
+    INLAY_TRY(negate(one, depth + 1, &inner, &possible));
+    one_possible = one_possible || possible;
+    every_possible = every_possible && possible;
+    if (possible) ok = ok && append(out, ",") && append(out, view(inner));
+  }
+  *some = any_of ? every_possible : one_possible;
+  return ok && append(out, "]}") ? Status() : no_memory();
 }
 
 }  // namespace detail
@@ -24310,9 +24394,8 @@ inline Status JsonSchemaCompiler::count(const JsonValue& s, std::string_view key
   if (n < 0 || n != static_cast<double>(static_cast<uint64_t>(n < 1e15 ? n : 0.5))) {
     return wrong(*v, "expected a whole number from 0");
   }
-  constexpr double kMost = 1e9;
-  if (n > kMost && none == 0) return unsupported(*v, "over 1000000000");
-  *out = n > kMost ? kUnlimited : static_cast<uint32_t>(n);
+  if (n > kMaxCount && none == 0) return unsupported(*v, "over 1000000000");
+  *out = n > kMaxCount ? kUnlimited : static_cast<uint32_t>(n);
   return {};
 }
 

@@ -276,6 +276,23 @@ TEST_CASE("schema: negations of items, of branches, and within themselves") {
         {R"({"v":1})", R"({"v":1,"next":{"v":1}})"});
 }
 
+TEST_CASE("schema: counts whose product does not fit 64 bits") {
+  std::string object = R"({"type": "object", "minProperties": 536870911,
+                           "maxProperties": 536870911, "properties": {"a": true)";
+  for (char name = 'b'; name < 'p'; ++name) {
+    object.append(", \"").append(1, name).append("\": true");  // 15 in all
+  }
+  CHECK(error_of(object + "}}") ==
+        "schema #: minProperties or maxProperties too large for so many members");
+  CHECK(error_of(R"({"type": "array", "maxItems": 268435455, "allOf": [
+                        {"contains": {"const": 0}, "minContains": 4095},
+                        {"contains": {"const": 1}, "minContains": 4095},
+                        {"contains": {"const": 2}, "minContains": 4095}]})") ==
+        "schema #: contains beside more items than can be counted");
+  CHECK(error_of(R"({"not": {"maxLength": 9223372036854775807}})") ==
+        "schema #/not: the keyword not with a schema that cannot be negated is not supported");
+}
+
 TEST_CASE("schema: what cannot be kept is named") {
   CHECK(error_of(R"({"properties": {"a": {"not": {"format": "date"}}}})") ==
         "schema #/properties/a/not: the keyword not with a schema that cannot be negated is not "

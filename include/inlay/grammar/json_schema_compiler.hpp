@@ -61,15 +61,18 @@ class JsonSchemaCompiler {
     kObject = 64,
     kAnyType = kNull | kBoolean | kInteger | kNumber | kString | kArray | kObject
   };
+  // What a schema may ask for, so that time and memory are in proportion to these and to its size.
   static constexpr uint32_t kMaxParts = 256;  // schemas that a value must be valid by at once
-  static constexpr uint32_t kMaxKeyPatterns = 4;
-  static constexpr uint32_t kMaxDepth = 3;
-  static constexpr uint32_t kMaxContains = 3;
   static constexpr uint32_t kMaxSubsets = 5;  // branches of anyOf, where all their subsets count
-  static constexpr size_t kMaxValues = 16384, kMaxMembers = 4096;
-  static constexpr uint32_t kMaxObjectRules = 4096, kMaxFreeMembers = 6;
-  // Of all languages that are computed: what time they take is in proportion.
-  static constexpr size_t kMaxLanguageStates = size_t{1} << 19;
+  static constexpr uint32_t kMaxKeyPatterns = 4;     // for one object: all their subsets count
+  static constexpr uint32_t kMaxContains = 3;        // for one array: all their subsets count
+  static constexpr uint32_t kMaxDepth = 3;           // of compilers that judge values for others
+  static constexpr size_t kMaxValues = 16384;        // of an enum
+  static constexpr size_t kMaxMembers = 4096;        // that an object names
+  static constexpr uint32_t kMaxFreeMembers = 6;     // that may come in any order
+  static constexpr uint32_t kMaxPlaces = 4096;       // rules of one object or array that counts
+  static constexpr uint32_t kMaxCount = 1000000000;  // minLength and the like
+  static constexpr size_t kMaxLanguageStates = size_t{1} << 19;  // of all that are computed
 
   using Schemas = Array<const JsonValue*>;
   struct Set {
@@ -142,8 +145,9 @@ class JsonSchemaCompiler {
   // not, if, dependencies: as anyOf of what is known.
   Status rewrite(const JsonValue& s, Schemas* list) noexcept;
 
-  // What not can be said of directly: one keyword that types_of, string_language and
-  // number_language know.
+  // Keywords of which types_of, string_language and number_language know the negation themselves;
+  // whether a schema is one of these alone.
+  static bool is_negated_plainly(std::string_view keyword) noexcept;
   static bool is_plain_negation(const JsonValue& s) noexcept;
   static const JsonValue* plain_negation(const JsonValue& s) noexcept;
 
@@ -154,6 +158,18 @@ class JsonSchemaCompiler {
   Status negate(const JsonValue& s, uint32_t depth, String* out, bool* some) noexcept;
   Status negate_keyword(const JsonValue& s, const JsonMember& member, uint32_t depth, String* out,
                         bool* some) noexcept;
+  Status negate_bound(const JsonValue& s, const JsonMember& member, String* out,
+                      bool* some) noexcept;
+  Status negate_properties(const JsonValue& properties, uint32_t depth, String* out,
+                           bool* some) noexcept;
+  Status negate_prefix(const JsonValue& prefix, uint32_t depth, String* out, bool* some) noexcept;
+  Status negate_contains(const JsonValue& s, const JsonValue& wanted, String* out,
+                         bool* some) noexcept;
+  Status negate_one_of(const JsonValue& branches, uint32_t depth, String* out, bool* some) noexcept;
+  Status negate_condition(const JsonValue& s, const JsonValue& condition, uint32_t depth,
+                          String* out, bool* some) noexcept;
+  Status negate_branches(bool any_of, const JsonValue& branches, uint32_t depth, String* out,
+                         bool* some) noexcept;
 
   // Keywords that change what is valid and that are not kept.
   Status check_keywords(const JsonValue& s) noexcept;
@@ -297,15 +313,17 @@ class JsonSchemaCompiler {
   // ---- arrays
 
   Status array(const Schemas& list, ExpressionId* out) noexcept;
-  // Arrays of which some items are valid by `wanted`. A rule for each place: how many items were
-  // written, up to `n_places`, and of each `contains` how many are known to be valid by it, as far
-  // as it matters.
+  // The keyword contains: some items are valid by `wanted`.
   struct Contains {
     const JsonValue *owner, *wanted;
     const JsonValue* other;  // its negation, if there is an upper bound
     uint32_t least, most;
     uint32_t limit() const noexcept { return most != kUnlimited ? most : least; }
   };
+  // Those of a list that say something; room for kMaxContains.
+  Status find_contains(const Schemas& list, Contains* out, uint32_t* n) noexcept;
+  // A rule for each place in such an array: how many items were written, up to `n_places`, and of
+  // each `contains` how many are known to be valid by it, as far as it matters.
   template <class Item>
   Status containing(const Schemas& list, Span<const Contains> contained, uint32_t n_places,
                     uint32_t least, uint32_t most, Item&& item, ExpressionId* out) noexcept;
@@ -329,6 +347,10 @@ class JsonSchemaCompiler {
   };
 
   Status object(const Schemas& list, ExpressionId* out) noexcept;
+  // patternProperties, their keys as languages; room for kMaxKeyPatterns.
+  Status find_key_patterns(const Schemas& list, KeyPattern* out, uint32_t* n) noexcept;
+  // The keys that propertyNames allows; `*some`: whether it says anything.
+  Status find_names(const Schemas& list, Language* names, bool* some) noexcept;
 
   // Adds a member, or makes the one of that name required.
   Status add_member(const Schemas& list, Span<const KeyPattern> patterns, std::string_view name,

@@ -87,25 +87,7 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
   }
   Contains contained[kMaxContains];
   uint32_t n_contained = 0;
-  const bool unevaluated = has_any(list, {"unevaluatedItems"});
-  for (const JsonValue* s : list) {
-    const JsonValue* wanted = s->is_object() ? s->find("contains") : nullptr;
-    if (wanted == nullptr) continue;
-    Contains one{s, wanted, nullptr, 0, 0};
-    INLAY_TRY(count(*s, "minContains", 1, &one.least));
-    INLAY_TRY(count(*s, "maxContains", kUnlimited, &one.most));
-    if (one.least == 0 && one.most == kUnlimited && !unevaluated) continue;
-    if (n_contained == kMaxContains) {
-      return unsupported(*s, "over 3 times the keyword contains for one array");
-    }
-    if (one.most != kUnlimited) {
-      INLAY_TRY(negation_of(*wanted, &one.other));
-      if (one.other == nullptr) {
-        return unsupported(*wanted, "maxContains with a schema that cannot be negated");
-      }
-    }
-    contained[n_contained++] = one;
-  }
+  INLAY_TRY(find_contains(list, contained, &n_contained));
   // From the last item to the first. `matched`: which of `contains` the item is valid by.
   const auto item = [&](size_t index, uint32_t matched, ExpressionId* id) -> Status {
     Schemas set(allocator_);
@@ -133,7 +115,7 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
   };
   if (n_contained > 0) {
     const uint32_t n_places =
-        std::max(static_cast<uint32_t>(std::min<size_t>(n_prefix, kMaxObjectRules)),
+        std::max(static_cast<uint32_t>(std::min<size_t>(n_prefix, kMaxPlaces)),
                  std::max(most != kUnlimited ? most : least, uint32_t{1}));
     return containing(list, {contained, n_contained}, n_places, least, most, item, out);
   }
@@ -164,14 +146,40 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
   return {};
 }
 
+inline Status JsonSchemaCompiler::find_contains(const Schemas& list, Contains* out,
+                                                uint32_t* n) noexcept {
+  const bool unevaluated = has_any(list, {"unevaluatedItems"});
+  for (const JsonValue* s : list) {
+    const JsonValue* wanted = s->is_object() ? s->find("contains") : nullptr;
+    if (wanted == nullptr) continue;
+    Contains one{s, wanted, nullptr, 0, 0};
+    INLAY_TRY(count(*s, "minContains", 1, &one.least));
+    INLAY_TRY(count(*s, "maxContains", kUnlimited, &one.most));
+    if (one.least == 0 && one.most == kUnlimited && !unevaluated) continue;
+    if (*n == kMaxContains) {
+      return unsupported(*s, "over 3 times the keyword contains for one array");
+    }
+    if (one.most != kUnlimited) {
+      INLAY_TRY(negation_of(*wanted, &one.other));
+      if (one.other == nullptr) {
+        return unsupported(*wanted, "maxContains with a schema that cannot be negated");
+      }
+    }
+    out[(*n)++] = one;
+  }
+  return {};
+}
+
 template <class Item>
 Status JsonSchemaCompiler::containing(const Schemas& list, Span<const Contains> contained,
                                       uint32_t n_places, uint32_t least, uint32_t most, Item&& item,
                                       ExpressionId* out) noexcept {
   uint64_t n_rules = n_places + uint64_t{1};
-  for (const Contains& one : contained) n_rules *= std::min(one.limit(), kMaxObjectRules) + 1;
-  if (n_rules > kMaxObjectRules) {
-    return unsupported(*list[0], "contains beside more items than can be counted");
+  for (const Contains& one : contained) {
+    n_rules *= std::min(one.limit(), kMaxPlaces) + 1;
+    if (n_rules > kMaxPlaces) {
+      return unsupported(*list[0], "contains beside more items than can be counted");
+    }
   }
   Array<uint32_t> rules(allocator_);
   if (!rules.resize(static_cast<size_t>(n_rules))) return no_memory();
@@ -237,43 +245,17 @@ inline Status JsonSchemaCompiler::value_rule(const Schemas& set, ExpressionId* o
 inline Status JsonSchemaCompiler::object(const Schemas& list, ExpressionId* out) noexcept {
   uint32_t least = 0, most = 0;
   INLAY_TRY(count_range(list, "minProperties", "maxProperties", &least, &most));
-  // patternProperties: their keys as languages.
   const Allocator& memory = allocator_;
   KeyPattern patterns[kMaxKeyPatterns] = {{nullptr, nullptr, Language(memory)},
                                           {nullptr, nullptr, Language(memory)},
                                           {nullptr, nullptr, Language(memory)},
                                           {nullptr, nullptr, Language(memory)}};
   uint32_t n_patterns = 0;
-  for (const JsonValue* s : list) {
-    const JsonValue* all = s->is_object() ? s->find("patternProperties") : nullptr;
-    if (all == nullptr) continue;
-    for (const JsonMember& member : all->members()) {
-      if (n_patterns == kMaxKeyPatterns) {
-        return unsupported(*all, "over 4 patternProperties for one object");
-      }
-      auto keys =
-          texts([&](Expressions* e) { return parse_pattern(member.key, PatternUse::search, e); });
-      if (!keys) return in_place(list, keys.error());
-      patterns[n_patterns].owner = s;
-      patterns[n_patterns].schema = &member.value;
-      patterns[n_patterns++].keys = std::move(*keys);
-    }
-  }
+  INLAY_TRY(find_key_patterns(list, patterns, &n_patterns));
   const Span<const KeyPattern> key_patterns(patterns, n_patterns);
-  Language names(allocator_);  // of propertyNames
+  Language names(allocator_);
   bool has_names = false;
-  for (const JsonValue* s : list) {
-    const JsonValue* schema = s->is_object() ? s->find("propertyNames") : nullptr;
-    if (schema == nullptr || (schema->type() == JsonType::boolean && schema->boolean())) continue;
-    Language keys(allocator_);
-    INLAY_TRY(key_language(*schema, &keys));
-    if (has_names) {
-      INLAY_TRY(restrict(&names, *schema, std::move(keys)));
-    } else {
-      names = std::move(keys);
-    }
-    has_names = true;
-  }
+  INLAY_TRY(find_names(list, &names, &has_names));
 
   Array<Member> members(allocator_);
   bool possible = true;
@@ -315,6 +297,43 @@ inline Status JsonSchemaCompiler::object(const Schemas& list, ExpressionId* out)
               [](const Member& a, const Member& b) { return a.name < b.name; });
   }
   return write_object(list, members, extras, least, most, out);
+}
+
+inline Status JsonSchemaCompiler::find_key_patterns(const Schemas& list, KeyPattern* out,
+                                                    uint32_t* n) noexcept {
+  for (const JsonValue* s : list) {
+    const JsonValue* all = s->is_object() ? s->find("patternProperties") : nullptr;
+    if (all == nullptr) continue;
+    for (const JsonMember& member : all->members()) {
+      if (*n == kMaxKeyPatterns) {
+        return unsupported(*all, "over 4 patternProperties for one object");
+      }
+      auto keys =
+          texts([&](Expressions* e) { return parse_pattern(member.key, PatternUse::search, e); });
+      if (!keys) return in_place(list, keys.error());
+      out[*n].owner = s;
+      out[*n].schema = &member.value;
+      out[(*n)++].keys = std::move(*keys);
+    }
+  }
+  return {};
+}
+
+inline Status JsonSchemaCompiler::find_names(const Schemas& list, Language* names,
+                                             bool* some) noexcept {
+  for (const JsonValue* s : list) {
+    const JsonValue* schema = s->is_object() ? s->find("propertyNames") : nullptr;
+    if (schema == nullptr || (schema->type() == JsonType::boolean && schema->boolean())) continue;
+    Language keys(allocator_);
+    INLAY_TRY(key_language(*schema, &keys));
+    if (*some) {
+      INLAY_TRY(restrict(names, *schema, std::move(keys)));
+    } else {
+      *names = std::move(keys);
+    }
+    *some = true;
+  }
+  return {};
 }
 
 inline Status JsonSchemaCompiler::add_member(const Schemas& list, Span<const KeyPattern> patterns,
@@ -485,15 +504,17 @@ inline Status JsonSchemaCompiler::write_object(const Schemas& list, const Array<
   // `next`: how many members are behind it; or, in any order, a bit for each that was written.
   const bool ordered = judges() || !options_.any_order || n > kMaxFreeMembers;
   const uint64_t n_nexts = ordered ? n + uint64_t{1} : uint64_t{1} << n;
-  const uint64_t n_places =
-      n_nexts * (counts ? uint64_t{most} + 1 : 1) * (asks ? uint64_t{least} + 1 : 1) * 4;
-  if (n_places > uint64_t{4} * std::max<uint64_t>(kMaxObjectRules, n_nexts)) {
+  const uint64_t max_places = std::max<uint64_t>(kMaxPlaces, n_nexts);
+  uint64_t n_places = n_nexts;
+  if (counts) n_places *= most + uint64_t{1};
+  if (asks && n_places <= max_places) n_places *= least + uint64_t{1};
+  if (n_places > max_places) {
     return unsupported(list.empty() ? root_ : *list[0],
                        "minProperties or maxProperties too large for so many members");
   }
   Array<uint32_t> rules(allocator_);
   Array<Place> work(allocator_);
-  if (!rules.resize(static_cast<size_t>(n_places))) return no_memory();
+  if (!rules.resize(static_cast<size_t>(n_places) * 4)) return no_memory();
   const auto index = [&](const Place& at) {
     size_t i = at.next;
     if (counts) i = i * (most + size_t{1}) + at.written;

@@ -117,11 +117,13 @@ inline Status JsonSchemaCompiler::rewrite(const JsonValue& s, Schemas* list) noe
   return {};
 }
 
-inline bool JsonSchemaCompiler::is_plain_negation(const JsonValue& s) noexcept {
-  if (s.members().size() != 1) return false;
-  const std::string_view keyword = s.members()[0].key;
+inline bool JsonSchemaCompiler::is_negated_plainly(std::string_view keyword) noexcept {
   return keyword == "type" || keyword == "enum" || keyword == "const" || keyword == "pattern" ||
          keyword == "multipleOf";
+}
+
+inline bool JsonSchemaCompiler::is_plain_negation(const JsonValue& s) noexcept {
+  return s.members().size() == 1 && is_negated_plainly(s.members()[0].key);
 }
 
 inline const JsonValue* JsonSchemaCompiler::plain_negation(const JsonValue& s) noexcept {
@@ -169,6 +171,48 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
   const JsonValue& v = member.value;
   bool ok = true;
   *some = true;
+  if (keyword == "not") {
+    ok = append_original(out, v);
+  } else if (is_negated_plainly(keyword)) {
+    ok = append(out, "{\"not\":{") && append_json_string(out, keyword) && append(out, ":") &&
+         append_json(out, v) && append(out, "}}");
+  } else if (keyword == "required" && v.is_array()) {
+    ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
+    for (const JsonValue& name : v.items()) {
+      ok = ok && append(out, ",{\"properties\":{") && append_json(out, name) &&
+           append(out, ":false}}");
+    }
+    ok = ok && append(out, "]}");
+  } else if (keyword == "properties" && v.is_object()) {
+    return negate_properties(v, depth, out, some);
+  } else if (keyword == "items" && v.is_object() && s.find("prefixItems") == nullptr) {
+    String inner(allocator_);
+    INLAY_TRY(negate(v, depth + 1, &inner, some));
+    ok = append(out, "{\"type\":\"array\",\"contains\":") && append(out, view(inner)) &&
+         append(out, "}");
+  } else if ((keyword == "items" || keyword == "prefixItems") && v.is_array()) {
+    return negate_prefix(v, depth, out, some);
+  } else if (keyword == "contains") {
+    return negate_contains(s, v, out, some);
+  } else if (keyword == "oneOf" && v.items().size() <= kMaxNegatedBranches) {
+    return negate_one_of(v, depth, out, some);
+  } else if (keyword == "if" && (s.find("then") || s.find("else"))) {
+    return negate_condition(s, v, depth, out, some);
+  } else if (keyword == "anyOf" || keyword == "allOf") {
+    return negate_branches(keyword == "anyOf", v, depth, out, some);
+  } else if (is_reference(keyword)) {
+    const JsonValue* target = nullptr;
+    INLAY_TRY(resolve(s, member, &target));
+    return negate(*target, depth + 1, out, some);
+  } else {
+    return negate_bound(s, member, out, some);
+  }
+  return ok ? Status() : no_memory();
+}
+
+// What is at least a number is not below it, and so on.
+inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMember& member,
+                                               String* out, bool* some) noexcept {
   struct Opposite {
     std::string_view keyword, type, opposite;
     int step;  // of a count
@@ -183,21 +227,22 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
                                             {"maxItems", "array", "minItems", 1},
                                             {"minProperties", "object", "maxProperties", -1},
                                             {"maxProperties", "object", "minProperties", 1}};
+  const JsonValue& v = member.value;
+  *some = false;
   for (const Opposite& o : kOpposites) {
-    if (o.keyword != keyword || !v.is_number()) continue;
+    if (o.keyword != member.key || !v.is_number()) continue;
     if (o.step != 0 &&
-        (v.type() != JsonType::integer || v.integer() + o.step < 0 || v.integer() > 1000000000)) {
-      *some = false;
+        (v.type() != JsonType::integer || v.integer() > kMaxCount || v.integer() + o.step < 0)) {
       return {};
     }
     // A draft 4 exclusiveMinimum beside minimum would change what it means.
     if (o.step == 0 && (s.find("exclusiveMinimum") || s.find("exclusiveMaximum")) &&
-        keyword[0] == 'm') {
-      *some = false;
+        member.key[0] == 'm') {
       return {};
     }
-    ok = append(out, "{\"type\":\"") && append(out, o.type) && append(out, "\",\"") &&
-         append(out, o.opposite) && append(out, "\":");
+    *some = true;
+    bool ok = append(out, "{\"type\":\"") && append(out, o.type) && append(out, "\",\"") &&
+              append(out, o.opposite) && append(out, "\":");
     if (o.step == 0) {
       ok = ok && append(out, v.text());
     } else {
@@ -205,136 +250,132 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
     }
     return ok && append(out, "}") ? Status() : no_memory();
   }
-  if (keyword == "not") {
-    ok = append_original(out, v);
-  } else if (keyword == "type" || keyword == "enum" || keyword == "const" || keyword == "pattern" ||
-             keyword == "multipleOf") {
-    ok = append(out, "{\"not\":{") && append_json_string(out, keyword) && append(out, ":") &&
-         append_json(out, v) && append(out, "}}");
-  } else if (keyword == "required" && v.is_array()) {
-    ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
-    for (const JsonValue& name : v.items()) {
-      ok = ok && append(out, ",{\"properties\":{") && append_json(out, name) &&
-           append(out, ":false}}");
-    }
-    ok = ok && append(out, "]}");
-  } else if (keyword == "properties" && v.is_object()) {
-    ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
-    bool any = false;
-    for (const JsonMember& one : v.members()) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(one.value, depth + 1, &inner, &possible));
-      if (!possible) continue;
-      any = true;
-      ok = ok && append(out, ",{\"required\":[") && append_json_string(out, one.key) &&
-           append(out, "],\"properties\":{") && append_json_string(out, one.key) &&
-           append(out, ":") && append(out, view(inner)) && append(out, "}}");
-    }
-    *some = any;
-    ok = ok && append(out, "]}");
-  } else if (keyword == "items" && v.is_object() && s.find("prefixItems") == nullptr) {
+  return {};
+}
+
+// One of the members is there, and is not valid.
+inline Status JsonSchemaCompiler::negate_properties(const JsonValue& properties, uint32_t depth,
+                                                    String* out, bool* some) noexcept {
+  *some = false;
+  bool ok = append(out, "{\"type\":\"object\",\"anyOf\":[false");
+  for (const JsonMember& one : properties.members()) {
     String inner(allocator_);
-    INLAY_TRY(negate(v, depth + 1, &inner, some));
-    ok = append(out, "{\"type\":\"array\",\"contains\":") && append(out, view(inner)) &&
-         append(out, "}");
-  } else if ((keyword == "items" || keyword == "prefixItems") && v.is_array()) {
-    ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
-    *some = false;
-    for (size_t i = 0; i < v.items().size(); ++i) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(v.items()[i], depth + 1, &inner, &possible));
-      if (!possible) continue;
-      *some = true;
-      ok = ok && append(out, ",{\"minItems\":") && append_number(out, i + 1) &&
-           append(out, ",\"prefixItems\":[");
-      for (size_t k = 0; k < i; ++k) ok = ok && append(out, "true,");
-      ok = ok && append(out, view(inner)) && append(out, "]}");
-    }
-    ok = ok && append(out, "]}");
-  } else if (keyword == "contains") {
-    uint32_t least = 0, most = 0;
-    INLAY_TRY(count(s, "minContains", 1, &least));
-    INLAY_TRY(count(s, "maxContains", kUnlimited, &most));
-    ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
-    if (least > 0) {
-      ok = ok && append(out, ",{\"minContains\":0,\"maxContains\":") &&
-           append_number(out, least - 1) && append(out, ",\"contains\":") &&
-           append_original(out, v) && append(out, "}");
-    }
-    if (most != kUnlimited) {
-      ok = ok && append(out, ",{\"minContains\":") && append_number(out, most + size_t{1}) &&
-           append(out, ",\"contains\":") && append_original(out, v) && append(out, "}");
-    }
-    *some = least > 0 || most != kUnlimited;
-    ok = ok && append(out, "]}");
-  } else if (keyword == "oneOf" && v.items().size() <= kMaxNegatedBranches) {
-    // By none of them, or by two.
-    ok = append(out, "{\"anyOf\":[false");
-    String none(allocator_);
-    bool every = true;
-    for (const JsonValue& one : v.items()) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(one, depth + 1, &inner, &possible));
-      every = every && possible;
-      ok = ok && append(&none, ",") && append(&none, view(inner));
-    }
-    if (every) {
-      ok = ok && append(out, ",{\"allOf\":[true") && append(out, view(none)) && append(out, "]}");
-    }
-    for (size_t i = 0; i < v.items().size(); ++i) {
-      for (size_t k = i + 1; k < v.items().size(); ++k) {
-        ok = ok && append(out, ",{\"allOf\":[") && append_original(out, v.items()[i]) &&
-             append(out, ",") && append_original(out, v.items()[k]) && append(out, "]}");
-      }
-    }
-    *some = every || v.items().size() > 1;
-    ok = ok && append(out, "]}");
-  } else if (keyword == "if" && (s.find("then") || s.find("else"))) {
-    // The one that counts is not valid.
-    ok = append(out, "{\"anyOf\":[false");
-    *some = false;
-    for (const std::string_view way : {std::string_view("then"), std::string_view("else")}) {
-      const JsonValue* schema = s.find(way);
-      if (schema == nullptr) continue;
-      String condition(allocator_), inner(allocator_);
-      bool possible = false, applies = true;
-      INLAY_TRY(negate(*schema, depth + 1, &inner, &possible));
-      if (way == "then") {
-        ok = ok && append_original(&condition, v);
-      } else {
-        INLAY_TRY(negate(v, depth + 1, &condition, &applies));
-      }
-      if (!possible || !applies) continue;
-      *some = true;
-      ok = ok && append(out, ",{\"allOf\":[") && append(out, view(condition)) && append(out, ",") &&
-           append(out, view(inner)) && append(out, "]}");
-    }
-    ok = ok && append(out, "]}");
-  } else if (keyword == "anyOf" || keyword == "allOf") {
-    const bool all = keyword == "anyOf";
-    ok = append(out, all ? "{\"allOf\":[true" : "{\"anyOf\":[false");
-    bool any = false, every = true;
-    for (const JsonValue& one : v.items()) {
-      String inner(allocator_);
-      bool possible = false;
-      INLAY_TRY(negate(one, depth + 1, &inner, &possible));
-      any = any || possible;
-      every = every && possible;
-      if (possible) ok = ok && append(out, ",") && append(out, view(inner));
-    }
-    *some = all ? every : any;
-    ok = ok && append(out, "]}");
-  } else if (is_reference(keyword)) {
-    const JsonValue* target = nullptr;
-    INLAY_TRY(resolve(s, member, &target));
-    return negate(*target, depth + 1, out, some);
-  } else {
-    *some = false;
+    bool possible = false;
+    INLAY_TRY(negate(one.value, depth + 1, &inner, &possible));
+    if (!possible) continue;
+    *some = true;
+    ok = ok && append(out, ",{\"required\":[") && append_json_string(out, one.key) &&
+         append(out, "],\"properties\":{") && append_json_string(out, one.key) &&
+         append(out, ":") && append(out, view(inner)) && append(out, "}}");
   }
-  return ok ? Status() : no_memory();
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// One of the first items is there, and is not valid.
+inline Status JsonSchemaCompiler::negate_prefix(const JsonValue& prefix, uint32_t depth,
+                                                String* out, bool* some) noexcept {
+  *some = false;
+  bool ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
+  for (size_t i = 0; i < prefix.items().size(); ++i) {
+    String inner(allocator_);
+    bool possible = false;
+    INLAY_TRY(negate(prefix.items()[i], depth + 1, &inner, &possible));
+    if (!possible) continue;
+    *some = true;
+    ok = ok && append(out, ",{\"minItems\":") && append_number(out, i + 1) &&
+         append(out, ",\"prefixItems\":[");
+    for (size_t k = 0; k < i; ++k) ok = ok && append(out, "true,");
+    ok = ok && append(out, view(inner)) && append(out, "]}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Fewer such items, or more.
+inline Status JsonSchemaCompiler::negate_contains(const JsonValue& s, const JsonValue& wanted,
+                                                  String* out, bool* some) noexcept {
+  uint32_t least = 0, most = 0;
+  INLAY_TRY(count(s, "minContains", 1, &least));
+  INLAY_TRY(count(s, "maxContains", kUnlimited, &most));
+  *some = least > 0 || most != kUnlimited;
+  bool ok = append(out, "{\"type\":\"array\",\"anyOf\":[false");
+  if (least > 0) {
+    ok = ok && append(out, ",{\"minContains\":0,\"maxContains\":") &&
+         append_number(out, least - 1) && append(out, ",\"contains\":") &&
+         append_original(out, wanted) && append(out, "}");
+  }
+  if (most != kUnlimited) {
+    ok = ok && append(out, ",{\"minContains\":") && append_number(out, most + size_t{1}) &&
+         append(out, ",\"contains\":") && append_original(out, wanted) && append(out, "}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Valid by none of the branches, or by two.
+inline Status JsonSchemaCompiler::negate_one_of(const JsonValue& branches, uint32_t depth,
+                                                String* out, bool* some) noexcept {
+  bool ok = append(out, "{\"anyOf\":[false"), every = true;
+  String none(allocator_);
+  for (const JsonValue& one : branches.items()) {
+    String inner(allocator_);
+    bool possible = false;
+    INLAY_TRY(negate(one, depth + 1, &inner, &possible));
+    every = every && possible;
+    ok = ok && append(&none, ",") && append(&none, view(inner));
+  }
+  if (every) {
+    ok = ok && append(out, ",{\"allOf\":[true") && append(out, view(none)) && append(out, "]}");
+  }
+  for (size_t i = 0; i < branches.items().size(); ++i) {
+    for (size_t k = i + 1; k < branches.items().size(); ++k) {
+      ok = ok && append(out, ",{\"allOf\":[") && append_original(out, branches.items()[i]) &&
+           append(out, ",") && append_original(out, branches.items()[k]) && append(out, "]}");
+    }
+  }
+  *some = every || branches.items().size() > 1;
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Of then and else, the one that counts is not valid.
+inline Status JsonSchemaCompiler::negate_condition(const JsonValue& s, const JsonValue& condition,
+                                                   uint32_t depth, String* out,
+                                                   bool* some) noexcept {
+  *some = false;
+  bool ok = append(out, "{\"anyOf\":[false");
+  for (const std::string_view way : {std::string_view("then"), std::string_view("else")}) {
+    const JsonValue* schema = s.find(way);
+    if (schema == nullptr) continue;
+    String holds(allocator_), inner(allocator_);
+    bool possible = false, applies = true;
+    INLAY_TRY(negate(*schema, depth + 1, &inner, &possible));
+    if (way == "then") {
+      ok = ok && append_original(&holds, condition);
+    } else {
+      INLAY_TRY(negate(condition, depth + 1, &holds, &applies));
+    }
+    if (!possible || !applies) continue;
+    *some = true;
+    ok = ok && append(out, ",{\"allOf\":[") && append(out, view(holds)) && append(out, ",") &&
+         append(out, view(inner)) && append(out, "]}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
+}
+
+// Not any of the branches: all their negations. Not all of them: one of their negations.
+inline Status JsonSchemaCompiler::negate_branches(bool any_of, const JsonValue& branches,
+                                                  uint32_t depth, String* out,
+                                                  bool* some) noexcept {
+  bool ok = append(out, any_of ? "{\"allOf\":[true" : "{\"anyOf\":[false");
+  bool one_possible = false, every_possible = true;
+  for (const JsonValue& one : branches.items()) {
+    String inner(allocator_);
+    bool possible = false;
+    INLAY_TRY(negate(one, depth + 1, &inner, &possible));
+    one_possible = one_possible || possible;
+    every_possible = every_possible && possible;
+    if (possible) ok = ok && append(out, ",") && append(out, view(inner));
+  }
+  *some = any_of ? every_possible : one_possible;
+  return ok && append(out, "]}") ? Status() : no_memory();
 }
 
 }  // namespace detail

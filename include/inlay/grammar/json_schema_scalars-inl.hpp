@@ -238,9 +238,8 @@ inline Status JsonSchemaCompiler::count(const JsonValue& s, std::string_view key
   if (n < 0 || n != static_cast<double>(static_cast<uint64_t>(n < 1e15 ? n : 0.5))) {
     return wrong(*v, "expected a whole number from 0");
   }
-  constexpr double kMost = 1e9;
-  if (n > kMost && none == 0) return unsupported(*v, "over 1000000000");
-  *out = n > kMost ? kUnlimited : static_cast<uint32_t>(n);
+  if (n > kMaxCount && none == 0) return unsupported(*v, "over 1000000000");
+  *out = n > kMaxCount ? kUnlimited : static_cast<uint32_t>(n);
   return {};
 }
 
