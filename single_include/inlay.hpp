@@ -4332,13 +4332,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x35abe423
+#define INLAY_SELF_ID_ 0xf5f8c00f
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x35abe423
+#elif INLAY_SELF_ID_ != 0xf5f8c00f
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -41203,6 +41203,7 @@ class TokenSampler {
   void keep_front(size_t sorted, const Order& order, double share, bool more) noexcept;
   template <class Keep>
   void keep_if(const Keep& keep) noexcept;
+  void keep_impossible(size_t n) noexcept;
 
   void penalties() noexcept;
   void dry() noexcept;
@@ -41227,6 +41228,8 @@ class TokenSampler {
 
   bool listed_ = false;
   Candidates c_ = {};
+  size_t impossible_ =
+      0;                 // candidates that llama.cpp has besides, without a probability: they count
   uint32_t resume_ = 0;  // the first sampler that made the list: those before it changed logits
   Softmax drawn_from_ = {};
   Candidate drawn_ = {kNoToken, 0};
@@ -41335,6 +41338,7 @@ inline Span<Candidate>& TokenSampler::list() noexcept {
   if (!listed_) {
     c_ = {{memory_.data(), take_top(logits_, 0, memory_)}, false};
     listed_ = true;
+    impossible_ = logits_.all.size() - c_.list.size();
   }
   return c_.list;
 }
@@ -41405,6 +41409,13 @@ inline void TokenSampler::keep_front(size_t sorted, const Order& order, double s
     if (n >= s_.min_keep && (more ? so_far > wanted : so_far >= wanted)) break;
   }
   c_.list = {first, n};
+  keep_impossible(s_.min_keep);
+}
+
+// Of the impossible ones, those that make the candidates `n`.
+inline void TokenSampler::keep_impossible(size_t n) noexcept {
+  const size_t possible = c_.list.size();
+  impossible_ = std::min(impossible_, n > possible ? n - possible : 0);
 }
 
 // Keeps those, in their order.
@@ -41565,7 +41576,7 @@ inline void TokenSampler::temperature(bool dynamic) noexcept {
   if (dynamic && s_.dynatemp_range > 0) {
     if (all.size() <= 1) return;
     const Softmax p = softmax();
-    const double most = log2_exactly(static_cast<double>(all.size()));
+    const double most = log2_exactly(static_cast<double>(all.size() + impossible_));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
     double part = (mean_bits(p) * 0x1p-32 + bits) / most;
     if (s_.dynatemp_exponent != 1) {
@@ -41588,11 +41599,13 @@ inline void TokenSampler::top_k(size_t k) noexcept {
   if (!listed_) {
     c_ = {{memory_.data(), take_top(logits_, k, memory_)}, true};
     listed_ = true;
-    return;
+    impossible_ = logits_.all.size() - c_.list.size();
+  } else {
+    const size_t n = std::min(k, c_.list.size());
+    sort(n);
+    c_ = {{c_.list.data(), n}, true};
   }
-  k = std::min(k, c_.list.size());
-  sort(k);
-  c_ = {{c_.list.data(), k}, true};
+  keep_impossible(k);
 }
 
 inline void TokenSampler::top_p() noexcept {
@@ -41616,6 +41629,7 @@ inline void TokenSampler::min_p() noexcept {
     return keeps || (!above && (c.logit == top ||
                                 static_cast<double>(top) - static_cast<double>(c.logit) <= most));
   });
+  keep_impossible(s_.min_keep);
 }
 
 INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
@@ -41632,7 +41646,9 @@ INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
   const float sigma = static_cast<float>(std::sqrt(squares / n));
   const float range = s_.top_n_sigma * sigma;
   const double least = static_cast<double>(top) - static_cast<double>(range);
+  const size_t all = c_.list.size();
   keep_if([&](const Candidate& c) { return static_cast<double>(c.logit) >= least; });
+  impossible_ += all - c_.list.size();  // llama.cpp takes their probability only
 }
 
 // Meister et al. 2022.
@@ -41653,7 +41669,7 @@ INLAY_COLD inline void TokenSampler::xtc() noexcept {
          p.probability(c_.list[reach]) >= static_cast<double>(s_.xtc_threshold)) {
     ++reach;
   }
-  if (reach > 1 && c_.list.size() - (reach - 1) >= s_.min_keep)
+  if (reach > 1 && c_.list.size() + impossible_ - (reach - 1) >= s_.min_keep)
     c_.list = c_.list.subspan(reach - 1);
 }
 
@@ -41664,9 +41680,10 @@ INLAY_COLD inline void TokenSampler::infill() noexcept {
   const Softmax p = softmax();
   double ends = 0, texts = 0;
   for (const Candidate& c : c_.list) (t.is_end(c.id) ? ends : texts) += p.probability(c);
-  if (3 * ends * static_cast<double>(c_.list.size()) > texts) {
+  if (3 * ends * static_cast<double>(c_.list.size() + impossible_) > texts) {
     return keep_if([&](const Candidate& c) { return t.is_end(c.id); });
   }
+  impossible_ = 0;
   // Of tokens that begin alike the most probable stands for all of them. Further ones than these
   // are too improbable to matter.
   constexpr size_t kMerged = 128, kBytes = 64;

@@ -3,6 +3,7 @@
 #ifndef INLAY_TESTS_SUPPORT_SAMPLING_CASES_HPP_
 #define INLAY_TESTS_SUPPORT_SAMPLING_CASES_HPP_
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -127,6 +128,33 @@ inline std::vector<SamplingCase> sampling_cases() {
     each("sigma 2.5 temp", [](S s) {
       s->top_n_sigma = 2.5f;
       s->temperature = 1.5f;
+    });
+    // What top_n_sigma takes still counts as a candidate.
+    each("sigma dynatemp", [](S s) {
+      s->top_n_sigma = 1.5f;
+      s->dynatemp_range = 0.5f;
+    });
+    each("sigma top_k dynatemp", [](S s) {
+      s->top_n_sigma = 0.7f;
+      s->top_k = 20;
+      s->dynatemp_range = 0.7f;
+    });
+    each("sigma xtc keep", [](S s) {
+      s->top_n_sigma = 1.5f;
+      s->xtc_probability = 1.0f;
+      s->xtc_threshold = 0.01f;
+      s->min_keep = 30;
+    });
+    each("sigma min_p dynatemp", [](S s) {
+      s->top_n_sigma = 2;
+      s->min_p = 0.05f;
+      s->min_keep = 40;
+      s->dynatemp_range = 0.6f;
+    });
+    each("impossible dynatemp", [](S s) {
+      static const inlay::LogitBias kBiases[] = {{3, -INFINITY}, {20, -INFINITY}, {51, -INFINITY}};
+      s->logit_bias = kBiases;
+      s->dynatemp_range = 0.5f;
     });
     each("xtc", [](S s) {
       s->xtc_probability = 1.0f;

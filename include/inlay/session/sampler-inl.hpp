@@ -104,6 +104,7 @@ inline Span<Candidate>& TokenSampler::list() noexcept {
   if (!listed_) {
     c_ = {{memory_.data(), take_top(logits_, 0, memory_)}, false};
     listed_ = true;
+    impossible_ = logits_.all.size() - c_.list.size();
   }
   return c_.list;
 }
@@ -174,6 +175,13 @@ inline void TokenSampler::keep_front(size_t sorted, const Order& order, double s
     if (n >= s_.min_keep && (more ? so_far > wanted : so_far >= wanted)) break;
   }
   c_.list = {first, n};
+  keep_impossible(s_.min_keep);
+}
+
+// Of the impossible ones, those that make the candidates `n`.
+inline void TokenSampler::keep_impossible(size_t n) noexcept {
+  const size_t possible = c_.list.size();
+  impossible_ = std::min(impossible_, n > possible ? n - possible : 0);
 }
 
 // Keeps those, in their order.
@@ -334,7 +342,7 @@ inline void TokenSampler::temperature(bool dynamic) noexcept {
   if (dynamic && s_.dynatemp_range > 0) {
     if (all.size() <= 1) return;
     const Softmax p = softmax();
-    const double most = log2_exactly(static_cast<double>(all.size()));
+    const double most = log2_exactly(static_cast<double>(all.size() + impossible_));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
     double part = (mean_bits(p) * 0x1p-32 + bits) / most;
     if (s_.dynatemp_exponent != 1) {
@@ -357,11 +365,13 @@ inline void TokenSampler::top_k(size_t k) noexcept {
   if (!listed_) {
     c_ = {{memory_.data(), take_top(logits_, k, memory_)}, true};
     listed_ = true;
-    return;
+    impossible_ = logits_.all.size() - c_.list.size();
+  } else {
+    const size_t n = std::min(k, c_.list.size());
+    sort(n);
+    c_ = {{c_.list.data(), n}, true};
   }
-  k = std::min(k, c_.list.size());
-  sort(k);
-  c_ = {{c_.list.data(), k}, true};
+  keep_impossible(k);
 }
 
 inline void TokenSampler::top_p() noexcept {
@@ -385,6 +395,7 @@ inline void TokenSampler::min_p() noexcept {
     return keeps || (!above && (c.logit == top ||
                                 static_cast<double>(top) - static_cast<double>(c.logit) <= most));
   });
+  keep_impossible(s_.min_keep);
 }
 
 INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
@@ -401,7 +412,9 @@ INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
   const float sigma = static_cast<float>(std::sqrt(squares / n));
   const float range = s_.top_n_sigma * sigma;
   const double least = static_cast<double>(top) - static_cast<double>(range);
+  const size_t all = c_.list.size();
   keep_if([&](const Candidate& c) { return static_cast<double>(c.logit) >= least; });
+  impossible_ += all - c_.list.size();  // llama.cpp takes their probability only
 }
 
 // Meister et al. 2022.
@@ -422,7 +435,7 @@ INLAY_COLD inline void TokenSampler::xtc() noexcept {
          p.probability(c_.list[reach]) >= static_cast<double>(s_.xtc_threshold)) {
     ++reach;
   }
-  if (reach > 1 && c_.list.size() - (reach - 1) >= s_.min_keep)
+  if (reach > 1 && c_.list.size() + impossible_ - (reach - 1) >= s_.min_keep)
     c_.list = c_.list.subspan(reach - 1);
 }
 
@@ -433,9 +446,10 @@ INLAY_COLD inline void TokenSampler::infill() noexcept {
   const Softmax p = softmax();
   double ends = 0, texts = 0;
   for (const Candidate& c : c_.list) (t.is_end(c.id) ? ends : texts) += p.probability(c);
-  if (3 * ends * static_cast<double>(c_.list.size()) > texts) {
+  if (3 * ends * static_cast<double>(c_.list.size() + impossible_) > texts) {
     return keep_if([&](const Candidate& c) { return t.is_end(c.id); });
   }
+  impossible_ = 0;
   // Of tokens that begin alike the most probable stands for all of them. Further ones than these
   // are too improbable to matter.
   constexpr size_t kMerged = 128, kBytes = 64;

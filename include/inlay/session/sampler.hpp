@@ -130,6 +130,7 @@ class TokenSampler {
   void keep_front(size_t sorted, const Order& order, double share, bool more) noexcept;
   template <class Keep>
   void keep_if(const Keep& keep) noexcept;
+  void keep_impossible(size_t n) noexcept;
 
   void penalties() noexcept;
   void dry() noexcept;
@@ -154,6 +155,8 @@ class TokenSampler {
 
   bool listed_ = false;
   Candidates c_ = {};
+  size_t impossible_ =
+      0;                 // candidates that llama.cpp has besides, without a probability: they count
   uint32_t resume_ = 0;  // the first sampler that made the list: those before it changed logits
   Softmax drawn_from_ = {};
   Candidate drawn_ = {kNoToken, 0};
