@@ -1465,8 +1465,8 @@ enum class LogLevel : uint8_t { info, warning };
 // Remarks of interest to a developer: ignored metadata keys, a fallback that was taken. Default:
 // none are made.
 struct Log {
-  void (*write)(void* user, LogLevel level,
-                const char* text) = nullptr;  // text: one line, no newline
+  // `text`: one line, no newline.
+  void (*write)(void* user, LogLevel level, const char* text) = nullptr;
   void* user = nullptr;
 };
 
@@ -1676,8 +1676,8 @@ INLAY_END_NAMESPACE
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-inline constexpr size_t kAlignment =
-    64;  // of every block: a cache line, and the widest SIMD vector
+// Of every block: a cache line, and the widest SIMD vector.
+inline constexpr size_t kAlignment = 64;
 
 // The host's allocator, or the C library's where the host gave none. `bytes` may be 0 (returns
 // null); more than PTRDIFF_MAX is never to be had.
@@ -2309,8 +2309,8 @@ struct TensorView {
 
 struct GgufOptions {
   Host host;
-  bool header_only =
-      false;  // metadata and tensor directory; no data is read, and it may be missing
+  // Metadata and tensor directory only: no data is read, and it may be missing.
+  bool header_only = false;
 };
 
 // Where a GGUF file is: give one of the first four, and which part of it is meant if it holds more
@@ -2358,8 +2358,8 @@ class Gguf {
   const TensorView* find_tensor(std::string_view name) const noexcept;
   uint64_t file_bytes() const noexcept;       // of all parts
   uint64_t allocated_bytes() const noexcept;  // that this object took from the host's allocator
-  // Whether this object mapped the file by its path, and when that was last changed, as its file
-  // system counts: the last part's change. 0 if it is not mapped, or not known.
+  // Whether this object mapped the file, and when that was last changed, as its file system counts;
+  // of several parts the latest change. 0 if it is not mapped, or not known.
   bool mapped() const noexcept;
   uint64_t modified() const noexcept;
 
@@ -2440,8 +2440,8 @@ class Tokenizer {
 
   uint32_t size() const noexcept;  // tokens in the vocabulary
   const SpecialTokens& special() const noexcept;
-  bool is_end(Token token)
-      const noexcept;  // end of generation: EOS, EOT and what else the vocabulary ends with
+  // End of generation: EOS, EOT and what else the vocabulary ends with.
+  bool is_end(Token token) const noexcept;
   bool is_control(Token token) const noexcept;  // has no text of its own
   bool adds_bos() const noexcept;
   bool adds_eos() const noexcept;
@@ -3838,9 +3838,9 @@ class Completion {
   // changed. done: nothing is left to do, or cancel() was called. more: call again; so it also is
   // while the next completion is made: see Suggestion::complete.
   Step step(uint32_t budget_us) noexcept;
-  // Works until the suggestion is complete (Step::done) or `deadline_us` microseconds have passed
+  // Works until the suggestion is complete (Step::done) or `budget_us` microseconds have passed
   // (Step::more; the suggestion is the best so far).
-  Step run(uint32_t deadline_us) noexcept;
+  Step run(uint32_t budget_us) noexcept;
   // End the step() or run() that is under way, or else the next one, from any thread, in less than
   // a millisecond.
   void cancel() noexcept;
@@ -3895,6 +3895,7 @@ struct Choice {
 // in it; tokens that the file suppresses have no probability. Move only.
 class Chooser {
  public:
+  // Without memory for it, start() and status() say out_of_memory.
   explicit Chooser(Session* session) noexcept;
   Chooser(Chooser&&) noexcept;
   Chooser& operator=(Chooser&&) noexcept;
@@ -3910,7 +3911,7 @@ class Chooser {
   Step step(uint32_t budget_us) noexcept;
   // All steps at once.
   Status run() noexcept;
-  const Status& status() const noexcept;
+  Status status() const noexcept;  // why step() failed
 
   // After Step::done. The session then has the prompt with the best option (without `after`) behind
   // it: next() goes on from there.
@@ -4332,13 +4333,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf5f8c00f
+#define INLAY_SELF_ID_ 0x1ed70659
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf5f8c00f
+#elif INLAY_SELF_ID_ != 0x1ed70659
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10796,6 +10797,11 @@ inline void log(const Log& log, LogLevel level, const char* text) noexcept {
 
 // Microseconds of the host's clock, or of the system's monotonic one.
 uint64_t now_us(const Clock& clock) noexcept;
+// When `budget_us` microseconds from now will have passed. Never 0, which stands for no deadline.
+inline uint64_t deadline_after(const Clock& clock, uint32_t budget_us) noexcept {
+  const uint64_t deadline = now_us(clock) + budget_us;
+  return deadline == 0 ? 1 : deadline;
+}
 
 // In a loop that waits for another thread: tells the core that it spins.
 inline void cpu_relax() noexcept {
@@ -13709,8 +13715,7 @@ inline uint32_t encode_utf8(uint32_t code, char out[4]) noexcept {
 }
 
 // `text` with U+FFFD for each invalid byte. That is `text` itself if it has none, else it is
-// written to
-// `*storage`. False: out of memory.
+// written to `*storage`. False: out of memory.
 [[nodiscard]] bool normalize_utf8(std::string_view text, String* storage,
                                   std::string_view* out) noexcept;
 
@@ -17553,8 +17558,7 @@ void WordPieceEncoder::encode_word(std::string_view word, TokenSink* sink) const
 bool WordPieceEncoder::encode(std::string_view text, Scratch* scratch,
                               TokenSink* sink) const noexcept {
   const Normalizer& normalizer = vocabulary_->normalizer();
-  String& word =
-      scratch->word;  // with the mark of a space in front, as words are in the vocabulary
+  String& word = scratch->word;  // with a space's mark in front, as words are in the vocabulary
   word.clear();
   const auto finish = [&] {
     if (!word.empty()) encode_word(view(word), sink);
@@ -18259,8 +18263,8 @@ bool Tokenizer::is_control(Token token) const noexcept {
 Result<size_t> Tokenizer::encode(std::string_view text, Span<Token> out,
                                  const TokenizeOptions& options) const noexcept {
   const detail::Vocabulary& vocabulary = impl_->vocabulary;
-  constexpr size_t kMaxBytes = size_t{1}
-                               << 30;  // positions have 32 bits, and a space may become three bytes
+  // Positions have 32 bits, and a space may become three bytes.
+  constexpr size_t kMaxBytes = size_t{1} << 30;
   if (text.size() > kMaxBytes)
     return Error(ErrorCode::bad_argument, "text to tokenize: expected at most 1 GiB");
 
@@ -40756,9 +40760,8 @@ class Loading {
   bool done() const noexcept { return stage_ == Stage::done; }
   // Goes on until all is done or now_us() has passed `deadline_us`. Errors end it.
   Status step(uint64_t deadline_us) noexcept;
-  uint64_t deadline(uint32_t budget_us) const noexcept {
-    const uint64_t deadline = now_us(options_.host.clock) + budget_us;
-    return deadline == 0 ? 1 : deadline;
+  uint64_t deadline_after(uint32_t budget_us) const noexcept {
+    return detail::deadline_after(options_.host.clock, budget_us);
   }
   float fraction() noexcept;
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
@@ -40860,8 +40863,8 @@ INLAY_COLD inline Status Loading::go_on(uint64_t deadline_us) noexcept {
     stage_ = Stage::pack;
     return packing_->start(options_, &cancelled_);
   } else if (stage_ == Stage::pack) {
-    constexpr uint64_t kSliceUs =
-        1000;  // cancel() is looked at in between, while a cache is written
+    // cancel() is looked at in between, while a cache is written.
+    constexpr uint64_t kSliceUs = 1000;
     const uint64_t slice = now_us(options_.host.clock) + kSliceUs;
     INLAY_TRY(packing_->step(deadline_us != 0 && deadline_us < slice ? deadline_us : slice));
     if (!packing_->done()) return {};
@@ -40908,7 +40911,7 @@ INLAY_COLD inline Model Loading::take() noexcept {
 }  // namespace detail
 
 Result<Model> Model::open(const GgufSource& source, const ModelOptions& options) noexcept {
-  constexpr uint64_t kReportEveryUs = 10000;
+  constexpr uint32_t kReportEveryUs = 10000;
   const auto report = [&options](float fraction) {
     return options.progress == nullptr || options.progress(options.progress_user, fraction);
   };
@@ -40918,7 +40921,7 @@ Result<Model> Model::open(const GgufSource& source, const ModelOptions& options)
   if (!loading) return loading.error();
   Status status;
   while (status && !(*loading)->done()) {
-    status = (*loading)->step(detail::now_us(options.host.clock) + kReportEveryUs);
+    status = (*loading)->step((*loading)->deadline_after(kReportEveryUs));
     if (status && !report((*loading)->fraction())) status = cancelled;
   }
   Result<Model> model = status ? Result<Model>((*loading)->take()) : Result<Model>(status.error());
@@ -40993,7 +40996,7 @@ ModelLoader::~ModelLoader() {
 }
 
 Result<bool> ModelLoader::step(uint32_t budget_us) noexcept {
-  INLAY_TRY(impl_->step(impl_->deadline(budget_us)));
+  INLAY_TRY(impl_->step(impl_->deadline_after(budget_us)));
   return impl_->done();
 }
 float ModelLoader::fraction() const noexcept { return impl_->fraction(); }
@@ -42821,9 +42824,9 @@ struct SessionImpl {
   Token* prompt_tokens = nullptr;      // [context + 1] room to tokenize into
   Candidate* candidates = nullptr;     // [n_vocab]
   TokenCount* token_counts = nullptr;  // [context]
+  LogprobTable logprobs;
   // What the output may be: a copy. Of the output from `constrained_from` on it has accepted
   // `n_accepted` tokens.
-  LogprobTable logprobs;
   Constraint constraint;
   uint64_t* allowed = nullptr;  // [n_vocab / 64, rounded up] the mask of the next token
   uint32_t constrained_from = 0, n_accepted = 0;
@@ -43343,7 +43346,8 @@ inline Executor::Outcome draft(SessionImpl* s, uint64_t deadline_us, uint32_t* c
          static_cast<uint32_t>(room[n]) < s->impl->hyper.n_vocab) {
     ++n;
   }
-  s->n_drafted += * count = n;
+  *count = n;
+  s->n_drafted += n;
   return Executor::Outcome::finished;
 }
 
@@ -43662,8 +43666,7 @@ const Piece* Session::next() noexcept {
 }
 
 Step Session::step(uint32_t budget_us) noexcept {
-  const uint64_t deadline = detail::now_us(impl_->impl->host.clock) + budget_us;
-  return detail::step_session(impl_, deadline == 0 ? 1 : deadline);
+  return detail::step_session(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
 }
 
 const Piece& Session::piece() const noexcept { return impl_->piece; }
@@ -44372,8 +44375,8 @@ inline Result<std::string_view> fill_rank_template(EmbedderImpl* e, std::string_
   std::string_view left = e->rank_template;
   size_t n = 0;
   while (!left.empty()) {
-    const auto starts = [&](std::string_view name) { return left.substr(0, name.size()) == name; };
-    std::string_view part = left.substr(0, 1);
+    const auto starts = [&](std::string_view name) { return slice(left, 0, name.size()) == name; };
+    std::string_view part = slice(left, 0, 1);
     size_t skip = 1;
     if (starts("{query}")) {
       part = query;
@@ -44630,8 +44633,7 @@ Step Embedder::step(uint32_t budget_us) noexcept {
   using Stage = detail::EmbedderImpl::Stage;
   if (impl_->stage == Stage::idle) return Step::failed;
   if (impl_->stage == Stage::ready) return Step::done;
-  const uint64_t deadline = detail::now_us(impl_->impl->host.clock) + budget_us;
-  switch (detail::run_embedder(impl_, deadline == 0 ? 1 : deadline)) {
+  switch (detail::run_embedder(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us))) {
     case detail::Executor::Outcome::finished:
       return Step::done;
     case detail::Executor::Outcome::budget_spent:
@@ -45157,8 +45159,8 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
 
 Step Chooser::step(uint32_t budget_us) noexcept {
   if (impl_ == nullptr) return Step::failed;
-  const uint64_t now = detail::now_us(impl_->session->impl_->impl->host.clock);
-  return impl_->step(now + budget_us == 0 ? 1 : now + budget_us);
+  const Clock& clock = impl_->session->impl_->impl->host.clock;
+  return impl_->step(detail::deadline_after(clock, budget_us));
 }
 
 Status Chooser::run() noexcept {
@@ -45167,9 +45169,13 @@ Status Chooser::run() noexcept {
   return impl_->status;
 }
 
-const Status& Chooser::status() const noexcept { return impl_->status; }
-uint32_t Chooser::best() const noexcept { return impl_->best; }
-Span<const Choice> Chooser::choices() const noexcept { return impl_->choices.span(); }
+Status Chooser::status() const noexcept {
+  return impl_ == nullptr ? Error(ErrorCode::out_of_memory) : impl_->status;
+}
+uint32_t Chooser::best() const noexcept { return impl_ == nullptr ? 0 : impl_->best; }
+Span<const Choice> Chooser::choices() const noexcept {
+  return impl_ == nullptr ? Span<const Choice>() : impl_->choices.span();
+}
 
 INLAY_END_NAMESPACE
 
@@ -46573,11 +46579,12 @@ Status Completion::update(const Document& document, bool wanted) noexcept {
 }
 
 Step Completion::step(uint32_t budget_us) noexcept {
-  return impl_->step(detail::now_us(impl_->model.host().clock) + budget_us, impl_->options.predict);
+  return impl_->step(detail::deadline_after(impl_->model.host().clock, budget_us),
+                     impl_->options.predict);
 }
-Step Completion::run(uint32_t deadline_us) noexcept {
+Step Completion::run(uint32_t budget_us) noexcept {
   detail::CompletionImpl& c = *impl_;
-  const uint64_t deadline = detail::now_us(c.model.host().clock) + deadline_us;
+  const uint64_t deadline = detail::deadline_after(c.model.host().clock, budget_us);
   while (c.wanted && !c.suggestion.complete) {
     const Step step = c.step(deadline, false);
     if (step != Step::piece) return step;

@@ -394,8 +394,8 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
 
 Step Chooser::step(uint32_t budget_us) noexcept {
   if (impl_ == nullptr) return Step::failed;
-  const uint64_t now = detail::now_us(impl_->session->impl_->impl->host.clock);
-  return impl_->step(now + budget_us == 0 ? 1 : now + budget_us);
+  const Clock& clock = impl_->session->impl_->impl->host.clock;
+  return impl_->step(detail::deadline_after(clock, budget_us));
 }
 
 Status Chooser::run() noexcept {
@@ -404,9 +404,13 @@ Status Chooser::run() noexcept {
   return impl_->status;
 }
 
-const Status& Chooser::status() const noexcept { return impl_->status; }
-uint32_t Chooser::best() const noexcept { return impl_->best; }
-Span<const Choice> Chooser::choices() const noexcept { return impl_->choices.span(); }
+Status Chooser::status() const noexcept {
+  return impl_ == nullptr ? Error(ErrorCode::out_of_memory) : impl_->status;
+}
+uint32_t Chooser::best() const noexcept { return impl_ == nullptr ? 0 : impl_->best; }
+Span<const Choice> Chooser::choices() const noexcept {
+  return impl_ == nullptr ? Span<const Choice>() : impl_->choices.span();
+}
 
 INLAY_END_NAMESPACE
 

@@ -37,6 +37,7 @@ struct Choice {
 // in it; tokens that the file suppresses have no probability. Move only.
 class Chooser {
  public:
+  // Without memory for it, start() and status() say out_of_memory.
   explicit Chooser(Session* session) noexcept;
   Chooser(Chooser&&) noexcept;
   Chooser& operator=(Chooser&&) noexcept;
@@ -52,7 +53,7 @@ class Chooser {
   Step step(uint32_t budget_us) noexcept;
   // All steps at once.
   Status run() noexcept;
-  const Status& status() const noexcept;
+  Status status() const noexcept;  // why step() failed
 
   // After Step::done. The session then has the prompt with the best option (without `after`) behind
   // it: next() goes on from there.

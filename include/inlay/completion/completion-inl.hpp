@@ -707,11 +707,12 @@ Status Completion::update(const Document& document, bool wanted) noexcept {
 }
 
 Step Completion::step(uint32_t budget_us) noexcept {
-  return impl_->step(detail::now_us(impl_->model.host().clock) + budget_us, impl_->options.predict);
+  return impl_->step(detail::deadline_after(impl_->model.host().clock, budget_us),
+                     impl_->options.predict);
 }
-Step Completion::run(uint32_t deadline_us) noexcept {
+Step Completion::run(uint32_t budget_us) noexcept {
   detail::CompletionImpl& c = *impl_;
-  const uint64_t deadline = detail::now_us(c.model.host().clock) + deadline_us;
+  const uint64_t deadline = detail::deadline_after(c.model.host().clock, budget_us);
   while (c.wanted && !c.suggestion.complete) {
     const Step step = c.step(deadline, false);
     if (step != Step::piece) return step;

@@ -98,9 +98,9 @@ class Completion {
   // changed. done: nothing is left to do, or cancel() was called. more: call again; so it also is
   // while the next completion is made: see Suggestion::complete.
   Step step(uint32_t budget_us) noexcept;
-  // Works until the suggestion is complete (Step::done) or `deadline_us` microseconds have passed
+  // Works until the suggestion is complete (Step::done) or `budget_us` microseconds have passed
   // (Step::more; the suggestion is the best so far).
-  Step run(uint32_t deadline_us) noexcept;
+  Step run(uint32_t budget_us) noexcept;
   // End the step() or run() that is under way, or else the next one, from any thread, in less than
   // a millisecond.
   void cancel() noexcept;

@@ -26,8 +26,8 @@ enum class LogLevel : uint8_t { info, warning };
 // Remarks of interest to a developer: ignored metadata keys, a fallback that was taken. Default:
 // none are made.
 struct Log {
-  void (*write)(void* user, LogLevel level,
-                const char* text) = nullptr;  // text: one line, no newline
+  // `text`: one line, no newline.
+  void (*write)(void* user, LogLevel level, const char* text) = nullptr;
   void* user = nullptr;
 };
 

@@ -16,8 +16,8 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-inline constexpr size_t kAlignment =
-    64;  // of every block: a cache line, and the widest SIMD vector
+// Of every block: a cache line, and the widest SIMD vector.
+inline constexpr size_t kAlignment = 64;
 
 // The host's allocator, or the C library's where the host gave none. `bytes` may be 0 (returns
 // null); more than PTRDIFF_MAX is never to be had.

@@ -41,6 +41,11 @@ inline void log(const Log& log, LogLevel level, const char* text) noexcept {
 
 // Microseconds of the host's clock, or of the system's monotonic one.
 uint64_t now_us(const Clock& clock) noexcept;
+// When `budget_us` microseconds from now will have passed. Never 0, which stands for no deadline.
+inline uint64_t deadline_after(const Clock& clock, uint32_t budget_us) noexcept {
+  const uint64_t deadline = now_us(clock) + budget_us;
+  return deadline == 0 ? 1 : deadline;
+}
 
 // In a loop that waits for another thread: tells the core that it spins.
 inline void cpu_relax() noexcept {

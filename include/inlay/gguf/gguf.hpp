@@ -106,8 +106,8 @@ struct TensorView {
 
 struct GgufOptions {
   Host host;
-  bool header_only =
-      false;  // metadata and tensor directory; no data is read, and it may be missing
+  // Metadata and tensor directory only: no data is read, and it may be missing.
+  bool header_only = false;
 };
 
 // Where a GGUF file is: give one of the first four, and which part of it is meant if it holds more
@@ -155,8 +155,8 @@ class Gguf {
   const TensorView* find_tensor(std::string_view name) const noexcept;
   uint64_t file_bytes() const noexcept;       // of all parts
   uint64_t allocated_bytes() const noexcept;  // that this object took from the host's allocator
-  // Whether this object mapped the file by its path, and when that was last changed, as its file
-  // system counts: the last part's change. 0 if it is not mapped, or not known.
+  // Whether this object mapped the file, and when that was last changed, as its file system counts;
+  // of several parts the latest change. 0 if it is not mapped, or not known.
   bool mapped() const noexcept;
   uint64_t modified() const noexcept;
 

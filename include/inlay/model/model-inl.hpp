@@ -175,9 +175,8 @@ class Loading {
   bool done() const noexcept { return stage_ == Stage::done; }
   // Goes on until all is done or now_us() has passed `deadline_us`. Errors end it.
   Status step(uint64_t deadline_us) noexcept;
-  uint64_t deadline(uint32_t budget_us) const noexcept {
-    const uint64_t deadline = now_us(options_.host.clock) + budget_us;
-    return deadline == 0 ? 1 : deadline;
+  uint64_t deadline_after(uint32_t budget_us) const noexcept {
+    return detail::deadline_after(options_.host.clock, budget_us);
   }
   float fraction() noexcept;
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
@@ -279,8 +278,8 @@ INLAY_COLD inline Status Loading::go_on(uint64_t deadline_us) noexcept {
     stage_ = Stage::pack;
     return packing_->start(options_, &cancelled_);
   } else if (stage_ == Stage::pack) {
-    constexpr uint64_t kSliceUs =
-        1000;  // cancel() is looked at in between, while a cache is written
+    // cancel() is looked at in between, while a cache is written.
+    constexpr uint64_t kSliceUs = 1000;
     const uint64_t slice = now_us(options_.host.clock) + kSliceUs;
     INLAY_TRY(packing_->step(deadline_us != 0 && deadline_us < slice ? deadline_us : slice));
     if (!packing_->done()) return {};
@@ -327,7 +326,7 @@ INLAY_COLD inline Model Loading::take() noexcept {
 }  // namespace detail
 
 Result<Model> Model::open(const GgufSource& source, const ModelOptions& options) noexcept {
-  constexpr uint64_t kReportEveryUs = 10000;
+  constexpr uint32_t kReportEveryUs = 10000;
   const auto report = [&options](float fraction) {
     return options.progress == nullptr || options.progress(options.progress_user, fraction);
   };
@@ -337,7 +336,7 @@ Result<Model> Model::open(const GgufSource& source, const ModelOptions& options)
   if (!loading) return loading.error();
   Status status;
   while (status && !(*loading)->done()) {
-    status = (*loading)->step(detail::now_us(options.host.clock) + kReportEveryUs);
+    status = (*loading)->step((*loading)->deadline_after(kReportEveryUs));
     if (status && !report((*loading)->fraction())) status = cancelled;
   }
   Result<Model> model = status ? Result<Model>((*loading)->take()) : Result<Model>(status.error());
@@ -412,7 +411,7 @@ ModelLoader::~ModelLoader() {
 }
 
 Result<bool> ModelLoader::step(uint32_t budget_us) noexcept {
-  INLAY_TRY(impl_->step(impl_->deadline(budget_us)));
+  INLAY_TRY(impl_->step(impl_->deadline_after(budget_us)));
   return impl_->done();
 }
 float ModelLoader::fraction() const noexcept { return impl_->fraction(); }

@@ -167,8 +167,8 @@ inline Result<std::string_view> fill_rank_template(EmbedderImpl* e, std::string_
   std::string_view left = e->rank_template;
   size_t n = 0;
   while (!left.empty()) {
-    const auto starts = [&](std::string_view name) { return left.substr(0, name.size()) == name; };
-    std::string_view part = left.substr(0, 1);
+    const auto starts = [&](std::string_view name) { return slice(left, 0, name.size()) == name; };
+    std::string_view part = slice(left, 0, 1);
     size_t skip = 1;
     if (starts("{query}")) {
       part = query;
@@ -425,8 +425,7 @@ Step Embedder::step(uint32_t budget_us) noexcept {
   using Stage = detail::EmbedderImpl::Stage;
   if (impl_->stage == Stage::idle) return Step::failed;
   if (impl_->stage == Stage::ready) return Step::done;
-  const uint64_t deadline = detail::now_us(impl_->impl->host.clock) + budget_us;
-  switch (detail::run_embedder(impl_, deadline == 0 ? 1 : deadline)) {
+  switch (detail::run_embedder(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us))) {
     case detail::Executor::Outcome::finished:
       return Step::done;
     case detail::Executor::Outcome::budget_spent:

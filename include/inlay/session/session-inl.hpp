@@ -68,9 +68,9 @@ struct SessionImpl {
   Token* prompt_tokens = nullptr;      // [context + 1] room to tokenize into
   Candidate* candidates = nullptr;     // [n_vocab]
   TokenCount* token_counts = nullptr;  // [context]
+  LogprobTable logprobs;
   // What the output may be: a copy. Of the output from `constrained_from` on it has accepted
   // `n_accepted` tokens.
-  LogprobTable logprobs;
   Constraint constraint;
   uint64_t* allowed = nullptr;  // [n_vocab / 64, rounded up] the mask of the next token
   uint32_t constrained_from = 0, n_accepted = 0;
@@ -590,7 +590,8 @@ inline Executor::Outcome draft(SessionImpl* s, uint64_t deadline_us, uint32_t* c
          static_cast<uint32_t>(room[n]) < s->impl->hyper.n_vocab) {
     ++n;
   }
-  s->n_drafted += * count = n;
+  *count = n;
+  s->n_drafted += n;
   return Executor::Outcome::finished;
 }
 
@@ -909,8 +910,7 @@ const Piece* Session::next() noexcept {
 }
 
 Step Session::step(uint32_t budget_us) noexcept {
-  const uint64_t deadline = detail::now_us(impl_->impl->host.clock) + budget_us;
-  return detail::step_session(impl_, deadline == 0 ? 1 : deadline);
+  return detail::step_session(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
 }
 
 const Piece& Session::piece() const noexcept { return impl_->piece; }

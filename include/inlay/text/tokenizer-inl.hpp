@@ -283,8 +283,8 @@ bool Tokenizer::is_control(Token token) const noexcept {
 Result<size_t> Tokenizer::encode(std::string_view text, Span<Token> out,
                                  const TokenizeOptions& options) const noexcept {
   const detail::Vocabulary& vocabulary = impl_->vocabulary;
-  constexpr size_t kMaxBytes = size_t{1}
-                               << 30;  // positions have 32 bits, and a space may become three bytes
+  // Positions have 32 bits, and a space may become three bytes.
+  constexpr size_t kMaxBytes = size_t{1} << 30;
   if (text.size() > kMaxBytes)
     return Error(ErrorCode::bad_argument, "text to tokenize: expected at most 1 GiB");
 

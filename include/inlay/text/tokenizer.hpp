@@ -64,8 +64,8 @@ class Tokenizer {
 
   uint32_t size() const noexcept;  // tokens in the vocabulary
   const SpecialTokens& special() const noexcept;
-  bool is_end(Token token)
-      const noexcept;  // end of generation: EOS, EOT and what else the vocabulary ends with
+  // End of generation: EOS, EOT and what else the vocabulary ends with.
+  bool is_end(Token token) const noexcept;
   bool is_control(Token token) const noexcept;  // has no text of its own
   bool adds_bos() const noexcept;
   bool adds_eos() const noexcept;

@@ -96,8 +96,7 @@ inline uint32_t encode_utf8(uint32_t code, char out[4]) noexcept {
 }
 
 // `text` with U+FFFD for each invalid byte. That is `text` itself if it has none, else it is
-// written to
-// `*storage`. False: out of memory.
+// written to `*storage`. False: out of memory.
 [[nodiscard]] bool normalize_utf8(std::string_view text, String* storage,
                                   std::string_view* out) noexcept;
 

@@ -53,8 +53,7 @@ void WordPieceEncoder::encode_word(std::string_view word, TokenSink* sink) const
 bool WordPieceEncoder::encode(std::string_view text, Scratch* scratch,
                               TokenSink* sink) const noexcept {
   const Normalizer& normalizer = vocabulary_->normalizer();
-  String& word =
-      scratch->word;  // with the mark of a space in front, as words are in the vocabulary
+  String& word = scratch->word;  // with a space's mark in front, as words are in the vocabulary
   word.clear();
   const auto finish = [&] {
     if (!word.empty()) encode_word(view(word), sink);
