@@ -4333,13 +4333,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x1ed70659
+#define INLAY_SELF_ID_ 0x8d12e07d
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x1ed70659
+#elif INLAY_SELF_ID_ != 0x8d12e07d
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -47162,6 +47162,13 @@ typedef struct inlay_grammar inlay_grammar;
 #define INLAY_GRAMMAR_JSON_SCHEMA 1
 #define INLAY_GRAMMAR_REGEX 2 /* ECMAScript's, for the whole text */
 
+/* A rule of GBNF whose form is said in another way; GBNF refers to it by its name. Never changes its size. */
+typedef struct inlay_grammar_rule {
+  const char* name; /* NUL-terminated, and so is the text */
+  int32_t kind;     /* INLAY_GRAMMAR_JSON_SCHEMA or INLAY_GRAMMAR_REGEX */
+  const char* text;
+} inlay_grammar_rule;
+
 typedef struct inlay_grammar_options {
   uint32_t struct_size;
   int32_t open_objects; /* JSON Schema: objects may have members that the schema does not name; 1 */
@@ -47172,6 +47179,9 @@ typedef struct inlay_grammar_options {
   const char* const* trigger_patterns; /* regular expressions; NUL-terminated each */
   const inlay_token* trigger_tokens;
   const char* root; /* GBNF: the rule that the whole text is; NUL-terminated; null: "root" */
+  const inlay_grammar_rule* rules; /* GBNF: those that are not written in it */
+  uint32_t n_rules;
+  int32_t any_order; /* JSON Schema: 1: members in any order, of objects with up to six; 0: in the schema's */
 } inlay_grammar_options;
 
 INLAY_C_API void inlay_grammar_options_init(inlay_grammar_options* options, uint32_t struct_size);
@@ -47257,6 +47267,14 @@ INLAY_C_API inlay_status inlay_chat_template_render(const inlay_chat_template* c
 INLAY_C_API inlay_status inlay_chat_template_encode(const inlay_chat_template* chat_template,
                                                     const inlay_chat_request* request, inlay_token* out, size_t capacity,
                                                     size_t* count, inlay_error* error);
+
+/* With INLAY_WITH_GRAMMAR: a grammar that keeps tool calls well-formed, in the form of the family that the template is of.
+ * `tools`: a JSON array in OpenAI's form, NUL-terminated. `required` 0: the model may write anything until it begins a call;
+ * 1: it writes calls from its first byte on. INLAY_BAD_ARGUMENT: no such array, or none in it; INLAY_UNSUPPORTED: a family
+ * without tool calls, or a schema that cannot be kept. */
+INLAY_C_API inlay_status inlay_chat_template_tool_grammar(const inlay_chat_template* chat_template, const char* tools,
+                                                          int32_t required, inlay_grammar** grammar,
+                                                          inlay_error* error);
 
 /* What a chat model writes, taken apart as it comes, by the family that the template is of. */
 typedef struct inlay_chat_parser inlay_chat_parser;
@@ -48861,7 +48879,24 @@ inline inlay_grammar_options c_defaults(const GrammarOptions& from) noexcept {
   inlay_grammar_options to = {};
   to.open_objects = from.json.open_objects;
   to.whitespace = from.json.whitespace;
+  to.any_order = from.json.any_order;
   return to;
+}
+
+inline Status c_rules(const inlay_grammar_options& from, Array<GrammarRule>* out) noexcept {
+  if (from.n_rules > 0 && from.rules == nullptr) return c_range("rules", "no null");
+  if (!out->reserve(from.n_rules)) return Error(ErrorCode::out_of_memory);
+  for (const inlay_grammar_rule& rule : Span<const inlay_grammar_rule>(from.rules, from.n_rules)) {
+    if (rule.kind != INLAY_GRAMMAR_JSON_SCHEMA && rule.kind != INLAY_GRAMMAR_REGEX) {
+      return c_range("rules", "INLAY_GRAMMAR_JSON_SCHEMA or INLAY_GRAMMAR_REGEX");
+    }
+    const GrammarRule made = {c_text(rule.name, INLAY_NUL_TERMINATED),
+                              rule.kind == INLAY_GRAMMAR_REGEX ? GrammarRule::Form::regex
+                                                               : GrammarRule::Form::json_schema,
+                              c_text(rule.text, INLAY_NUL_TERMINATED)};
+    if (!out->push_back(made)) return Error(ErrorCode::out_of_memory);
+  }
+  return {};
 }
 
 inline Result<Grammar> c_compile(const inlay_model& model, int32_t kind, std::string_view text,
@@ -48869,14 +48904,18 @@ inline Result<Grammar> c_compile(const inlay_model& model, int32_t kind, std::st
   GrammarOptions options;
   inlay_grammar_options from = c_defaults(options);
   Array<std::string_view> words(model.allocator), patterns(model.allocator);
+  Array<GrammarRule> rules(model.allocator);
   INLAY_TRY(c_take(given, "inlay_grammar_options", &from));
   INLAY_TRY(c_texts(from.trigger_words, nullptr, from.n_trigger_words, &words));
   INLAY_TRY(c_texts(from.trigger_patterns, nullptr, from.n_trigger_patterns, &patterns));
+  INLAY_TRY(c_rules(from, &rules));
   options.host = c_host(model);
   options.tokenizer = &model.model->tokenizer();
   if (from.root != nullptr) options.root = from.root;
   options.json.open_objects = from.open_objects != 0;
   options.json.whitespace = from.whitespace;
+  options.json.any_order = from.any_order != 0;
+  options.rules = rules.span();
   options.trigger_words = words.span();
   options.trigger_patterns = patterns.span();
   options.trigger_tokens = {from.trigger_tokens, from.n_trigger_tokens};
@@ -49114,6 +49153,25 @@ static_assert(static_cast<int>(ChatPart::content) == INLAY_CHAT_CONTENT &&
                   static_cast<int>(ChatPart::tool_end) == INLAY_CHAT_TOOL_END,
               "the numbers of inlay.h");
 
+#ifdef INLAY_WITH_GRAMMAR  // implementation.hpp has c/grammar-inl.hpp before this file
+inline Result<Grammar> c_tool_grammar(const inlay_chat_template& chat_template,
+                                      std::string_view tools, bool required) noexcept {
+  const inlay_model& model = *chat_template.model;
+  const ChatFormat format = ChatFormat::of(chat_template.chat_template.source());
+  const auto calls = ToolGrammar::create(format, tools, &model.model->tokenizer(), model.allocator);
+  if (!calls) return calls.error();
+  GrammarOptions options;
+  options.host = c_host(model);
+  options.tokenizer = &model.model->tokenizer();
+  calls->set(&options);
+  if (required) {
+    options.trigger_words = {};
+    options.trigger_tokens = {};
+  }
+  return Grammar::from_gbnf(calls->gbnf(), options);
+}
+#endif
+
 }  // namespace detail
 
 extern "C" {
@@ -49191,6 +49249,21 @@ INLAY_C_API inlay_status inlay_chat_template_encode(const inlay_chat_template* c
   *count = *encoded;
   return detail::c_ok(error);
 }
+
+#ifdef INLAY_WITH_GRAMMAR
+INLAY_C_API inlay_status inlay_chat_template_tool_grammar(const inlay_chat_template* chat_template,
+                                                          const char* tools, int32_t required,
+                                                          inlay_grammar** grammar,
+                                                          inlay_error* error) {
+  if (grammar == nullptr) return detail::c_null("grammar", error);
+  *grammar = nullptr;
+  if (chat_template == nullptr) return detail::c_null("chat_template", error);
+  if (tools == nullptr) return detail::c_null("tools", error);
+  return detail::c_make(
+      chat_template->model,
+      detail::c_tool_grammar(*chat_template, detail::c_line(tools), required != 0), grammar, error);
+}
+#endif
 
 INLAY_C_API inlay_status inlay_chat_parser_create(const inlay_chat_template* chat_template,
                                                   const char* prompt, size_t prompt_size,

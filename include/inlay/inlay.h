@@ -542,6 +542,13 @@ typedef struct inlay_grammar inlay_grammar;
 #define INLAY_GRAMMAR_JSON_SCHEMA 1
 #define INLAY_GRAMMAR_REGEX 2 /* ECMAScript's, for the whole text */
 
+/* A rule of GBNF whose form is said in another way; GBNF refers to it by its name. Never changes its size. */
+typedef struct inlay_grammar_rule {
+  const char* name; /* NUL-terminated, and so is the text */
+  int32_t kind;     /* INLAY_GRAMMAR_JSON_SCHEMA or INLAY_GRAMMAR_REGEX */
+  const char* text;
+} inlay_grammar_rule;
+
 typedef struct inlay_grammar_options {
   uint32_t struct_size;
   int32_t open_objects; /* JSON Schema: objects may have members that the schema does not name; 1 */
@@ -552,6 +559,9 @@ typedef struct inlay_grammar_options {
   const char* const* trigger_patterns; /* regular expressions; NUL-terminated each */
   const inlay_token* trigger_tokens;
   const char* root; /* GBNF: the rule that the whole text is; NUL-terminated; null: "root" */
+  const inlay_grammar_rule* rules; /* GBNF: those that are not written in it */
+  uint32_t n_rules;
+  int32_t any_order; /* JSON Schema: 1: members in any order, of objects with up to six; 0: in the schema's */
 } inlay_grammar_options;
 
 INLAY_C_API void inlay_grammar_options_init(inlay_grammar_options* options, uint32_t struct_size);
@@ -637,6 +647,14 @@ INLAY_C_API inlay_status inlay_chat_template_render(const inlay_chat_template* c
 INLAY_C_API inlay_status inlay_chat_template_encode(const inlay_chat_template* chat_template,
                                                     const inlay_chat_request* request, inlay_token* out, size_t capacity,
                                                     size_t* count, inlay_error* error);
+
+/* With INLAY_WITH_GRAMMAR: a grammar that keeps tool calls well-formed, in the form of the family that the template is of.
+ * `tools`: a JSON array in OpenAI's form, NUL-terminated. `required` 0: the model may write anything until it begins a call;
+ * 1: it writes calls from its first byte on. INLAY_BAD_ARGUMENT: no such array, or none in it; INLAY_UNSUPPORTED: a family
+ * without tool calls, or a schema that cannot be kept. */
+INLAY_C_API inlay_status inlay_chat_template_tool_grammar(const inlay_chat_template* chat_template, const char* tools,
+                                                          int32_t required, inlay_grammar** grammar,
+                                                          inlay_error* error);
 
 /* What a chat model writes, taken apart as it comes, by the family that the template is of. */
 typedef struct inlay_chat_parser inlay_chat_parser;

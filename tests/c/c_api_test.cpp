@@ -485,6 +485,42 @@ TEST_CASE("grammars") {
   REQUIRE(inlay_grammar_create(model, INLAY_GRAMMAR_GBNF, "call ::= \"<call>\" [a-z]+",
                                INLAY_NUL_TERMINATED, &options, &grammar, &error) == INLAY_OK);
   inlay_grammar_close(grammar);
+
+  // Rules that are said in another way.
+  inlay_grammar_options_init(&options, sizeof options);
+  inlay_grammar_rule rules[] = {
+      {"point", INLAY_GRAMMAR_JSON_SCHEMA,
+       R"({"properties": {"x": {"type": "integer"}, "y": {"type": "integer"}},
+           "required": ["x", "y"], "additionalProperties": false, "type": "object"})"},
+      {"unit", INLAY_GRAMMAR_REGEX, "cm|m{1,2}"}};
+  options.rules = rules;
+  options.n_rules = 2;
+  options.whitespace = 0;
+  const char* source = "root ::= \"at \" point \" \" unit";
+  const auto matches = [&](const char* text) {
+    int32_t whole = -1;
+    REQUIRE(inlay_grammar_create(model, INLAY_GRAMMAR_GBNF, source, INLAY_NUL_TERMINATED, &options,
+                                 &grammar, &error) == INLAY_OK);
+    CHECK(inlay_grammar_matches(grammar, text, INLAY_NUL_TERMINATED, &whole, &error) == INLAY_OK);
+    inlay_grammar_close(grammar);
+    return whole;
+  };
+  CHECK(matches("at {\"x\":1,\"y\":-20} mm") == 1);
+  CHECK(matches("at {\"x\":1,\"y\":-20} mmm") == 0);
+  CHECK(matches("at {\"y\":1,\"x\":-20} cm") == 0);
+  options.any_order = 1;
+  CHECK(matches("at {\"y\":1,\"x\":-20} cm") == 1);
+  rules[1].text = "cm|(";
+  CHECK(inlay_grammar_create(model, INLAY_GRAMMAR_GBNF, source, INLAY_NUL_TERMINATED, &options,
+                             &grammar, &error) == INLAY_BAD_ARGUMENT);
+  CHECK(std::string(error.message).find("unit") != std::string::npos);
+  rules[1].kind = INLAY_GRAMMAR_GBNF;
+  CHECK(inlay_grammar_create(model, INLAY_GRAMMAR_GBNF, source, INLAY_NUL_TERMINATED, &options,
+                             &grammar, &error) == INLAY_BAD_ARGUMENT);
+  options.rules = nullptr;
+  CHECK(inlay_grammar_create(model, INLAY_GRAMMAR_GBNF, source, INLAY_NUL_TERMINATED, &options,
+                             &grammar, &error) == INLAY_BAD_ARGUMENT);
+  CHECK(grammar == nullptr);
   inlay_model_close(model);
   CHECK(allocator.live_blocks() == 0);
   CHECK(allocator.wrong_releases() == 0);
@@ -609,6 +645,59 @@ TEST_CASE("chats") {
   options.source = "{% if %}";
   CHECK(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_BAD_ARGUMENT);
   CHECK(chat == nullptr);
+  inlay_model_close(model);
+}
+
+TEST_CASE("tool calls that are kept well-formed") {
+  inlay_model* model = nullptr;
+  inlay_error error;
+  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
+                           &error) == INLAY_OK);
+  inlay_chat_template_options options;
+  inlay_chat_template_options_init(&options, sizeof options);
+  options.source = "{{ messages[0].content }}<tool_call>{\"name\": 1}</tool_call>";
+  inlay_chat_template* chat = nullptr;
+  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
+  const char* tools = R"([{"type": "function", "function": {"name": "look", "parameters":
+      {"type": "object", "properties": {"at": {"enum": ["door", "sky"]}}, "required": ["at"]}}}])";
+  inlay_grammar* lazy = nullptr;
+  inlay_grammar* required = nullptr;
+  REQUIRE(inlay_chat_template_tool_grammar(chat, tools, 0, &lazy, &error) == INLAY_OK);
+  REQUIRE(inlay_chat_template_tool_grammar(chat, tools, 1, &required, &error) == INLAY_OK);
+  const auto matches = [&](const inlay_grammar* grammar, const std::string& text) {
+    int32_t whole = -1;
+    CHECK(inlay_grammar_matches(grammar, text.data(), text.size(), &whole, &error) == INLAY_OK);
+    return whole;
+  };
+  const std::string call =
+      "<tool_call>\n{\"name\": \"look\", \"arguments\": {\"at\": \"sky\"}}\n</tool_call>";
+  const std::string wrong =
+      "<tool_call>\n{\"name\": \"look\", \"arguments\": {\"at\": \"sea\"}}\n</tool_call>";
+  CHECK(matches(lazy, call) == 1);
+  CHECK(matches(lazy, "I look. " + call) == 1);
+  CHECK(matches(lazy, "I look.") == 1);
+  CHECK(matches(lazy, "I look. " + wrong) == 0);
+  CHECK(matches(required, call) == 1);
+  CHECK(matches(required, "I look. " + call) == 0);
+  CHECK(matches(required, wrong) == 0);
+  inlay_grammar_close(required);
+  CHECK(inlay_chat_template_tool_grammar(chat, "[]", 0, &required, &error) == INLAY_BAD_ARGUMENT);
+  CHECK(inlay_chat_template_tool_grammar(chat, nullptr, 0, &required, &error) ==
+        INLAY_BAD_ARGUMENT);
+  CHECK(required == nullptr);
+  inlay_chat_template_close(chat);
+
+  options.source = "{{ messages[0].content }}";  // of no family
+  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
+  CHECK(inlay_chat_template_tool_grammar(chat, tools, 0, &required, &error) == INLAY_UNSUPPORTED);
+  inlay_chat_template_close(chat);
+
+  inlay_session* session = create(model, 60);
+  REQUIRE(inlay_session_constrain_grammar(session, lazy, &error) == INLAY_OK);
+  REQUIRE(inlay_session_prompt(session, "x", 1, INLAY_TOKENIZE_DEFAULT, &error) == INLAY_OK);
+  rest(session);
+  inlay_session_close(session);
+  inlay_grammar_close(lazy);
   inlay_model_close(model);
 }
 

@@ -11,6 +11,7 @@
 #include "inlay/c/handles-inl.hpp"
 #include "inlay/chat/chat_template.hpp"
 #include "inlay/chat/output_parser.hpp"
+#include "inlay/chat/tool_grammar.hpp"
 #include "inlay/core/memory.hpp"
 #include "inlay/inlay.h"
 
@@ -129,6 +130,25 @@ static_assert(static_cast<int>(ChatPart::content) == INLAY_CHAT_CONTENT &&
                   static_cast<int>(ChatPart::tool_end) == INLAY_CHAT_TOOL_END,
               "the numbers of inlay.h");
 
+#ifdef INLAY_WITH_GRAMMAR  // implementation.hpp has c/grammar-inl.hpp before this file
+inline Result<Grammar> c_tool_grammar(const inlay_chat_template& chat_template,
+                                      std::string_view tools, bool required) noexcept {
+  const inlay_model& model = *chat_template.model;
+  const ChatFormat format = ChatFormat::of(chat_template.chat_template.source());
+  const auto calls = ToolGrammar::create(format, tools, &model.model->tokenizer(), model.allocator);
+  if (!calls) return calls.error();
+  GrammarOptions options;
+  options.host = c_host(model);
+  options.tokenizer = &model.model->tokenizer();
+  calls->set(&options);
+  if (required) {
+    options.trigger_words = {};
+    options.trigger_tokens = {};
+  }
+  return Grammar::from_gbnf(calls->gbnf(), options);
+}
+#endif
+
 }  // namespace detail
 
 extern "C" {
@@ -206,6 +226,21 @@ INLAY_C_API inlay_status inlay_chat_template_encode(const inlay_chat_template* c
   *count = *encoded;
   return detail::c_ok(error);
 }
+
+#ifdef INLAY_WITH_GRAMMAR
+INLAY_C_API inlay_status inlay_chat_template_tool_grammar(const inlay_chat_template* chat_template,
+                                                          const char* tools, int32_t required,
+                                                          inlay_grammar** grammar,
+                                                          inlay_error* error) {
+  if (grammar == nullptr) return detail::c_null("grammar", error);
+  *grammar = nullptr;
+  if (chat_template == nullptr) return detail::c_null("chat_template", error);
+  if (tools == nullptr) return detail::c_null("tools", error);
+  return detail::c_make(
+      chat_template->model,
+      detail::c_tool_grammar(*chat_template, detail::c_line(tools), required != 0), grammar, error);
+}
+#endif
 
 INLAY_C_API inlay_status inlay_chat_parser_create(const inlay_chat_template* chat_template,
                                                   const char* prompt, size_t prompt_size,

@@ -93,7 +93,24 @@ inline inlay_grammar_options c_defaults(const GrammarOptions& from) noexcept {
   inlay_grammar_options to = {};
   to.open_objects = from.json.open_objects;
   to.whitespace = from.json.whitespace;
+  to.any_order = from.json.any_order;
   return to;
+}
+
+inline Status c_rules(const inlay_grammar_options& from, Array<GrammarRule>* out) noexcept {
+  if (from.n_rules > 0 && from.rules == nullptr) return c_range("rules", "no null");
+  if (!out->reserve(from.n_rules)) return Error(ErrorCode::out_of_memory);
+  for (const inlay_grammar_rule& rule : Span<const inlay_grammar_rule>(from.rules, from.n_rules)) {
+    if (rule.kind != INLAY_GRAMMAR_JSON_SCHEMA && rule.kind != INLAY_GRAMMAR_REGEX) {
+      return c_range("rules", "INLAY_GRAMMAR_JSON_SCHEMA or INLAY_GRAMMAR_REGEX");
+    }
+    const GrammarRule made = {c_text(rule.name, INLAY_NUL_TERMINATED),
+                              rule.kind == INLAY_GRAMMAR_REGEX ? GrammarRule::Form::regex
+                                                               : GrammarRule::Form::json_schema,
+                              c_text(rule.text, INLAY_NUL_TERMINATED)};
+    if (!out->push_back(made)) return Error(ErrorCode::out_of_memory);
+  }
+  return {};
 }
 
 inline Result<Grammar> c_compile(const inlay_model& model, int32_t kind, std::string_view text,
@@ -101,14 +118,18 @@ inline Result<Grammar> c_compile(const inlay_model& model, int32_t kind, std::st
   GrammarOptions options;
   inlay_grammar_options from = c_defaults(options);
   Array<std::string_view> words(model.allocator), patterns(model.allocator);
+  Array<GrammarRule> rules(model.allocator);
   INLAY_TRY(c_take(given, "inlay_grammar_options", &from));
   INLAY_TRY(c_texts(from.trigger_words, nullptr, from.n_trigger_words, &words));
   INLAY_TRY(c_texts(from.trigger_patterns, nullptr, from.n_trigger_patterns, &patterns));
+  INLAY_TRY(c_rules(from, &rules));
   options.host = c_host(model);
   options.tokenizer = &model.model->tokenizer();
   if (from.root != nullptr) options.root = from.root;
   options.json.open_objects = from.open_objects != 0;
   options.json.whitespace = from.whitespace;
+  options.json.any_order = from.any_order != 0;
+  options.rules = rules.span();
   options.trigger_words = words.span();
   options.trigger_patterns = patterns.span();
   options.trigger_tokens = {from.trigger_tokens, from.n_trigger_tokens};
