@@ -71,6 +71,7 @@
 // - INLAY_WITH_GRAMMAR, INLAY_WITH_CHAT, INLAY_WITH_COMPLETION, INLAY_WITH_C (off): the parts that
 //   not every program needs: text of a given form, chat templates, code completion, the C
 //   interface. INLAY_WITH_ALL: all of them. They are always declared, and defined if asked for.
+//   Completion tells models without FIM tokens what to do only if grammars and chat are there.
 // - INLAY_C_EXPORT: a shared library that is made of this file exports the functions of inlay.h.
 // - INLAY_SELF ("inlay.hpp"): the name by which the header can include itself, if you renamed it.
 // - INLAY_NO_THREADS: no worker threads; sessions run on the calling thread or on the host's jobs.
@@ -3468,11 +3469,9 @@ class Session {
   // Set what is to be continued. The text's tokens replace the session's: those at the front that
   // the KV cache already holds are kept, so an edit near the end costs only what follows it.
   // Computes nothing yet. Errors: context_full (says by how much), bad_argument (an id outside the
-  // vocabulary, a model without FIM tokens), out_of_memory (only after fork()).
+  // vocabulary), out_of_memory (only after fork()).
   Status prompt(std::string_view text, const TokenizeOptions& options = {}) noexcept;
   Status prompt(Span<const Token> tokens) noexcept;
-  // Fill in the middle: the model writes what belongs between the two texts.
-  Status prompt_fim(std::string_view prefix, std::string_view suffix) noexcept;
 
   // The next piece, or null when the output has ended or failed. Blocks for at most the prompt and
   // one piece.
@@ -3641,21 +3640,28 @@ struct FimMark {
 // and with SPM [suffix]S [prefix]P [middle]. A file's mark without token or text is the sign for a
 // comment in the file's language. The header of the file itself is written if there are others
 // (or FimText::header).
+//
+// A model that was not trained to fill in is emulated. If it has a chat template, and the parts
+// INLAY_WITH_CHAT and INLAY_WITH_GRAMMAR are compiled, the marks are a request in the user's turn,
+// the assistant's answer begins with a fence and the last lines before the cursor, and
+// fim_grammar() ends it: the family is "chat". Else it continues the prefix and sees nothing of the
+// suffix: "text". Move only.
 struct FimLayout {
-  std::string_view family;  // such as "qwen"; "chat" and "text" have no tokens for it: see emulated
+  std::string_view family;  // such as "qwen"
   FimOrder order = FimOrder::psm;
   FimMark prefix, suffix, middle;
   FimMark repository, file;
-  // The model was not trained to fill in: it is told what to do, if it follows instructions, or
-  // else continues the prefix and sees nothing of the suffix.
   bool emulated = false;
-  std::string_view begin;  // of an emulated prompt: the user's turn
-  std::string_view stop;   // text that ends what an emulated model writes, or none
+  bool chat = false;         // emulated, and told what to do
+  std::string_view begin;    // of a chat's prompt: what stands before the user's text
+  std::string_view stop;     // text that ends what a chat model writes, or none
+  uint32_t mark_tokens = 6;  // at most, that a prompt has beside its texts and the files' names
+  detail::String turns;      // what `begin` and `middle` of a chat refer to
 };
 
 // The layout for a model, by the FIM tokens of its metadata or vocabulary. Never fails: without
-// them, or without memory to look for them, it is emulated. `order` other than automatic is for
-// models that were trained with both.
+// them it is emulated, as a "text" where a chat's template cannot be rendered or there is no memory
+// to look. `order` other than automatic is for models that were trained with both.
 FimLayout fim_layout(const Model& model, FimOrder order = FimOrder::automatic) noexcept;
 
 // A part of another file that may help.
@@ -3671,6 +3677,12 @@ struct FimText {
   std::string_view repository;      // its name; may be empty
   bool header = false;  // repository and path come first also if there are no other files
 };
+
+// The form of what a model with FimLayout::chat may write, from the cursor on: at most `max_lines`
+// lines (0: any number), then FimLayout::stop, or FimEnd::text(): neither belongs to the answer.
+// Errors: out_of_memory. Defined if INLAY_WITH_CHAT and INLAY_WITH_GRAMMAR are.
+Result<Grammar> fim_grammar(const FimText& text, uint32_t max_lines = 16,
+                            const Host& host = {}) noexcept;
 
 // The most tokens of each part. A part that has more loses what is farthest from the cursor, by
 // whole lines where it can: the head of the prefix, the tail of the suffix; and whole files.
@@ -3689,6 +3701,20 @@ struct FimBudget {
   }
 };
 
+// Text that stands where the answer of a chat has come to what is behind the cursor.
+class FimEnd {
+ public:
+  // Of the text behind the cursor: its first line below the cursor's that is not blank.
+  explicit FimEnd(std::string_view suffix) noexcept;
+  // A line end and that line, with its own end if it is not too long; empty if there is none.
+  std::string_view text() const noexcept { return {text_, size_}; }
+
+ private:
+  static constexpr size_t kLongest = 128;
+  char text_[kLongest + 2];
+  size_t size_ = 0;
+};
+
 // What fim_prompt() wrote.
 struct FimPrompt {
   size_t tokens = 0;
@@ -3699,7 +3725,7 @@ struct FimPrompt {
 };
 
 // Tokens that a prompt may have beside its budgets: marks, and the names of files.
-inline constexpr size_t kFimMarkTokens = 512;
+inline constexpr size_t kFimMarkTokens = 1024;
 
 // Writes the prompt to `out`. Time is linear in the texts that fit. Errors: bad_argument (`out` has
 // no room for the budgets and kFimMarkTokens), out_of_memory.
@@ -3709,7 +3735,8 @@ Result<FimPrompt> fim_prompt(const Model& model, const FimLayout& layout, const 
 namespace detail {
 
 // The same without a model. Errors: out_of_memory.
-Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file, FimOrder order) noexcept;
+Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
+                             const Allocator& allocator, FimOrder order) noexcept;
 Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& allocator,
                              const FimLayout& layout, const FimText& text, const FimBudget& budget,
                              Span<Token> out) noexcept;
@@ -4333,13 +4360,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x8d12e07d
+#define INLAY_SELF_ID_ 0xaddc9f26
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x8d12e07d
+#elif INLAY_SELF_ID_ != 0xaddc9f26
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -43631,36 +43658,6 @@ Status Session::prompt(Span<const Token> tokens) noexcept {
   return detail::set_tokens(impl_, tokens);
 }
 
-Status Session::prompt_fim(std::string_view prefix, std::string_view suffix) noexcept {
-  detail::SessionImpl& s = *impl_;
-  const Tokenizer& tokenizer = s.impl->tokenizer;
-  const SpecialTokens& special = tokenizer.special();
-  if (special.fim_prefix == kNoToken || special.fim_suffix == kNoToken ||
-      special.fim_middle == kNoToken) {
-    return detail::end_prompt(
-        &s, Error(ErrorCode::bad_argument, "the model has no tokens for filling in the middle"));
-  }
-  const size_t room = s.context + 1;
-  size_t n = 0;
-  TokenizeOptions plain;
-  plain.add_special = plain.parse_special = false;
-  const auto put = [&](Token token) {
-    if (n < room) s.prompt_tokens[n++] = token;
-  };
-  if (tokenizer.adds_bos() && special.bos != kNoToken) put(special.bos);
-  for (const bool is_suffix : {false, true}) {
-    put(is_suffix ? special.fim_suffix : special.fim_prefix);
-    const std::string_view text = is_suffix ? suffix : prefix;
-    auto count = tokenizer.encode(text, {s.prompt_tokens + n, room - n}, plain);
-    if (!count)
-      return detail::end_prompt(
-          &s, detail::encode_error(s, count.error(), prefix.size() + suffix.size()));
-    n += *count;
-  }
-  put(special.fim_middle);
-  return detail::set_tokens(impl_, {s.prompt_tokens, n});
-}
-
 const Piece* Session::next() noexcept {
   return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
 }
@@ -45339,6 +45336,35 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_COMPLETION_FIM_INL_HPP_
 #define INLAY_COMPLETION_FIM_INL_HPP_
 
+// begin file inlay/completion/emulation.hpp
+// Filling in the middle with a model that was not trained for it but follows instructions: it is
+// told what to do in its own chat template, begins its answer with the last lines before the
+// cursor, and is kept to the form of an answer by a grammar.
+#ifndef INLAY_COMPLETION_EMULATION_HPP_
+#define INLAY_COMPLETION_EMULATION_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// Of the text before the cursor, what the answer begins with: so many whole lines, and the
+// cursor's up to it.
+inline constexpr uint32_t kRepeatedLines = 2;
+inline constexpr size_t kRepeatedTokens = 96;
+
+// `text` from so many lines above its last one on.
+std::string_view last_lines(std::string_view text, uint32_t lines) noexcept;
+
+// Makes the layout that of a chat, if the file has a template that can be asked, or none but
+// ChatML's token; else leaves it. Errors: out_of_memory.
+Status chat_layout(const Tokenizer& tokenizer, const Gguf& file, const Allocator& allocator,
+                   FimLayout* layout) noexcept;
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_COMPLETION_EMULATION_HPP_
+// end file inlay/completion/emulation.hpp
+
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -45380,25 +45406,6 @@ inline constexpr FimFamily kFimFamilies[] = {
 };
 #undef INLAY_BAR
 #undef INLAY_LOW
-
-// How a chat model's turns are told apart: the token that shows which of them it is, the begin of
-// the user's turn, and what leads from it to the code in the assistant's.
-struct FimTurns {
-  std::string_view shown_by, begin, answer;
-};
-#define INLAY_FENCED(turns) "\n```\n" turns "```\n"
-inline constexpr FimTurns kFimTurns[] = {
-    {"<|im_start|>", "<|im_start|>user\n", INLAY_FENCED("<|im_end|>\n<|im_start|>assistant\n")},
-    {"<|start_header_id|>", "<|start_header_id|>user<|end_header_id|>\n\n",
-     INLAY_FENCED("<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")},
-    {"<start_of_turn>", "<start_of_turn>user\n",
-     INLAY_FENCED("<end_of_turn>\n<start_of_turn>model\n")},
-    {"<|turn>", "<|turn>user\n", INLAY_FENCED("<turn|>\n<|turn>model\n")},
-    {"<|start_of_role|>", "<|start_of_role|>user<|end_of_role|>",
-     INLAY_FENCED("<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>")},
-    {"[INST]", "[INST]", INLAY_FENCED("[/INST]")},
-};
-#undef INLAY_FENCED
 
 // The special token with that text, or kNoToken. `status` becomes an error if it was not found for
 // want of memory.
@@ -45611,26 +45618,8 @@ inline FimLayout plain_layout() noexcept {
   return layout;
 }
 
-inline FimLayout emulated_layout(const Tokenizer& tokenizer, Status* status) noexcept {
-  FimLayout layout = plain_layout();
-  for (const FimTurns& turns : kFimTurns) {
-    if (special_token(tokenizer, turns.shown_by, status) == kNoToken) continue;
-    layout.family = "chat";
-    layout.begin = turns.begin;
-    layout.prefix.text =
-        "Here is a file of code in two parts. Write what is missing between them: only the missing "
-        "code, as it would stand there, without any part of the file and without a word about "
-        "it.\n\nThe part before:\n```\n";
-    layout.suffix.text = "\n```\n\nThe part after:\n```\n";
-    layout.middle.text = turns.answer;
-    layout.stop = "\n```";
-    break;
-  }
-  return layout;
-}
-
-Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
-                             FimOrder order) noexcept {
+INLAY_COLD Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
+                                        const Allocator& allocator, FimOrder order) noexcept {
   const SpecialTokens& special = tokenizer.special();
   Status status;
   FimLayout layout;
@@ -45668,7 +45657,8 @@ Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
     break;
   }
   if (layout.prefix.token == kNoToken) {
-    layout = emulated_layout(tokenizer, &status);
+    layout = plain_layout();
+    if (status) status = chat_layout(tokenizer, file, allocator, &layout);
   } else if (order != FimOrder::automatic && layout.middle.token != kNoToken) {
     layout.order = order;  // without a token before the middle, only the prefix can come last
   }
@@ -45685,7 +45675,7 @@ Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& alloca
   writer.put(layout.begin, true);
   prompt.files = put_files(layout, text, budget.files, &writer);
   prompt.shared = writer.count();
-  const bool has_suffix = !layout.emulated || layout.family == "chat";
+  const bool has_suffix = !layout.emulated || layout.chat;
   for (const bool is_suffix : {layout.order == FimOrder::spm, layout.order != FimOrder::spm}) {
     if (is_suffix && !has_suffix) continue;
     writer.put(is_suffix ? layout.suffix : layout.prefix);
@@ -45696,6 +45686,10 @@ Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& alloca
     }
   }
   writer.put(layout.middle);
+  if (layout.chat) {
+    const std::string_view there = slice(text.prefix, text.prefix.size() - prompt.prefix_bytes);
+    writer.put_window(last_lines(there, kRepeatedLines), true, kRepeatedTokens);
+  }
   if (!writer.status()) return writer.status().error();
   prompt.tokens = writer.count();
   return prompt;
@@ -45704,8 +45698,9 @@ Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& alloca
 }  // namespace detail
 
 FimLayout fim_layout(const Model& model, FimOrder order) noexcept {
-  const Result<FimLayout> layout = detail::fim_layout(model.tokenizer(), model.file(), order);
-  return layout ? *layout : detail::plain_layout();
+  Result<FimLayout> layout =
+      detail::fim_layout(model.tokenizer(), model.file(), model.host().allocator, order);
+  return layout ? std::move(*layout) : detail::plain_layout();
 }
 
 Result<FimPrompt> fim_prompt(const Model& model, const FimLayout& layout, const FimText& text,
@@ -45875,6 +45870,293 @@ INLAY_END_NAMESPACE
 #endif  // INLAY_COMPLETION_TRIM_INL_HPP_
 // end file inlay/completion/trim-inl.hpp
 
+// begin file inlay/completion/emulation-inl.hpp
+#ifndef INLAY_COMPLETION_EMULATION_INL_HPP_
+#define INLAY_COMPLETION_EMULATION_INL_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+std::string_view last_lines(std::string_view text, uint32_t lines) noexcept {
+  size_t at = text.size();
+  for (; at > 0; --at) {
+    if (text[at - 1] == '\n' && lines-- == 0) break;
+  }
+  return slice(text, at);
+}
+
+#if defined(INLAY_WITH_CHAT) && defined(INLAY_WITH_GRAMMAR)
+
+// Rules in GBNF for lines that are not, and for one that is, a given text.
+class FimRules {
+ public:
+  explicit FimRules(const Allocator& allocator) noexcept : text_(allocator) {}
+  std::string_view text() const noexcept { return view(text_); }
+
+  // The rules are regular, and each has what a line may go on with.
+  [[nodiscard]] INLAY_COLD bool write(const FimText& text, uint32_t max_lines) noexcept {
+    const FimEnd stop(text.suffix);
+    const std::string_view all = stop.text();
+    // A line that begins with a fence's character is left to the fence.
+    const bool none = all.size() < 2 || all[1] == '`';
+    const bool whole = !none && all.back() == '\n';
+    const std::string_view end =
+        none ? std::string_view() : slice(all, 1, all.size() - (whole ? 2 : 1));
+    put("root ::= ");
+    put(last_line(text.prefix).empty() ? "line" : "rest");
+    put(" \"\\n\" (line \"\\n\"){0,");
+    if (max_lines > 0) put_number(max_lines - 1, 10, 1);
+    put("} end\nrest ::= [^\\n]*\n");
+    // A fence begins no line; one or two of its characters may.
+    put("tick ::= \"`\" ([^`\\n] rest)? | \"``\" ([^`\\n] rest)?\n");
+    put("end ::= \"```\"");
+    if (!none) put(" | \"");
+    for (size_t at = 0; at < end.size();) put_character(end, &at);
+    if (!none) put(whole ? "\\n\"" : "\"");
+    put("\nline ::= tick | ([^`\\n");
+    // Where a line leaves the one that ends the answer, it is any other.
+    uint32_t n = 0;
+    for (size_t at = 0; at < end.size();) {
+      const size_t here = at;
+      put_character(end, &at);
+      put("] rest)?");
+      if (at == end.size() && !whole) break;
+      size_t again = here;
+      put(" | \"");
+      put_character(end, &again);
+      put("\" l");
+      put_number(++n, 10, 1);
+      put("\nl");
+      put_number(n, 10, 1);
+      put(at < end.size() ? " ::= ([^\\n" : " ::= [^\\n] rest");
+    }
+    if (none) put("] rest)?");
+    put("\n");
+    return has_room_;
+  }
+
+ private:
+  void put(std::string_view text) noexcept {
+    has_room_ = has_room_ && text_.append(text.data(), text.size());
+  }
+  void put_number(uint32_t number, uint32_t base, uint32_t digits) noexcept {
+    char room[10];
+    uint32_t n = 0;
+    for (; number > 0 || n < digits; number /= base)
+      room[9 - n++] = "0123456789abcdef"[number % base];
+    put({room + 10 - n, n});
+  }
+  // The character at *at, which is moved on.
+  void put_character(std::string_view text, size_t* at) noexcept {
+    const DecodedCharacter c = decode_utf8(text.data() + *at, text.data() + text.size());
+    put("\\U");
+    put_number(c.code, 16, 8);
+    *at += c.bytes;
+  }
+
+  String text_;
+  bool has_room_ = true;
+};
+
+// The form that an answer has.
+class FimForm {
+ public:
+  explicit FimForm(const Allocator& allocator) noexcept : allocator_(allocator) {}
+  FimForm(const FimForm&) = delete;
+  FimForm& operator=(const FimForm&) = delete;
+  ~FimForm() {
+    end();
+    destroy(allocator_, vocabulary_);
+  }
+
+  INLAY_COLD Status open(const Tokenizer& tokenizer, const Host& host) noexcept {
+    host_ = host;
+    Result<GrammarVocabulary> made = GrammarVocabulary::create(tokenizer, host);
+    if (!made) return made.error();
+    vocabulary_ = create<GrammarVocabulary>(allocator_, std::move(*made));
+    return vocabulary_ != nullptr ? Status() : Status(Error(ErrorCode::out_of_memory));
+  }
+
+  // An answer between the texts begins. Before open(), and after end(), it has any form.
+  Status begin(const FimText& text, uint32_t max_lines) noexcept {
+    end();
+    if (vocabulary_ == nullptr) return {};
+    const Result<Grammar> grammar = fim_grammar(text, max_lines, host_);
+    if (!grammar) return grammar.error();
+    GrammarMatcherOptions options;
+    options.host = host_;
+    options.state_memory = size_t{1} << 18;
+    options.mask_memory = size_t{1} << 19;
+    Result<GrammarMatcher> made = GrammarMatcher::create(*grammar, *vocabulary_, options);
+    if (!made) return made.error();
+    matcher_ = create<GrammarMatcher>(allocator_, std::move(*made));
+    return matcher_ != nullptr ? Status() : Status(Error(ErrorCode::out_of_memory));
+  }
+  void end() noexcept {
+    destroy(allocator_, matcher_);
+    matcher_ = nullptr;
+  }
+  bool any() const noexcept { return matcher_ == nullptr; }
+  bool mask(Span<uint64_t> allowed) noexcept { return static_cast<bool>(matcher_->mask(allowed)); }
+  bool allows(Token token) noexcept { return matcher_->allows(token); }
+  // False if the text may not go on so.
+  bool accept(Token token) noexcept {
+    const Result<bool> taken = matcher_->accept(token);
+    return taken && *taken;
+  }
+  bool accept(std::string_view text) noexcept {
+    const Result<bool> taken = matcher_->accept(text);
+    return taken && *taken;
+  }
+
+ private:
+  Allocator allocator_;
+  Host host_;
+  GrammarVocabulary* vocabulary_ = nullptr;
+  GrammarMatcher* matcher_ = nullptr;
+};
+
+inline constexpr std::string_view kUserText = "TheUserTextStandsHere";
+inline constexpr std::string_view kAnswer = "TheAnswerStandsHere";
+
+// A conversation as the template writes it, with words that stand for the user's text and the
+// answer; nothing if it cannot be rendered.
+INLAY_COLD inline Result<Text> render_turns(const ChatTemplate& chat, const Allocator& allocator,
+                                            bool system) noexcept {
+  ChatMessage messages[3];
+  messages[0].role = "system";
+  messages[0].content = "You are a programmer.";
+  messages[1].role = "user";
+  messages[1].content = kUserText;
+  messages[2].role = "assistant";
+  messages[2].content = kAnswer;
+  ChatRequest request;
+  request.messages = Span<const ChatMessage>(messages, 3).subspan(system ? 0 : 1);
+  request.add_generation_prompt = false;
+  request.variables = "{\"enable_thinking\":false}";
+  Result<Text> text = chat.render(request);
+  if (text || text.error().code() == ErrorCode::out_of_memory) return text;
+  return Text(String(allocator));
+}
+
+INLAY_COLD Status chat_layout(const Tokenizer& tokenizer, const Gguf& file,
+                              const Allocator& allocator, FimLayout* layout) noexcept {
+  ChatTemplateOptions options;
+  options.jinja.allocator = allocator;
+  const Result<ChatTemplate> chat = ChatTemplate::create(file, tokenizer, options);
+  if (!chat) {
+    return chat.error().code() == ErrorCode::out_of_memory ? Status(chat.error()) : Status();
+  }
+  Status status;
+  if (chat->is_fallback() && special_token(tokenizer, "<|im_start|>", &status) == kNoToken) {
+    return status;
+  }
+  for (const bool system : {true, false}) {
+    const Result<Text> rendered = render_turns(*chat, allocator, system);
+    if (!rendered) return rendered.error();
+    const std::string_view all = rendered->view();
+    const size_t user = find_text(all, kUserText), answer = find_text(all, kAnswer);
+    if (answer == std::string_view::npos || user > answer) continue;
+    std::string_view begin = slice(all, 0, user);
+    const std::string_view turn =
+        slice(all, user + kUserText.size(), answer - user - kUserText.size());
+    // It is written by who knows whether the vocabulary wants it.
+    if (tokenizer.adds_bos() && slice(begin, 0, chat->bos_token().size()) == chat->bos_token()) {
+      begin = slice(begin, chat->bos_token().size());
+    }
+    FimLayout made = plain_layout();
+    made.turns = String(allocator);
+    const std::string_view parts[] = {
+        begin,
+        "\n```\n\nAnswer with one block of code: the last lines before the gap again, then what is "
+        "missing, up to the first line behind the gap.",
+        turn, "```\n"};
+    for (const std::string_view part : parts) {
+      if (!made.turns.append(part.data(), part.size())) return Error(ErrorCode::out_of_memory);
+    }
+    made.family = "chat";
+    made.chat = true;
+    made.begin = slice(view(made.turns), 0, begin.size());
+    made.prefix.text = "This file of code has a gap.\n\nBefore the gap:\n```\n";
+    made.suffix.text = "\n```\n\nBehind the gap:\n```\n";
+    made.middle.text = slice(view(made.turns), begin.size());
+    made.stop = "\n```";
+    Token room[kFimMarkTokens - kFimHeaderTokens];
+    FimWriter writer(tokenizer, allocator, room);
+    writer.put(made.begin, true);
+    writer.put(made.prefix);
+    writer.put(made.suffix);
+    writer.put(made.middle);
+    made.mark_tokens = static_cast<uint32_t>(writer.count() + kRepeatedTokens + 1);
+    if (!writer.status() || made.mark_tokens > sizeof room / sizeof room[0]) return {};
+    *layout = std::move(made);
+    return {};
+  }
+  return {};
+}
+
+#else
+
+Status chat_layout(const Tokenizer&, const Gguf&, const Allocator&, FimLayout*) noexcept {
+  return {};
+}
+
+// Any form.
+class FimForm {
+ public:
+  explicit FimForm(const Allocator&) noexcept {}
+  Status open(const Tokenizer&, const Host&) noexcept { return {}; }
+  Status begin(const FimText&, uint32_t) noexcept { return {}; }
+  void end() noexcept {}
+  bool any() const noexcept { return true; }
+  bool mask(Span<uint64_t>) noexcept { return true; }
+  bool allows(Token) noexcept { return true; }
+  bool accept(Token) noexcept { return true; }
+  bool accept(std::string_view) noexcept { return true; }
+};
+
+#endif
+
+}  // namespace detail
+
+FimEnd::FimEnd(std::string_view suffix) noexcept {
+  std::string_view line;
+  for (size_t at; line.empty() && (at = detail::find_byte(suffix, '\n')) < suffix.size();) {
+    suffix = detail::slice(suffix, at + 1);
+    line = detail::slice(suffix, 0, detail::find_byte(suffix, '\n'));
+    while (!line.empty() && detail::is_blank(line.back())) line.remove_suffix(1);
+  }
+  if (line.empty()) return;
+  text_[size_++] = '\n';
+  const char* const end = line.data() + line.size();
+  const char* next = line.data();
+  // A character that is no UTF-8 ends what is known of the line.
+  while (next < end) {
+    const detail::DecodedCharacter c = detail::decode_utf8(next, end);
+    const bool surrogate = c.code >= 0xD800 && c.code < 0xE000;
+    const bool valid = !surrogate && (c.code != detail::kReplacement || c.bytes > 1);
+    if (!valid || size_ + c.bytes > kLongest) break;
+    for (uint32_t i = 0; i < c.bytes; ++i) text_[size_++] = *next++;
+  }
+  if (next == end) text_[size_++] = '\n';
+}
+
+#if defined(INLAY_WITH_CHAT) && defined(INLAY_WITH_GRAMMAR)
+INLAY_COLD Result<Grammar> fim_grammar(const FimText& text, uint32_t max_lines,
+                                       const Host& host) noexcept {
+  detail::FimRules rules(host.allocator);
+  if (!rules.write(text, max_lines)) return Error(ErrorCode::out_of_memory);
+  GrammarOptions options;
+  options.host = host;
+  return Grammar::from_gbnf(rules.text(), options);
+}
+#endif
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_COMPLETION_EMULATION_INL_HPP_
+// end file inlay/completion/emulation-inl.hpp
+
 // begin file inlay/completion/completion-inl.hpp
 #ifndef INLAY_COMPLETION_COMPLETION_INL_HPP_
 #define INLAY_COMPLETION_COMPLETION_INL_HPP_
@@ -45897,12 +46179,15 @@ inline bool is_word(char c) noexcept {
          static_cast<uint8_t>(c) >= 0x80;
 }
 
-// Makes a model write given bytes first, whichever tokens it cuts them into.
+// Makes a model write given bytes first, whichever tokens it cuts them into, and then what has a
+// form.
 class Spelling {
  public:
   static constexpr size_t kMaxBytes = 512;
 
-  explicit Spelling(const Allocator& allocator) noexcept : by_byte_(allocator) {}
+  explicit Spelling(const Allocator& allocator) noexcept : form(allocator), by_byte_(allocator) {}
+
+  FimForm form;
 
   // Sorts the vocabulary's tokens by their first byte. Errors: out_of_memory.
   INLAY_COLD Status create(const Tokenizer& tokenizer) noexcept {
@@ -45932,16 +46217,18 @@ class Spelling {
   void set(std::string_view bytes) noexcept {
     std::memcpy(bytes_, bytes.data(), bytes.size());
     left_ = {bytes_, bytes.size()};
+    astray_ = false;
   }
-  bool done() const noexcept { return left_.empty(); }
+  // Whether anything may follow.
+  bool done() const noexcept { return left_.empty() && form.any(); }
   Constraint constraint() noexcept {
     Constraint c;
     c.mask = [](void* self, Span<uint64_t> allowed) {
       return static_cast<Spelling*>(self)->mask(allowed);
     };
     c.allows = [](void* self, Token token) {
-      const Spelling& s = *static_cast<Spelling*>(self);
-      return s.done() || s.fits(token);
+      Spelling& s = *static_cast<Spelling*>(self);
+      return s.left_.empty() ? s.form.any() || s.form.allows(token) : s.fits(token);
     };
     c.accept = [](void* self, Token token) { static_cast<Spelling*>(self)->accept(token); };
     c.user = this;
@@ -45959,8 +46246,10 @@ class Spelling {
     const size_t common = n < left_.size() ? n : left_.size();
     return std::memcmp(piece, left_.data(), common) == 0;
   }
-  bool mask(Span<uint64_t> allowed) const noexcept {
-    if (done()) {
+  bool mask(Span<uint64_t> allowed) noexcept {
+    if (astray_) return false;
+    if (left_.empty() && !form.any()) return form.mask(allowed);
+    if (left_.empty()) {
       for (uint64_t& word : allowed) word = ~uint64_t{0};
       return true;
     }
@@ -45972,8 +46261,15 @@ class Spelling {
     return true;
   }
   void accept(Token token) noexcept {
-    const size_t n = tokenizer_->piece(token, {});
-    left_ = slice(left_, n);
+    if (left_.empty()) {
+      astray_ = astray_ || !(form.any() || form.accept(token));
+      return;
+    }
+    char piece[kMaxPiece];
+    const size_t n = tokenizer_->piece(token, piece), spelled = n < left_.size() ? n : left_.size();
+    left_ = slice(left_, spelled);
+    const std::string_view more(piece + spelled, n - spelled);
+    if (!more.empty() && !form.any() && !form.accept(more)) astray_ = true;
   }
 
   const Tokenizer* tokenizer_ = nullptr;
@@ -45981,6 +46277,7 @@ class Spelling {
   uint32_t first_[257] = {};
   char bytes_[kMaxBytes];
   std::string_view left_;  // of them, those that are still to be written
+  bool astray_ = false;    // a token that spelled the last of them went on as the form does not
 };
 
 // A text that was written, and where it belongs.
@@ -46137,12 +46434,8 @@ inline bool CompletionImpl::find_anchor(const Document& document, size_t* anchor
 inline Status CompletionImpl::move_anchor(const Document& document, size_t most,
                                           size_t* anchor) noexcept {
   const std::string_view all = document.text;
-  // A chat model continues best what it sees the beginning of.
-  uint32_t lines = layout.emulated ? 3 : 1;
   size_t at = document.cursor;
-  for (; at > 0 && document.cursor - at < most; --at) {
-    if (all[at - 1] == '\n' && --lines == 0) break;
-  }
+  while (at > 0 && document.cursor - at < most && all[at - 1] != '\n') --at;
   while (at < document.cursor && (static_cast<uint8_t>(all[at]) & 0xc0) == 0x80) ++at;
   *anchor = at;
 
@@ -46260,8 +46553,14 @@ inline Status CompletionImpl::prepare(const Document& document, Answer* answer) 
   ++n_prompts;
   n_read += n_fixed + n - session.reused();
   spelling.set(slice(all, cut, healed));
+  if (layout.chat) {
+    FimText text;
+    text.prefix = slice(all, anchor, document.cursor - anchor);
+    text.suffix = slice(all, document.cursor);
+    INLAY_TRY(spelling.form.begin(text, options.trim.max_lines));
+  }
   const Constraint constraint = spelling.constraint();
-  if (healed > 0) session.constrain(&constraint);
+  if (!spelling.done()) session.constrain(&constraint);
   answer->used = true;
   answer->ended = false;
   answer->healed = healed;
@@ -46430,8 +46729,8 @@ inline Status CompletionImpl::update(const Document& document) noexcept {
 
 inline Status check_budget(const CompletionOptions& options, const FimLayout& layout,
                            uint32_t context, uint32_t middle, FimBudget* budget) noexcept {
-  // Marks, the instruction to a chat model, and the file's own header.
-  const uint64_t marks = (layout.emulated ? 160 : 16) + 64;
+  // Marks and the file's own header.
+  const uint64_t marks = uint64_t{layout.mark_tokens} + 74;
   const uint64_t used = marks + middle + 2 * uint64_t{options.max_tokens};
   if (options.max_tokens == 0 || used + 64 > context) {
     return Error(ErrorCode::bad_argument, "option max_tokens: ")
@@ -46466,6 +46765,7 @@ inline Status CompletionImpl::open() noexcept {
       answers[1].reserve(window, after, bytes, tokens);
   if (!has_room) return Error(ErrorCode::out_of_memory);
   INLAY_TRY(spelling.create(model.tokenizer()));
+  if (layout.chat) INLAY_TRY(spelling.form.open(model.tokenizer(), model.host()));
   if (options.drafts.least_match == 0 && options.drafts.model == nullptr) return {};
   Result<Drafts> guesses = Drafts::create(model, options.drafts);
   if (!guesses) return guesses.error();
@@ -46486,16 +46786,14 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   SessionOptions& s = options.session;
   const uint32_t trained = model.shape().context;
   if (s.context == 0) s.context = trained < kDefaultContext ? trained : kDefaultContext;
-  const Result<FimLayout> found =
-      detail::fim_layout(model.tokenizer(), model.file(), options.order);
-  if (!found) return found.error();
-  const FimLayout& layout = *found;
+  Result<FimLayout> layout =
+      detail::fim_layout(model.tokenizer(), model.file(), model.host().allocator, options.order);
+  if (!layout) return layout.error();
   uint32_t middle = s.context / 8;
   middle = middle < 16 ? 16 : middle > 512 ? 512 : middle;
-  INLAY_TRY(detail::check_budget(given, layout, s.context, middle, &options.budget));
+  INLAY_TRY(detail::check_budget(given, *layout, s.context, middle, &options.budget));
   s.max_tokens = 2 * options.max_tokens;
-  s.stop = layout.stop.empty() ? Span<const std::string_view>()
-                               : Span<const std::string_view>(&layout.stop, 1);
+  s.stop = Span<const std::string_view>(&layout->stop, layout->stop.empty() ? 0 : 1);
   if (!s.sampling.temperature.is_set()) s.sampling.temperature = 0;
   if (s.reuse == 0 && model.shape().shifts) s.reuse = kReuse;
   Result<Session> session = Session::create(model, s);
@@ -46505,7 +46803,7 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
       model.host().allocator, model, std::move(*session), options);
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   Completion completion(impl);
-  impl->layout = layout;
+  impl->layout = std::move(*layout);
   impl->context = s.context;
   impl->middle_tokens = middle;
   INLAY_TRY(impl->open());
@@ -46996,9 +47294,6 @@ INLAY_C_API inlay_status inlay_session_prompt(inlay_session* session, const char
                                               inlay_error* error);
 INLAY_C_API inlay_status inlay_session_prompt_tokens(inlay_session* session, const inlay_token* tokens, size_t count,
                                                      inlay_error* error);
-/* Fill in the middle: the model writes what belongs between the two texts. */
-INLAY_C_API inlay_status inlay_session_prompt_fim(inlay_session* session, const char* prefix, size_t prefix_size,
-                                                  const char* suffix, size_t suffix_size, inlay_error* error);
 
 #define INLAY_STEP_MORE 0   /* the budget is used up and there is work left: call again */
 #define INLAY_STEP_PIECE 1  /* a piece is ready: inlay_session_piece */
@@ -48407,15 +48702,6 @@ INLAY_C_API inlay_status inlay_session_prompt_tokens(inlay_session* session,
   if (session == nullptr) return detail::c_null("session", error);
   if (tokens == nullptr) return detail::c_null("tokens", error);
   return detail::c_report(session->session.prompt({tokens, count}), error);
-}
-
-INLAY_C_API inlay_status inlay_session_prompt_fim(inlay_session* session, const char* prefix,
-                                                  size_t prefix_size, const char* suffix,
-                                                  size_t suffix_size, inlay_error* error) {
-  if (session == nullptr) return detail::c_null("session", error);
-  return detail::c_report(session->session.prompt_fim(detail::c_text(prefix, prefix_size),
-                                                      detail::c_text(suffix, suffix_size)),
-                          error);
 }
 
 INLAY_C_API int32_t inlay_session_step(inlay_session* session, uint32_t budget_us) {

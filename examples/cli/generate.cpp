@@ -61,29 +61,34 @@ inlay::Result<inlay::Session> create_session(const inlay::Model& model, Settings
 inlay::Result<std::vector<inlay::Token>> fim_tokens(const inlay::Model& model,
                                                     const inlay::FimLayout& layout,
                                                     const Settings& settings,
-                                                    const std::string& prefix,
-                                                    const std::string& suffix) {
+                                                    const inlay::FimText& text) {
   const uint32_t known = std::min(model.shape().context, 4096u);
   const uint32_t context = settings.context != 0 ? settings.context : known;
-  const uint32_t marks = layout.emulated ? 160 : 16;
-  const uint32_t kept = marks + std::min(std::max(settings.n, 1u), context / 4);
+  const uint32_t kept = layout.mark_tokens + std::min(std::max(settings.n, 1u), context / 4);
   if (kept + 5 > context) {
     return inlay::Error(inlay::ErrorCode::context_full, "the context of ")
            << context << " tokens has no room for a prompt and what is written";
   }
   const uint32_t room = context - kept;
-  const size_t n_prefix = std::min<size_t>(room, inlay::Tokenizer::max_tokens(prefix.size()));
+  const size_t n_prefix = std::min<size_t>(room, inlay::Tokenizer::max_tokens(text.prefix.size()));
   inlay::FimBudget budget;
   budget.suffix = std::max(room / 5, room - static_cast<uint32_t>(n_prefix));
   budget.prefix = room - budget.suffix;
-  inlay::FimText text;
-  text.prefix = prefix;
-  text.suffix = suffix;
   std::vector<inlay::Token> tokens(size_t{context} + inlay::kFimMarkTokens);
   const auto prompt = inlay::fim_prompt(model, layout, text, budget, tokens);
   if (!prompt) return prompt.error();
   tokens.resize(prompt->tokens);
   return tokens;
+}
+
+// What a chat model that fills in may write.
+inlay::Result<inlay::GrammarMatcher> create_form(const inlay::Model& model,
+                                                 const inlay::FimText& text) {
+  const auto grammar = inlay::fim_grammar(text, 0);
+  if (!grammar) return grammar.error();
+  const auto vocabulary = inlay::GrammarVocabulary::create(model.tokenizer());
+  if (!vocabulary) return vocabulary.error();
+  return inlay::GrammarMatcher::create(*grammar, *vocabulary);
 }
 
 // {"token": TEXT, "id": ID, "logprob": LOGPROB, to be closed.
@@ -224,10 +229,9 @@ int fim(int argc, char** argv) {
   command.note(
       "Only what the model writes is printed; on a terminal the texts are shown around it, "
       "dimmed.\nA model that was not trained for it (inlay info shows the FIM tokens) is told what "
-      "to do, if "
-      "it follows\ninstructions; else it continues the first text. What has no room is left out: "
-      "what is "
-      "farthest from the place.");
+      "to do in its\nchat template, and its answer ends where the second text begins; without a "
+      "template it continues\nthe first text. What has no room is left out: what is farthest from "
+      "the place.");
   if (!command.parse(argc, argv)) return command.status();
   if (prefix_file == nullptr || suffix_file == nullptr) {
     return command.wrong_use("both texts are needed: --prefix FILE --suffix FILE");
@@ -240,12 +244,27 @@ int fim(int argc, char** argv) {
   const auto model = open_model(command.operands()[0], settings.model);
   if (!model) return fail(model.error());
   const inlay::FimLayout layout = inlay::fim_layout(*model);
-  if (!layout.stop.empty()) settings.stop.emplace_back(layout.stop);
+  inlay::FimText text;
+  text.prefix = prefix;
+  text.suffix = suffix;
+  std::optional<inlay::GrammarMatcher> matcher;
+  if (layout.chat) {
+    auto form = create_form(*model, text);
+    if (!form) return fail(form.error());
+    matcher.emplace(std::move(*form));
+    settings.stop.emplace_back(layout.stop);
+    const inlay::FimEnd end(suffix);
+    if (!end.text().empty()) settings.stop.emplace_back(end.text());
+  }
   auto session = create_session(*model, settings);
   if (!session) return fail(session.error());
-  const auto tokens = fim_tokens(*model, layout, settings, prefix, suffix);
+  const auto tokens = fim_tokens(*model, layout, settings, text);
   if (!tokens) return fail(tokens.error());
   if (const inlay::Status set = session->prompt(*tokens); !set) return fail(set.error());
+  if (matcher) {
+    const inlay::Constraint constraint = inlay::constraint(*matcher);
+    session->constrain(&constraint);
+  }
 
   set_binary(stdout);
   const CancelScope scope(&*session);

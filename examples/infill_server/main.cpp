@@ -313,7 +313,20 @@ class Server {
     const auto prompt = inlay::fim_prompt(generator_.model(), layout_, text, budget, tokens);
     if (!prompt) throw Refused{500, "server_error", prompt.error().message()};
     tokens.resize(prompt->tokens);
-    generate(request, response, body, {tokens});
+    generate(request, response, body, {tokens}, layout_.chat ? &text : nullptr);
+  }
+
+  // Keeps what a model that was told to fill in writes to that, unless the client gave a form.
+  void limit(const inlay::FimText& text, Job* job) const {
+    job->stop.emplace_back(layout_.stop);
+    const inlay::FimEnd end(text.suffix);
+    if (!end.text().empty()) job->stop.emplace_back(end.text());
+    if (job->matcher != nullptr) return;
+    const auto grammar = inlay::fim_grammar(text, 0);
+    if (!grammar) throw Refused{500, "server_error", grammar.error().message()};
+    auto matcher = inlay::GrammarMatcher::create(*grammar, generator_.vocabulary());
+    if (!matcher) throw Refused{500, "server_error", matcher.error().message()};
+    job->matcher = std::make_shared<inlay::GrammarMatcher>(std::move(*matcher));
   }
 
   // One prompt: a text, an array of tokens, or of tokens and texts; or an array of prompts.
@@ -444,10 +457,13 @@ class Server {
               {"time_ms", static_cast<int64_t>(ms)}}}};
   }
 
+  // `told`: what the model was told to fill in, or null.
   void generate(const httplib::Request& request, httplib::Response& response, const Json& body,
-                std::vector<std::vector<inlay::Token>> prompts) {
+                std::vector<std::vector<inlay::Token>> prompts,
+                const inlay::FimText* told = nullptr) {
     // Shared with the function that writes a stream's events as they come.
     const auto asked = std::make_shared<::Request>(parse_request(body, generator_));
+    if (told != nullptr) limit(*told, &asked->job);
     std::vector<std::vector<inlay::Token>> all;
     for (const std::vector<inlay::Token>& prompt : prompts) {
       if (prompt.size() >= generator_.context()) {

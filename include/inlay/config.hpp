@@ -16,6 +16,7 @@
 // - INLAY_WITH_GRAMMAR, INLAY_WITH_CHAT, INLAY_WITH_COMPLETION, INLAY_WITH_C (off): the parts that
 //   not every program needs: text of a given form, chat templates, code completion, the C
 //   interface. INLAY_WITH_ALL: all of them. They are always declared, and defined if asked for.
+//   Completion tells models without FIM tokens what to do only if grammars and chat are there.
 // - INLAY_C_EXPORT: a shared library that is made of this file exports the functions of inlay.h.
 // - INLAY_SELF ("inlay.hpp"): the name by which the header can include itself, if you renamed it.
 // - INLAY_NO_THREADS: no worker threads; sessions run on the calling thread or on the host's jobs.

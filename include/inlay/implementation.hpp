@@ -176,6 +176,7 @@
 #include "inlay/completion/drafts-inl.hpp"
 #include "inlay/completion/fim-inl.hpp"
 #include "inlay/completion/trim-inl.hpp"
+#include "inlay/completion/emulation-inl.hpp"
 #include "inlay/completion/completion-inl.hpp"
 #endif
 #ifdef INLAY_WITH_C

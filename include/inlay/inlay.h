@@ -376,9 +376,6 @@ INLAY_C_API inlay_status inlay_session_prompt(inlay_session* session, const char
                                               inlay_error* error);
 INLAY_C_API inlay_status inlay_session_prompt_tokens(inlay_session* session, const inlay_token* tokens, size_t count,
                                                      inlay_error* error);
-/* Fill in the middle: the model writes what belongs between the two texts. */
-INLAY_C_API inlay_status inlay_session_prompt_fim(inlay_session* session, const char* prefix, size_t prefix_size,
-                                                  const char* suffix, size_t suffix_size, inlay_error* error);
 
 #define INLAY_STEP_MORE 0   /* the budget is used up and there is work left: call again */
 #define INLAY_STEP_PIECE 1  /* a piece is ready: inlay_session_piece */

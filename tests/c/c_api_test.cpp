@@ -860,14 +860,6 @@ TEST_CASE("tokens") {
   CHECK(inlay_token_is_control(model, special.fim_prefix) == 1);
   CHECK(inlay_token_is_end(model, special.eos) == 1);
   CHECK(inlay_token_is_end(model, ids[0]) == 0);
-
-  // The middle of a text, from the same handle.
-  inlay_session* session = create(model, 4);
-  REQUIRE(inlay_session_prompt_fim(session, "int a = ", 8, ";\n", INLAY_NUL_TERMINATED, &error) ==
-          INLAY_OK);
-  inlay_session_next(session, nullptr);
-  CHECK(inlay_session_status(session, &error) == INLAY_OK);
-  inlay_session_close(session);
   inlay_model_close(model);
 }
 

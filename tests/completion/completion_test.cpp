@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <inlay.hpp>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "support/counting_allocator.hpp"
+#include "support/models/shapes.hpp"
 
 namespace {
 
@@ -26,6 +28,24 @@ Model demo(const inlay::Host& host = {}) {
   auto model = Model::open(path.c_str(), options);
   REQUIRE(bool(model));
   return *model;
+}
+
+// One that follows instructions, with random weights, and no tokens for the middle.
+Model instructed(const random_model::Memory& file, const inlay::Host& host = {}) {
+  inlay::ModelOptions options;
+  options.host = host;
+  auto model = Model::from_memory({file.data(), file.size()}, options);
+  REQUIRE(bool(model));
+  return *model;
+}
+random_model::File instructed_file() {
+  const random_model::Spec* const spec = random_model::find_spec("llama-gqa");
+  random_model::File file = random_model::make(*spec, random_model::Type::f16);
+  file.set("llama.context_length", random_model::u32_value(2048));
+  file.set("tokenizer.chat_template",
+           random_model::text_value("{{ bos_token }}{% for m in messages %}({{ m.role }})"
+                                    "{{ m.content }}{{ eos_token }}{% endfor %}"));
+  return file;
 }
 
 Completion create(const Model& model, const CompletionOptions& options = {}) {
@@ -421,38 +441,78 @@ TEST_CASE("Models without tokens for it, small contexts, options that make no se
   complete(small, editor);
 }
 
+TEST_CASE("A model that is told what to fill in keeps to the form of an answer") {
+  const random_model::Memory file(instructed_file());
+  const Model model = instructed(file);
+  for (const bool guesses : {true, false}) {
+    CompletionOptions options;
+    options.max_tokens = 24;
+    options.trim.max_lines = 3;
+    options.drafts.least_match = guesses ? 1 : 0;
+    Completion completion = create(model, options);
+    CHECK(completion.layout().chat);
+    Editor editor;
+    // Words that the vocabulary cuts in many ways, and every kind of place.
+    for (const char* before :
+         {"the sea\n  is there(and", "", "a\n", "sea", "one\ntwo\nthree\n  "}) {
+      for (const char* after : {")\n}\n", "", "\n\n  the end\n", "\n```\n"}) {
+        CAPTURE(std::string(before) + "|" + after);
+        editor.before = before;
+        editor.after = after;
+        const std::string all = complete(completion, editor);
+        CHECK(all.find("```") == std::string::npos);
+        CHECK(std::count(all.begin(), all.end(), '\n') < 3);
+        if (all.empty()) continue;
+        editor.before += all[0];
+        complete(completion, editor);
+        editor.before += "?";  // as nobody suggested
+        complete(completion, editor);
+      }
+    }
+  }
+}
+
 TEST_CASE("Memory that runs out is an error, and typing as suggested takes none") {
+  const random_model::Memory file(instructed_file());
   Editor editor;
   editor.before = kBefore;
   editor.after = kAfter;
-  size_t opened = 0, used = 0;
-  {
-    inlay_test::CountingAllocator allocator;
-    inlay::Host host;
-    host.allocator = allocator.get();
-    const Model model = demo(host);
-    opened = allocator.calls();
-    Completion completion = create(model);
-    const std::string all = complete(completion, editor);
-    used = allocator.calls();
-    Editor typing = editor;
-    typing.before += all.substr(0, 4);
-    REQUIRE(bool(completion.update(typing.document())));
-    CHECK(allocator.calls() == used);
-  }
-  REQUIRE(used > opened);
-  for (size_t fail = opened; fail <= used; ++fail) {
-    inlay_test::CountingAllocator allocator(fail);
+  for (const bool told : {false, true}) {
+    const auto open = [&](const inlay::Host& host) {
+      return told ? instructed(file, host) : demo(host);
+    };
+    CompletionOptions options;
+    options.max_tokens = 16;
+    size_t opened = 0, used = 0;
     {
+      inlay_test::CountingAllocator allocator;
       inlay::Host host;
       host.allocator = allocator.get();
-      const Model model = demo(host);
-      auto completion = Completion::create(model);
-      const bool created = bool(completion);
-      if (created && completion->update(editor.document())) completion->run(1000);
-      CHECK((created || completion.error().code() == inlay::ErrorCode::out_of_memory));
+      const Model model = open(host);
+      opened = allocator.calls();
+      Completion completion = create(model, options);
+      const std::string all = complete(completion, editor);
+      used = allocator.calls();
+      CHECK(completion.layout().chat == told);
+      Editor typing = editor;
+      typing.before += all.substr(0, 4);
+      REQUIRE(bool(completion.update(typing.document())));
+      CHECK(allocator.calls() == used);
     }
-    CHECK(allocator.live_blocks() == 0);
-    CHECK(allocator.wrong_releases() == 0);
+    REQUIRE(used > opened);
+    for (size_t fail = opened; fail <= used; ++fail) {
+      inlay_test::CountingAllocator allocator(fail);
+      {
+        inlay::Host host;
+        host.allocator = allocator.get();
+        const Model model = open(host);
+        auto completion = Completion::create(model, options);
+        const bool created = bool(completion);
+        if (created && completion->update(editor.document())) completion->run(1000);
+        CHECK((created || completion.error().code() == inlay::ErrorCode::out_of_memory));
+      }
+      CHECK(allocator.live_blocks() == 0);
+      CHECK(allocator.wrong_releases() == 0);
+    }
   }
 }

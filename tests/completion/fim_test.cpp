@@ -27,15 +27,15 @@ const std::string kBar = "\xEF\xBD\x9C", kLow = "\xE2\x96\x81";
 class Vocabulary {
  public:
   explicit Vocabulary(const std::vector<std::string>& special, std::string_view name = "test",
-                      bool bos = false)
-      : bytes_(make(special, name, bos)),
+                      bool bos = false, std::string_view chat_template = "")
+      : bytes_(make(special, name, bos, chat_template)),
         file_(Gguf::from_memory({bytes_.data(), bytes_.size()})),
         tokenizer_(Tokenizer::create(*file_)) {
     REQUIRE(bool(tokenizer_));
   }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   FimLayout layout(FimOrder order = FimOrder::automatic) const {
-    return *inlay::detail::fim_layout(*tokenizer_, *file_, order);
+    return std::move(*inlay::detail::fim_layout(*tokenizer_, *file_, {}, order));
   }
   // The prompt as text, special tokens by their names.
   std::string prompt(const FimText& text, const FimBudget& budget, inlay::FimPrompt* out = nullptr,
@@ -54,7 +54,7 @@ class Vocabulary {
 
  private:
   static std::vector<uint8_t> make(const std::vector<std::string>& special, std::string_view name,
-                                   bool bos) {
+                                   bool bos, std::string_view chat_template) {
     std::vector<std::string> tokens;
     for (uint32_t byte = 0; byte < 256; ++byte) tokens.push_back(inlay_test::byte_character(byte));
     std::vector<int32_t> types(256, 1);
@@ -64,8 +64,9 @@ class Vocabulary {
       tokens.push_back(text);
       types.push_back(3);
     }
-    return inlay_test::GgufBuilder()
-        .string("general.architecture", "llama")
+    inlay_test::GgufBuilder file;
+    if (!chat_template.empty()) file.string("tokenizer.chat_template", chat_template);
+    return file.string("general.architecture", "llama")
         .string("general.name", name)
         .string("tokenizer.ggml.model", "gpt2")
         .string("tokenizer.ggml.pre", "qwen2")
@@ -202,20 +203,156 @@ TEST_CASE("Order can be asked for, unless nothing marks the middle") {
         "[SUFFIX]S[PREFIX]P");
 }
 
-TEST_CASE("A model without tokens for it is told what to do, or continues the prefix") {
+TEST_CASE("A model without tokens for it is told what to do in its own template") {
+  const std::string ask =
+      "This file of code has a gap.\n\nBefore the gap:\n```\none\ntwo\nthree\nfo\n```\n\nBehind "
+      "the "
+      "gap:\n```\nur\nfive\n```\n\nAnswer with one block of code: the last lines before the gap "
+      "again, then what is missing, up to the first line behind the gap.";
+  const std::string answer = "```\ntwo\nthree\nfo";
+  struct Family {
+    const char* name;
+    std::vector<std::string> tokens;
+    bool bos;
+    const char* chat_template;
+    std::string before, turn;
+  };
+  const char* const chat_ml =
+      "{%- for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}"
+      "<|im_end|>\n{% endfor %}";
+  const Family families[] = {
+      {"ChatML",
+       {"<|im_start|>", "<|im_end|>"},
+       false,
+       chat_ml,
+       "<|im_start|>system\nYou are a programmer.<|im_end|>\n<|im_start|>user\n",
+       "<|im_end|>\n<|im_start|>assistant\n"},
+      {"no template, but its tokens",
+       {"<|im_start|>", "<|im_end|>"},
+       false,
+       "",
+       "<|im_start|>system\nYou are a programmer.<|im_end|>\n<|im_start|>user\n",
+       "<|im_end|>\n<|im_start|>assistant\n"},
+      {"no system prompt, and BOS",
+       {"<start_of_turn>", "<end_of_turn>"},
+       true,
+       "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}"
+       "{% endif %}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' "
+       "else m.role }}\n{{ m.content | trim }}<end_of_turn>\n{% endfor %}",
+       "<s><start_of_turn>user\n",
+       "<end_of_turn>\n<start_of_turn>model\n"},
+      {"a channel for the answer",
+       {"<|start|>", "<|message|>", "<|channel|>", "<|end|>"},
+       false,
+       "{% for m in messages %}<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final"
+       "{% endif %}<|message|>{{ m.content }}<|end|>{% endfor %}",
+       "<|start|>system<|message|>You are a programmer.<|end|><|start|>user<|message|>",
+       "<|end|><|start|>assistant<|channel|>final<|message|>"},
+      {"thinking, if it is not turned off",
+       {"<|im_start|>", "<|im_end|>"},
+       false,
+       "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and "
+       "enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n"
+       "{% endfor %}",
+       "<|im_start|>system\nYou are a programmer.<|im_end|>\n<|im_start|>user\n",
+       "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"},
+  };
+  FimText text = text_of("one\ntwo\nthree\nfo", "ur\nfive");
+  for (const Family& family : families) {
+    CAPTURE(family.name);
+    const Vocabulary chat(family.tokens, "test", family.bos, family.chat_template);
+    const FimLayout layout = chat.layout();
+    CHECK(layout.emulated);
+    CHECK(layout.chat);
+    CHECK(layout.family == "chat");
+    CHECK(layout.stop == "\n```");
+    inlay::FimPrompt prompt;
+    CHECK(chat.prompt(text, budget_of(100, 100, 0), &prompt) ==
+          family.before + ask + family.turn + answer);
+    CHECK(prompt.prefix_bytes == text.prefix.size());
+    CHECK(prompt.tokens <= layout.mark_tokens + text.prefix.size() + text.suffix.size());
+  }
+  // Other files come first; so does what is the same for each place.
+  const FimFile file = {"b.py", "B"};
+  text.path = "a.py";
+  text.files = {&file, 1};
+  const Family& family = families[0];
+  const Vocabulary chat(family.tokens, "test", false, family.chat_template);
+  CHECK(chat.prompt(text, budget_of(100, 100, 200)) ==
+        family.before + "# b.py\nB\n# a.py\n" + ask + family.turn + answer);
+}
+
+TEST_CASE("A model that cannot be told continues the prefix") {
   const FimText text = text_of("P", "S");
   const FimBudget budget = budget_of(10, 10, 0);
-  const Vocabulary chat({"<|im_start|>", "<|im_end|>"});
-  CHECK(chat.layout().emulated);
-  CHECK(chat.layout().family == "chat");
-  CHECK(chat.layout().stop == "\n```");
-  const std::string prompt = chat.prompt(text, budget);
-  CHECK(prompt.find("<|im_start|>user\n") == 0);
-  CHECK(prompt.find("```\nP\n```") != std::string::npos);
-  CHECK(prompt.find("```\nS\n```\n<|im_end|>\n<|im_start|>assistant\n```\n") != std::string::npos);
-  const Vocabulary plain({});
-  CHECK(plain.layout().family == "text");
-  CHECK(plain.prompt(text, budget) == "P");
+  const std::string long_one(1000, 'x');
+  for (const std::string& chat_template :
+       {std::string(), std::string("{{ raise_exception('never') }}"), std::string("{% if %}"),
+        std::string("{{ messages[1].content }} and no answer"),
+        long_one + "{% for m in messages %}{{ m.content }}{% endfor %}"}) {
+    CAPTURE(chat_template);
+    const Vocabulary plain({}, "test", false, chat_template);
+    CHECK(plain.layout().emulated);
+    CHECK_FALSE(plain.layout().chat);
+    CHECK(plain.layout().family == "text");
+    CHECK(plain.prompt(text, budget) == "P");
+  }
+}
+
+TEST_CASE("What a model that is told what to do may write") {
+  const std::string long_line(300, 'y');
+  struct Case {
+    std::string prefix, suffix;
+    uint32_t max_lines;
+    std::vector<std::string> accepted, refused;
+  };
+  const Case cases[] = {
+      {"  if (",
+       ")\n  }\n  return;\n",
+       3,
+       {"a\n```", "\n```", "a)\n    b;\n  }\n", "``\n`x\n``\n```", "a\n  } else {\n  }\n",
+        "a\nb\nc\n```", "\xC3\xA4\n \n  }\n"},
+       {"a", "a\n", "a\nb\nc\nd\n```", "a\n```\n", "a\n  }\nb", "a\n```c"}},
+      {"x\n",
+       "\n\n  \n\tend \n",
+       0,
+       {"y\n```", "\n\tend\n", "y\n\tending\n\tend\n", "\n\n\n\n```"},
+       {"```", "\tend\n", "y\n\tend\n\n", "y\n\tend "}},
+      {"", "", 1, {"a\n```", "\n```"}, {"```", "a\nb\n```", "a\n`"}},
+      {"a", "\n``x\n", 4, {"b\n``x\n```", "b\n```"}, {"b\n``x\n", "b\n``x\n````"}},
+      {"a",
+       "\n" + long_line,
+       4,
+       {"b\n" + long_line.substr(0, 127), "b\n" + long_line.substr(0, 100) + "\n```"},
+       {"b\n" + long_line.substr(0, 128)}},
+      {"a",
+       "\n\xC3\xA4\xF0\x9F\x98\x80\xFF\n",
+       4,
+       {"b\n\xC3\xA4\xF0\x9F\x98\x80", "b\n\xC3\xA4\xF0\x9F\x98\x81\n```"},
+       {"b\n\xC3\xA4\xF0\x9F\x98\x80\n```"}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.suffix);
+    const auto grammar = inlay::fim_grammar(text_of(c.prefix, c.suffix), c.max_lines);
+    const std::string why = grammar ? "" : grammar.error().message();
+    CAPTURE(why);
+    REQUIRE(bool(grammar));
+    auto matcher = inlay::GrammarMatcher::create(*grammar);
+    REQUIRE(bool(matcher));
+    for (const bool good : {true, false}) {
+      for (const std::string& text : good ? c.accepted : c.refused) {
+        CAPTURE(text);
+        matcher->reset();
+        const auto taken = matcher->accept(std::string_view(text));
+        REQUIRE(bool(taken));
+        CHECK((*taken && matcher->may_end()) == good);
+        if (good) CHECK(matcher->must_end());
+      }
+    }
+  }
+  CHECK(inlay::FimEnd("x)\n\n  y \nz").text() == "\n  y\n");
+  CHECK(inlay::FimEnd("x)\n").text().empty());
+  CHECK(inlay::FimEnd("").text().empty());
 }
 
 TEST_CASE("Budgets cut whole lines, farthest from the cursor first") {

@@ -365,33 +365,6 @@ TEST_CASE("a prompt that cannot be taken says why, and the session goes on") {
   refused(session.prompt(span({1, -1})), ErrorCode::bad_argument, "-1");
   refused(session.prompt(span({1, INT32_MIN})), ErrorCode::bad_argument, "2147483648");
   refused(session.prompt(span({})), ErrorCode::bad_argument, "no tokens");
-  refused(session.prompt_fim("a", "b"), ErrorCode::bad_argument, "middle");
-}
-
-TEST_CASE("filling in the middle puts the texts between the model's tokens") {
-  const random_model::Spec& spec = *random_model::find_spec("llama-gqa");
-  const Opened model(random_model::make(spec, Type::f16, 0, /*fim=*/true));
-  Session session = create(*model, greedy(64, 4));
-  REQUIRE(session.prompt_fim("the sea", "(a)"));
-  const auto part = [&](std::string_view text) {
-    inlay::TokenizeOptions plain;
-    plain.add_special = plain.parse_special = false;
-    Tokens out(inlay::Tokenizer::max_tokens(text.size()));
-    out.resize(*model->tokenizer().encode(text, {out.data(), out.size()}, plain));
-    return out;
-  };
-  Tokens expected = {1, Token(spec.vocab - 3)};
-  for (const Token t : part("the sea")) expected.push_back(t);
-  expected.push_back(Token(spec.vocab - 2));
-  for (const Token t : part("(a)")) expected.push_back(t);
-  expected.push_back(Token(spec.vocab - 1));
-  CHECK(tokens_of(session) == expected);
-  run(session);
-  CHECK(session.tokens().size() == expected.size() + 4);
-
-  const inlay::Status status = session.prompt_fim(std::string(40, 'x'), std::string(40, 'y'));
-  REQUIRE_FALSE(status);
-  CHECK(status.error().code() == ErrorCode::context_full);
 }
 
 TEST_CASE("the cached front of a prompt is reused, and nothing else changes") {

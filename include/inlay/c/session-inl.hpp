@@ -335,15 +335,6 @@ INLAY_C_API inlay_status inlay_session_prompt_tokens(inlay_session* session,
   return detail::c_report(session->session.prompt({tokens, count}), error);
 }
 
-INLAY_C_API inlay_status inlay_session_prompt_fim(inlay_session* session, const char* prefix,
-                                                  size_t prefix_size, const char* suffix,
-                                                  size_t suffix_size, inlay_error* error) {
-  if (session == nullptr) return detail::c_null("session", error);
-  return detail::c_report(session->session.prompt_fim(detail::c_text(prefix, prefix_size),
-                                                      detail::c_text(suffix, suffix_size)),
-                          error);
-}
-
 INLAY_C_API int32_t inlay_session_step(inlay_session* session, uint32_t budget_us) {
   if (session == nullptr) return INLAY_STEP_FAILED;
   return detail::c_step(session->session.step(budget_us));

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "inlay/completion/completion.hpp"
+#include "inlay/completion/emulation-inl.hpp"
 #include "inlay/core/memory.hpp"
 #include "inlay/core/system.hpp"
 
@@ -25,12 +26,15 @@ inline bool is_word(char c) noexcept {
          static_cast<uint8_t>(c) >= 0x80;
 }
 
-// Makes a model write given bytes first, whichever tokens it cuts them into.
+// Makes a model write given bytes first, whichever tokens it cuts them into, and then what has a
+// form.
 class Spelling {
  public:
   static constexpr size_t kMaxBytes = 512;
 
-  explicit Spelling(const Allocator& allocator) noexcept : by_byte_(allocator) {}
+  explicit Spelling(const Allocator& allocator) noexcept : form(allocator), by_byte_(allocator) {}
+
+  FimForm form;
 
   // Sorts the vocabulary's tokens by their first byte. Errors: out_of_memory.
   INLAY_COLD Status create(const Tokenizer& tokenizer) noexcept {
@@ -60,16 +64,18 @@ class Spelling {
   void set(std::string_view bytes) noexcept {
     std::memcpy(bytes_, bytes.data(), bytes.size());
     left_ = {bytes_, bytes.size()};
+    astray_ = false;
   }
-  bool done() const noexcept { return left_.empty(); }
+  // Whether anything may follow.
+  bool done() const noexcept { return left_.empty() && form.any(); }
   Constraint constraint() noexcept {
     Constraint c;
     c.mask = [](void* self, Span<uint64_t> allowed) {
       return static_cast<Spelling*>(self)->mask(allowed);
     };
     c.allows = [](void* self, Token token) {
-      const Spelling& s = *static_cast<Spelling*>(self);
-      return s.done() || s.fits(token);
+      Spelling& s = *static_cast<Spelling*>(self);
+      return s.left_.empty() ? s.form.any() || s.form.allows(token) : s.fits(token);
     };
     c.accept = [](void* self, Token token) { static_cast<Spelling*>(self)->accept(token); };
     c.user = this;
@@ -87,8 +93,10 @@ class Spelling {
     const size_t common = n < left_.size() ? n : left_.size();
     return std::memcmp(piece, left_.data(), common) == 0;
   }
-  bool mask(Span<uint64_t> allowed) const noexcept {
-    if (done()) {
+  bool mask(Span<uint64_t> allowed) noexcept {
+    if (astray_) return false;
+    if (left_.empty() && !form.any()) return form.mask(allowed);
+    if (left_.empty()) {
       for (uint64_t& word : allowed) word = ~uint64_t{0};
       return true;
     }
@@ -100,8 +108,15 @@ class Spelling {
     return true;
   }
   void accept(Token token) noexcept {
-    const size_t n = tokenizer_->piece(token, {});
-    left_ = slice(left_, n);
+    if (left_.empty()) {
+      astray_ = astray_ || !(form.any() || form.accept(token));
+      return;
+    }
+    char piece[kMaxPiece];
+    const size_t n = tokenizer_->piece(token, piece), spelled = n < left_.size() ? n : left_.size();
+    left_ = slice(left_, spelled);
+    const std::string_view more(piece + spelled, n - spelled);
+    if (!more.empty() && !form.any() && !form.accept(more)) astray_ = true;
   }
 
   const Tokenizer* tokenizer_ = nullptr;
@@ -109,6 +124,7 @@ class Spelling {
   uint32_t first_[257] = {};
   char bytes_[kMaxBytes];
   std::string_view left_;  // of them, those that are still to be written
+  bool astray_ = false;    // a token that spelled the last of them went on as the form does not
 };
 
 // A text that was written, and where it belongs.
@@ -265,12 +281,8 @@ inline bool CompletionImpl::find_anchor(const Document& document, size_t* anchor
 inline Status CompletionImpl::move_anchor(const Document& document, size_t most,
                                           size_t* anchor) noexcept {
   const std::string_view all = document.text;
-  // A chat model continues best what it sees the beginning of.
-  uint32_t lines = layout.emulated ? 3 : 1;
   size_t at = document.cursor;
-  for (; at > 0 && document.cursor - at < most; --at) {
-    if (all[at - 1] == '\n' && --lines == 0) break;
-  }
+  while (at > 0 && document.cursor - at < most && all[at - 1] != '\n') --at;
   while (at < document.cursor && (static_cast<uint8_t>(all[at]) & 0xc0) == 0x80) ++at;
   *anchor = at;
 
@@ -388,8 +400,14 @@ inline Status CompletionImpl::prepare(const Document& document, Answer* answer) 
   ++n_prompts;
   n_read += n_fixed + n - session.reused();
   spelling.set(slice(all, cut, healed));
+  if (layout.chat) {
+    FimText text;
+    text.prefix = slice(all, anchor, document.cursor - anchor);
+    text.suffix = slice(all, document.cursor);
+    INLAY_TRY(spelling.form.begin(text, options.trim.max_lines));
+  }
   const Constraint constraint = spelling.constraint();
-  if (healed > 0) session.constrain(&constraint);
+  if (!spelling.done()) session.constrain(&constraint);
   answer->used = true;
   answer->ended = false;
   answer->healed = healed;
@@ -558,8 +576,8 @@ inline Status CompletionImpl::update(const Document& document) noexcept {
 
 inline Status check_budget(const CompletionOptions& options, const FimLayout& layout,
                            uint32_t context, uint32_t middle, FimBudget* budget) noexcept {
-  // Marks, the instruction to a chat model, and the file's own header.
-  const uint64_t marks = (layout.emulated ? 160 : 16) + 64;
+  // Marks and the file's own header.
+  const uint64_t marks = uint64_t{layout.mark_tokens} + 74;
   const uint64_t used = marks + middle + 2 * uint64_t{options.max_tokens};
   if (options.max_tokens == 0 || used + 64 > context) {
     return Error(ErrorCode::bad_argument, "option max_tokens: ")
@@ -594,6 +612,7 @@ inline Status CompletionImpl::open() noexcept {
       answers[1].reserve(window, after, bytes, tokens);
   if (!has_room) return Error(ErrorCode::out_of_memory);
   INLAY_TRY(spelling.create(model.tokenizer()));
+  if (layout.chat) INLAY_TRY(spelling.form.open(model.tokenizer(), model.host()));
   if (options.drafts.least_match == 0 && options.drafts.model == nullptr) return {};
   Result<Drafts> guesses = Drafts::create(model, options.drafts);
   if (!guesses) return guesses.error();
@@ -614,16 +633,14 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   SessionOptions& s = options.session;
   const uint32_t trained = model.shape().context;
   if (s.context == 0) s.context = trained < kDefaultContext ? trained : kDefaultContext;
-  const Result<FimLayout> found =
-      detail::fim_layout(model.tokenizer(), model.file(), options.order);
-  if (!found) return found.error();
-  const FimLayout& layout = *found;
+  Result<FimLayout> layout =
+      detail::fim_layout(model.tokenizer(), model.file(), model.host().allocator, options.order);
+  if (!layout) return layout.error();
   uint32_t middle = s.context / 8;
   middle = middle < 16 ? 16 : middle > 512 ? 512 : middle;
-  INLAY_TRY(detail::check_budget(given, layout, s.context, middle, &options.budget));
+  INLAY_TRY(detail::check_budget(given, *layout, s.context, middle, &options.budget));
   s.max_tokens = 2 * options.max_tokens;
-  s.stop = layout.stop.empty() ? Span<const std::string_view>()
-                               : Span<const std::string_view>(&layout.stop, 1);
+  s.stop = Span<const std::string_view>(&layout->stop, layout->stop.empty() ? 0 : 1);
   if (!s.sampling.temperature.is_set()) s.sampling.temperature = 0;
   if (s.reuse == 0 && model.shape().shifts) s.reuse = kReuse;
   Result<Session> session = Session::create(model, s);
@@ -633,7 +650,7 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
       model.host().allocator, model, std::move(*session), options);
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   Completion completion(impl);
-  impl->layout = layout;
+  impl->layout = std::move(*layout);
   impl->context = s.context;
   impl->middle_tokens = middle;
   INLAY_TRY(impl->open());

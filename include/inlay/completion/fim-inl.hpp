@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "inlay/completion/emulation.hpp"
 #include "inlay/completion/fim.hpp"
 #include "inlay/core/memory.hpp"
 
@@ -47,25 +48,6 @@ inline constexpr FimFamily kFimFamilies[] = {
 };
 #undef INLAY_BAR
 #undef INLAY_LOW
-
-// How a chat model's turns are told apart: the token that shows which of them it is, the begin of
-// the user's turn, and what leads from it to the code in the assistant's.
-struct FimTurns {
-  std::string_view shown_by, begin, answer;
-};
-#define INLAY_FENCED(turns) "\n```\n" turns "```\n"
-inline constexpr FimTurns kFimTurns[] = {
-    {"<|im_start|>", "<|im_start|>user\n", INLAY_FENCED("<|im_end|>\n<|im_start|>assistant\n")},
-    {"<|start_header_id|>", "<|start_header_id|>user<|end_header_id|>\n\n",
-     INLAY_FENCED("<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")},
-    {"<start_of_turn>", "<start_of_turn>user\n",
-     INLAY_FENCED("<end_of_turn>\n<start_of_turn>model\n")},
-    {"<|turn>", "<|turn>user\n", INLAY_FENCED("<turn|>\n<|turn>model\n")},
-    {"<|start_of_role|>", "<|start_of_role|>user<|end_of_role|>",
-     INLAY_FENCED("<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>")},
-    {"[INST]", "[INST]", INLAY_FENCED("[/INST]")},
-};
-#undef INLAY_FENCED
 
 // The special token with that text, or kNoToken. `status` becomes an error if it was not found for
 // want of memory.
@@ -278,26 +260,8 @@ inline FimLayout plain_layout() noexcept {
   return layout;
 }
 
-inline FimLayout emulated_layout(const Tokenizer& tokenizer, Status* status) noexcept {
-  FimLayout layout = plain_layout();
-  for (const FimTurns& turns : kFimTurns) {
-    if (special_token(tokenizer, turns.shown_by, status) == kNoToken) continue;
-    layout.family = "chat";
-    layout.begin = turns.begin;
-    layout.prefix.text =
-        "Here is a file of code in two parts. Write what is missing between them: only the missing "
-        "code, as it would stand there, without any part of the file and without a word about "
-        "it.\n\nThe part before:\n```\n";
-    layout.suffix.text = "\n```\n\nThe part after:\n```\n";
-    layout.middle.text = turns.answer;
-    layout.stop = "\n```";
-    break;
-  }
-  return layout;
-}
-
-Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
-                             FimOrder order) noexcept {
+INLAY_COLD Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
+                                        const Allocator& allocator, FimOrder order) noexcept {
   const SpecialTokens& special = tokenizer.special();
   Status status;
   FimLayout layout;
@@ -335,7 +299,8 @@ Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
     break;
   }
   if (layout.prefix.token == kNoToken) {
-    layout = emulated_layout(tokenizer, &status);
+    layout = plain_layout();
+    if (status) status = chat_layout(tokenizer, file, allocator, &layout);
   } else if (order != FimOrder::automatic && layout.middle.token != kNoToken) {
     layout.order = order;  // without a token before the middle, only the prefix can come last
   }
@@ -352,7 +317,7 @@ Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& alloca
   writer.put(layout.begin, true);
   prompt.files = put_files(layout, text, budget.files, &writer);
   prompt.shared = writer.count();
-  const bool has_suffix = !layout.emulated || layout.family == "chat";
+  const bool has_suffix = !layout.emulated || layout.chat;
   for (const bool is_suffix : {layout.order == FimOrder::spm, layout.order != FimOrder::spm}) {
     if (is_suffix && !has_suffix) continue;
     writer.put(is_suffix ? layout.suffix : layout.prefix);
@@ -363,6 +328,10 @@ Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& alloca
     }
   }
   writer.put(layout.middle);
+  if (layout.chat) {
+    const std::string_view there = slice(text.prefix, text.prefix.size() - prompt.prefix_bytes);
+    writer.put_window(last_lines(there, kRepeatedLines), true, kRepeatedTokens);
+  }
   if (!writer.status()) return writer.status().error();
   prompt.tokens = writer.count();
   return prompt;
@@ -371,8 +340,9 @@ Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& alloca
 }  // namespace detail
 
 FimLayout fim_layout(const Model& model, FimOrder order) noexcept {
-  const Result<FimLayout> layout = detail::fim_layout(model.tokenizer(), model.file(), order);
-  return layout ? *layout : detail::plain_layout();
+  Result<FimLayout> layout =
+      detail::fim_layout(model.tokenizer(), model.file(), model.host().allocator, order);
+  return layout ? std::move(*layout) : detail::plain_layout();
 }
 
 Result<FimPrompt> fim_prompt(const Model& model, const FimLayout& layout, const FimText& text,

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <string_view>
 
+#include "inlay/core/memory.hpp"
 #include "inlay/core/result.hpp"
 #include "inlay/core/span.hpp"
+#include "inlay/grammar/grammar.hpp"
 #include "inlay/model/model.hpp"
 #include "inlay/text/tokenizer.hpp"
 
@@ -33,21 +35,28 @@ struct FimMark {
 // and with SPM [suffix]S [prefix]P [middle]. A file's mark without token or text is the sign for a
 // comment in the file's language. The header of the file itself is written if there are others
 // (or FimText::header).
+//
+// A model that was not trained to fill in is emulated. If it has a chat template, and the parts
+// INLAY_WITH_CHAT and INLAY_WITH_GRAMMAR are compiled, the marks are a request in the user's turn,
+// the assistant's answer begins with a fence and the last lines before the cursor, and
+// fim_grammar() ends it: the family is "chat". Else it continues the prefix and sees nothing of the
+// suffix: "text". Move only.
 struct FimLayout {
-  std::string_view family;  // such as "qwen"; "chat" and "text" have no tokens for it: see emulated
+  std::string_view family;  // such as "qwen"
   FimOrder order = FimOrder::psm;
   FimMark prefix, suffix, middle;
   FimMark repository, file;
-  // The model was not trained to fill in: it is told what to do, if it follows instructions, or
-  // else continues the prefix and sees nothing of the suffix.
   bool emulated = false;
-  std::string_view begin;  // of an emulated prompt: the user's turn
-  std::string_view stop;   // text that ends what an emulated model writes, or none
+  bool chat = false;         // emulated, and told what to do
+  std::string_view begin;    // of a chat's prompt: what stands before the user's text
+  std::string_view stop;     // text that ends what a chat model writes, or none
+  uint32_t mark_tokens = 6;  // at most, that a prompt has beside its texts and the files' names
+  detail::String turns;      // what `begin` and `middle` of a chat refer to
 };
 
 // The layout for a model, by the FIM tokens of its metadata or vocabulary. Never fails: without
-// them, or without memory to look for them, it is emulated. `order` other than automatic is for
-// models that were trained with both.
+// them it is emulated, as a "text" where a chat's template cannot be rendered or there is no memory
+// to look. `order` other than automatic is for models that were trained with both.
 FimLayout fim_layout(const Model& model, FimOrder order = FimOrder::automatic) noexcept;
 
 // A part of another file that may help.
@@ -63,6 +72,12 @@ struct FimText {
   std::string_view repository;      // its name; may be empty
   bool header = false;  // repository and path come first also if there are no other files
 };
+
+// The form of what a model with FimLayout::chat may write, from the cursor on: at most `max_lines`
+// lines (0: any number), then FimLayout::stop, or FimEnd::text(): neither belongs to the answer.
+// Errors: out_of_memory. Defined if INLAY_WITH_CHAT and INLAY_WITH_GRAMMAR are.
+Result<Grammar> fim_grammar(const FimText& text, uint32_t max_lines = 16,
+                            const Host& host = {}) noexcept;
 
 // The most tokens of each part. A part that has more loses what is farthest from the cursor, by
 // whole lines where it can: the head of the prefix, the tail of the suffix; and whole files.
@@ -81,6 +96,20 @@ struct FimBudget {
   }
 };
 
+// Text that stands where the answer of a chat has come to what is behind the cursor.
+class FimEnd {
+ public:
+  // Of the text behind the cursor: its first line below the cursor's that is not blank.
+  explicit FimEnd(std::string_view suffix) noexcept;
+  // A line end and that line, with its own end if it is not too long; empty if there is none.
+  std::string_view text() const noexcept { return {text_, size_}; }
+
+ private:
+  static constexpr size_t kLongest = 128;
+  char text_[kLongest + 2];
+  size_t size_ = 0;
+};
+
 // What fim_prompt() wrote.
 struct FimPrompt {
   size_t tokens = 0;
@@ -91,7 +120,7 @@ struct FimPrompt {
 };
 
 // Tokens that a prompt may have beside its budgets: marks, and the names of files.
-inline constexpr size_t kFimMarkTokens = 512;
+inline constexpr size_t kFimMarkTokens = 1024;
 
 // Writes the prompt to `out`. Time is linear in the texts that fit. Errors: bad_argument (`out` has
 // no room for the budgets and kFimMarkTokens), out_of_memory.
@@ -101,7 +130,8 @@ Result<FimPrompt> fim_prompt(const Model& model, const FimLayout& layout, const 
 namespace detail {
 
 // The same without a model. Errors: out_of_memory.
-Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file, FimOrder order) noexcept;
+Result<FimLayout> fim_layout(const Tokenizer& tokenizer, const Gguf& file,
+                             const Allocator& allocator, FimOrder order) noexcept;
 Result<FimPrompt> fim_prompt(const Tokenizer& tokenizer, const Allocator& allocator,
                              const FimLayout& layout, const FimText& text, const FimBudget& budget,
                              Span<Token> out) noexcept;

@@ -875,36 +875,6 @@ Status Session::prompt(Span<const Token> tokens) noexcept {
   return detail::set_tokens(impl_, tokens);
 }
 
-Status Session::prompt_fim(std::string_view prefix, std::string_view suffix) noexcept {
-  detail::SessionImpl& s = *impl_;
-  const Tokenizer& tokenizer = s.impl->tokenizer;
-  const SpecialTokens& special = tokenizer.special();
-  if (special.fim_prefix == kNoToken || special.fim_suffix == kNoToken ||
-      special.fim_middle == kNoToken) {
-    return detail::end_prompt(
-        &s, Error(ErrorCode::bad_argument, "the model has no tokens for filling in the middle"));
-  }
-  const size_t room = s.context + 1;
-  size_t n = 0;
-  TokenizeOptions plain;
-  plain.add_special = plain.parse_special = false;
-  const auto put = [&](Token token) {
-    if (n < room) s.prompt_tokens[n++] = token;
-  };
-  if (tokenizer.adds_bos() && special.bos != kNoToken) put(special.bos);
-  for (const bool is_suffix : {false, true}) {
-    put(is_suffix ? special.fim_suffix : special.fim_prefix);
-    const std::string_view text = is_suffix ? suffix : prefix;
-    auto count = tokenizer.encode(text, {s.prompt_tokens + n, room - n}, plain);
-    if (!count)
-      return detail::end_prompt(
-          &s, detail::encode_error(s, count.error(), prefix.size() + suffix.size()));
-    n += *count;
-  }
-  put(special.fim_middle);
-  return detail::set_tokens(impl_, {s.prompt_tokens, n});
-}
-
 const Piece* Session::next() noexcept {
   return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
 }

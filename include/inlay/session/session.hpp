@@ -137,11 +137,9 @@ class Session {
   // Set what is to be continued. The text's tokens replace the session's: those at the front that
   // the KV cache already holds are kept, so an edit near the end costs only what follows it.
   // Computes nothing yet. Errors: context_full (says by how much), bad_argument (an id outside the
-  // vocabulary, a model without FIM tokens), out_of_memory (only after fork()).
+  // vocabulary), out_of_memory (only after fork()).
   Status prompt(std::string_view text, const TokenizeOptions& options = {}) noexcept;
   Status prompt(Span<const Token> tokens) noexcept;
-  // Fill in the middle: the model writes what belongs between the two texts.
-  Status prompt_fim(std::string_view prefix, std::string_view suffix) noexcept;
 
   // The next piece, or null when the output has ended or failed. Blocks for at most the prompt and
   // one piece.
