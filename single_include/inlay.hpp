@@ -2584,7 +2584,9 @@ enum class ToolSyntax : uint8_t {
   mistral,      // [TOOL_CALLS][{"name":...,"arguments":{...}}] or [TOOL_CALLS]name[ARGS]{...}
   deepseek,     // between DeepSeek's tool call tokens: R1, V3, V3.1
   harmony,      // gpt-oss: channels, which are reasoning too
-  gemma4        // <|tool_call>call:name{key:value}<tool_call|>
+  gemma4,       // <|tool_call>call:name{key:value}<tool_call|>
+  glm4,         // <tool_call>name<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>
+  kimi_k2       // between tool call tokens: functions.name:0<|tool_call_argument_begin|>{...}
 };
 
 struct ChatFormat {
@@ -2622,7 +2624,7 @@ struct ChatParserOptions {
   // The end of the prompt: if it opened the reasoning, the output begins inside of it.
   std::string_view prompt;
   // A JSON array in OpenAI's form, which must live as long as the parser; or nothing. Qwen3-Coder
-  // writes no quotes: whether 12 is a number or text, the tool's schema says.
+  // and GLM write no quotes: whether 12 is a number or text, the tool's schema says.
   std::string_view tools;
 };
 
@@ -2656,7 +2658,7 @@ class ChatParser {
     header,     // harmony: of a message
     raw,        // arguments in another notation, up to the tag behind them
     code,       // python, up to the end
-    function,   // qwen3_coder: inside of <function=...>
+    function,   // qwen3_coder: inside of <function=...>; glm4: behind a key or a value
     key,        // of a parameter
     value,
     ignored
@@ -2690,6 +2692,8 @@ class ChatParser {
   bool put_gemma_arguments() noexcept;
   void put(ChatPart part, std::string_view piece) noexcept;
   void begin_call(std::string_view name, std::string_view id) noexcept;
+  void begin_parameters() noexcept;
+  void end_parameters() noexcept;
   void end_call() noexcept;
   void consume(size_t bytes) noexcept { at_ += bytes; }
   std::string_view pending() const noexcept;
@@ -4360,13 +4364,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xaddc9f26
+#define INLAY_SELF_ID_ 0x6c8e7189
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xaddc9f26
+#elif INLAY_SELF_ID_ != 0x6c8e7189
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -33910,6 +33914,12 @@ inline constexpr std::string_view kDeepSeekName = INLAY_DS_BEGIN "sep" INLAY_DS_
 #undef INLAY_DS_BEGIN
 #undef INLAY_DS_END
 inline constexpr std::string_view kGemmaQuote = "<|\"|>";
+inline constexpr std::string_view kKimiCalls = "<|tool_calls_section_begin|>";
+inline constexpr std::string_view kKimiCallsEnd = "<|tool_calls_section_end|>";
+inline constexpr std::string_view kKimiCall = "<|tool_call_begin|>";
+inline constexpr std::string_view kKimiArguments = "<|tool_call_argument_begin|>";
+inline constexpr std::string_view kKimiCallEnd = "<|tool_call_end|>";
+inline constexpr std::string_view kFunctions = "functions.";
 
 inline bool is_json_space(char c) noexcept {
   return c == ' ' || c == '\n' || c == '\t' || c == '\r';
@@ -33939,6 +33949,17 @@ inline bool skip_plain_string(std::string_view* text, std::string_view* out) noe
   *out = slice(*text, 0, end);
   text->remove_prefix(end + 1);
   return true;
+}
+
+inline std::string_view function_name(std::string_view name) noexcept {
+  return slice(name, 0, kFunctions.size()) == kFunctions ? slice(name, kFunctions.size()) : name;
+}
+
+// functions.name:12 is the id of a call.
+inline std::string_view kimi_name(std::string_view id) noexcept {
+  size_t end = id.size();
+  while (end > 0 && id[end - 1] >= '0' && id[end - 1] <= '9') --end;
+  return function_name(end > 0 && id[end - 1] == ':' ? slice(id, 0, end - 1) : id);
 }
 
 // What describes a tool: in OpenAI's form it is a member.
@@ -34008,6 +34029,10 @@ ChatFormat ChatFormat::of(std::string_view source) noexcept {
     format.tools = ToolSyntax::deepseek;
   } else if (has(source, "[TOOL_CALLS]")) {
     format.tools = ToolSyntax::mistral;
+  } else if (has(source, detail::kKimiCall)) {
+    format.tools = ToolSyntax::kimi_k2;
+  } else if (has(source, "<arg_key>") && has(source, "<arg_value>")) {
+    format.tools = ToolSyntax::glm4;
   } else if (has(source, "<function=") && has(source, "<parameter=")) {
     format.tools = ToolSyntax::qwen3_coder;
   } else if (has(source, "<tool_call>")) {
@@ -34085,6 +34110,17 @@ Span<const ChatParser::Rule> ChatParser::rules() const noexcept {
                                     {S::channel, "\n", S::reasoning},
                                     {S::name, "{", S::raw},
                                     {S::raw, "}<tool_call|>", S::content}};
+  static constexpr Rule kGlm[] = {
+      {S::content, "<tool_call>", S::name},   {S::name, "<arg_key>", S::key},
+      {S::name, "</tool_call>", S::content},  {S::key, "</arg_key>", S::function},
+      {S::function, "<arg_value>", S::value}, {S::value, "</arg_value>", S::function},
+      {S::function, "<arg_key>", S::key},     {S::function, "</tool_call>", S::content}};
+  static constexpr Rule kKimi[] = {{S::content, detail::kKimiCalls, S::between},
+                                   {S::content, detail::kKimiCall, S::name},
+                                   {S::between, detail::kKimiCall, S::name},
+                                   {S::between, detail::kKimiCallsEnd, S::content},
+                                   {S::name, detail::kKimiArguments, S::arguments},
+                                   {S::until_end, detail::kKimiCallEnd, S::between}};
   switch (format_.tools) {
     case ToolSyntax::none:
       return {};
@@ -34102,6 +34138,10 @@ Span<const ChatParser::Rule> ChatParser::rules() const noexcept {
       return kHarmony;
     case ToolSyntax::gemma4:
       return kGemma;
+    case ToolSyntax::glm4:
+      return kGlm;
+    case ToolSyntax::kimi_k2:
+      return kKimi;
   }
   return {};
 }
@@ -34271,6 +34311,17 @@ void ChatParser::end_call() noexcept {
   if (sink_->take != nullptr) sink_->take(sink_->user, {ChatPart::tool_end, calls_ - 1, {}, {}});
 }
 
+// Of a call whose parameters come in tags.
+void ChatParser::begin_parameters() noexcept {
+  begin_call(detail::trimmed(detail::view(name_)), {});
+  parameters_ = 0;
+}
+
+void ChatParser::end_parameters() noexcept {
+  put(ChatPart::arguments, parameters_ == 0 ? "{}" : "}");
+  end_call();
+}
+
 // A tag was read: what it means.
 bool ChatParser::enter(State next, std::string_view tag) noexcept {
   const State before = state_;
@@ -34294,30 +34345,27 @@ bool ChatParser::enter(State next, std::string_view tag) noexcept {
     case State::arguments:
       if (format_.tools == ToolSyntax::deepseek) {
         begin_call(detail::trimmed(detail::view(id_)), {});
+      } else if (format_.tools == ToolSyntax::kimi_k2) {
+        const std::string_view id = detail::trimmed(detail::view(name_));
+        begin_call(detail::kimi_name(id), id);
       } else {
         begin_call(detail::trimmed(detail::view(name_)), detail::trimmed(detail::view(id_)));
       }
       if (tag == "{") at_ -= 1;
       break;
     case State::function:
-      if (before == State::name) {
-        begin_call(detail::trimmed(detail::view(name_)), {});
-        parameters_ = 0;
-      } else if (!put_parameter()) {
-        return false;
-      }
+      if (before == State::name) begin_parameters();
+      if (before == State::value && !put_parameter()) return false;
       break;
     case State::key:
+      if (before == State::name) begin_parameters();
       key_.clear();
       break;
     case State::value:
       value_.clear();
       break;
     case State::between:
-      if (before == State::function) {
-        put(ChatPart::arguments, parameters_ == 0 ? "{}" : "}");
-        end_call();
-      }
+      if (before == State::function) end_parameters();
       break;
     case State::raw:
       begin_call(detail::trimmed(detail::view(name_)), {});
@@ -34328,6 +34376,8 @@ bool ChatParser::enter(State next, std::string_view tag) noexcept {
         if (!put_gemma_arguments()) return false;
         end_call();
       }
+      if (before == State::name) begin_parameters();
+      if (before == State::name || before == State::function) end_parameters();
       break;
     case State::code:
       begin_call("python", {});
@@ -34351,9 +34401,7 @@ bool ChatParser::begin_header_message() noexcept {
     size_t end = 0;
     while (end < name.size() && !detail::is_json_space(name[end]) && name[end] != '<') ++end;
     name = detail::slice(name, 0, end);
-    constexpr std::string_view kPrefix = "functions.";
-    if (detail::slice(name, 0, kPrefix.size()) == kPrefix) name.remove_prefix(kPrefix.size());
-    begin_call(name, {});
+    begin_call(detail::function_name(name), {});
     state_ = State::arguments;
     return true;
   }
@@ -34557,12 +34605,14 @@ bool ChatParser::parameter_is_text() const noexcept {
   return false;
 }
 
-// <parameter=key>value</parameter>: a value that is JSON is taken as that, if the tool's schema
-// does not say that it is text; any other is a string.
+// <parameter=key>value</parameter>, or GLM's tags: a value that is JSON is taken as that, if the
+// tool's schema does not say that it is text; any other is a string.
 bool ChatParser::put_parameter() noexcept {
   std::string_view value = detail::view(value_);
-  if (!value.empty() && value[0] == '\n') value.remove_prefix(1);
-  if (!value.empty() && value[value.size() - 1] == '\n') value.remove_suffix(1);
+  if (format_.tools == ToolSyntax::qwen3_coder) {  // a line of its own
+    if (!value.empty() && value[0] == '\n') value.remove_prefix(1);
+    if (!value.empty() && value[value.size() - 1] == '\n') value.remove_suffix(1);
+  }
   detail::String text(allocator_);
   if (!text.append(parameters_ == 0 ? "{" : ", ", parameters_ == 0 ? 1 : 2) ||
       !detail::append_json_string(&text, detail::trimmed(detail::view(key_))) ||
@@ -34633,15 +34683,6 @@ INLAY_END_NAMESPACE
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// A value of Qwen3-Coder's notation that is text: whatever does not have the tag that ends it. As
-// the tag has one '<' only, a search for it begins again there.
-inline constexpr std::string_view kParameterText =
-    R"(text ::= ([^<] | "<" (part "<")* out)* ("<" (part "<")* part)?
-part ::= ("/" ("p" ("a" ("r" ("a" ("m" ("e" ("t" ("e" "r"?)?)?)?)?)?)?)?)?)?
-out ::= [^</] | "/" ([^<p] | "p" ([^<a] | "a" ([^<r] | "r" ([^<a] | "a" ([^<m] | "m" ([^<e] | "e" ([^<t] | "t" ([^<e] | "e" ([^<r] | "r" [^<>])))))))))
-any ::= "<parameter=" [a-zA-Z0-9_-]+ ">\n" text "\n</parameter>\n"
-)";
-
 // Values of Gemma 4's notation; `quote` is defined where the tokenizer is known.
 inline constexpr std::string_view kGemmaValues =
     R"(string ::= quote [^\x00-\x1F<]* quote
@@ -34691,6 +34732,12 @@ class ToolGrammarWriter {
         break;
       case ToolSyntax::gemma4:
         write_gemma4();
+        break;
+      case ToolSyntax::glm4:
+        write_glm4();
+        break;
+      case ToolSyntax::kimi_k2:
+        write_kimi_k2();
         break;
       case ToolSyntax::none:
         return Error(ErrorCode::unsupported, "the chat template has no known form of tool calls");
@@ -34960,9 +35007,31 @@ class ToolGrammarWriter {
     put(")");
     return true;
   }
+  // The rule "text": whatever does not have the tag that ends it. `end` is the tag without its '<':
+  // as it has no other, a search for it begins again there.
+  void text_rule(std::string_view end) noexcept {
+    put("text ::= ([^<] | \"<\" (part \"<\")* out)* (\"<\" (part \"<\")* part)?\npart ::= ");
+    const size_t last = end.size() - 1;
+    for (size_t i = 0; i < last; ++i) {
+      put("(");
+      literal(slice(end, i, 1));
+    }
+    for (size_t i = 0; i < last; ++i) put(")?");
+    put("\nout ::= ");
+    for (size_t i = 0; i <= last; ++i) {
+      put(i == 0 ? "[^<" : "([^<");
+      put(slice(end, i, 1));
+      put("]");
+      if (i == last) break;
+      put(" | ");
+      literal(slice(end, i, 1));
+    }
+    for (size_t i = 0; i < last; ++i) put(")");
+    put("\n");
+  }
+  // A value without quotes, by its schema.
   void parameter(const JsonValue& tool, const JsonMember& property, size_t number,
                  size_t index) noexcept {
-    literal("<parameter=", property.key, ">\n");
     if (string_choices(property.value, {}, {})) {
     } else if (takes_text(property.value, *function_of_tool(tool).find("parameters"))) {
       put("text");
@@ -34987,7 +35056,25 @@ class ToolGrammarWriter {
       }
       if (ok_) add_rule(slice(view(out_.gbnf_), begin), schema);
     }
-    literal("\n</parameter>\n");
+  }
+  // All parameters of a tool, in its order, each between what `begin` writes of its name and what
+  // `end` writes; the rule "any" is for tools without a schema.
+  template <class Begin, class End>
+  void parameters(const JsonValue& tool, size_t number, const Begin& begin,
+                  const End& end) noexcept {
+    const JsonValue* properties = properties_of(tool);
+    if (properties == nullptr) {
+      put(function_of_tool(tool).find("parameters") == nullptr ? "any*" : "");
+      return;
+    }
+    size_t index = 0;
+    for (const JsonMember& property : properties->members()) {
+      put("(");
+      begin(property.key);
+      parameter(tool, property, number, index++);
+      end();
+      put(is_required(tool, property.key) ? ")" : ")?");
+    }
   }
   void write_qwen3_coder() noexcept {
     trigger("<tool_call>");
@@ -34999,21 +35086,67 @@ class ToolGrammarWriter {
     put("\"\\n\" function \"\\n\"");
     tag("</tool_call>");
     put("\n");
-    put(kParameterText);
+    text_rule("/parameter>");
+    put("any ::= \"<parameter=\" [a-zA-Z0-9_-]+ \">\\n\" text \"\\n</parameter>\\n\"\n");
     for_tools("function", [&](const JsonValue& tool, size_t number) {
       literal("<function=", name_of(tool), ">\n");
-      const JsonValue* properties = properties_of(tool);
-      size_t index = 0;
-      if (properties == nullptr) {
-        put(function_of_tool(tool).find("parameters") == nullptr ? "any*" : "");
-      } else {
-        for (const JsonMember& property : properties->members()) {
-          put("(");
-          parameter(tool, property, number, index++);
-          put(is_required(tool, property.key) ? ")" : ")?");
-        }
-      }
+      parameters(
+          tool, number,
+          [this](std::string_view key) noexcept { literal("<parameter=", key, ">\n"); },
+          [this]() noexcept { literal("\n</parameter>\n"); });
       literal("</function>");
+    });
+  }
+
+  // GLM 4.5 and 4.6 write line ends between the tags, GLM 5 does not.
+  void write_glm4() noexcept {
+    trigger("<tool_call>");
+    put("root ::= call (\"\\n\"? call)*\ncall ::= ");
+    tag("<tool_call>");
+    put("function");
+    tag("</tool_call>");
+    put("\n");
+    text_rule("/arg_value>");
+    put("any ::= begin [a-zA-Z0-9_-]+ middle text end\nbegin ::= ");
+    tag("<arg_key>");
+    put("\nmiddle ::= ");
+    tag("</arg_key>");
+    put("\"\\n\"?");
+    tag("<arg_value>");
+    put("\nend ::= ");
+    tag("</arg_value>");
+    put("\"\\n\"?\n");
+    for_tools("function", [&](const JsonValue& tool, size_t number) {
+      literal(name_of(tool));
+      put("\"\\n\"? ");
+      parameters(
+          tool, number,
+          [this](std::string_view key) noexcept {
+            put("begin");
+            literal(key);
+            put("middle ");
+          },
+          [this]() noexcept { put(" end"); });
+    });
+  }
+
+  void write_kimi_k2() noexcept {
+    trigger(kKimiCalls);
+    put("root ::= ");
+    tag(kKimiCalls);
+    put("call+");
+    tag(kKimiCallsEnd);
+    put("\ncall ::= ");
+    tag(kKimiCall);
+    put("body");
+    tag(kKimiCallEnd);
+    put("\nbegin ::= \":\" [0-9]{1,4}");
+    tag(kKimiArguments);
+    put("\n");
+    for_tools("body", [&](const JsonValue& tool, size_t number) {
+      literal(kFunctions, name_of(tool));
+      put("begin");
+      arguments(tool, number);
     });
   }
 

@@ -96,12 +96,17 @@ TEST_CASE("output parser: what a template writes names its format") {
         ToolSyntax::deepseek);
   CHECK(ChatFormat::of("<|channel|>analysis").tools == ToolSyntax::harmony);
   CHECK(ChatFormat::of("<|tool_call>call:").tools == ToolSyntax::gemma4);
+  CHECK(ChatFormat::of("<tool_call>{name}<arg_key>k</arg_key><arg_value>").tools ==
+        ToolSyntax::glm4);
+  CHECK(ChatFormat::of("<|tool_calls_section_begin|><|tool_call_begin|>").tools ==
+        ToolSyntax::kimi_k2);
 }
 
 TEST_CASE("output parser: text without calls is content, tags that are none included") {
   for (const ToolSyntax tools :
        {ToolSyntax::none, ToolSyntax::hermes, ToolSyntax::qwen3_coder, ToolSyntax::llama3,
-        ToolSyntax::mistral, ToolSyntax::deepseek, ToolSyntax::harmony, ToolSyntax::gemma4}) {
+        ToolSyntax::mistral, ToolSyntax::deepseek, ToolSyntax::harmony, ToolSyntax::gemma4,
+        ToolSyntax::glm4, ToolSyntax::kimi_k2}) {
     CHECK(
         parse_cut(format_of(tools), "a < b <tool> [TOOL] <| \xE2\x82\xAC\xF0\x9F\x98\x80 {x}\n") ==
         "C:a < b <tool> [TOOL] <| \xE2\x82\xAC\xF0\x9F\x98\x80 {x}\n|R:|T:");
@@ -230,6 +235,32 @@ TEST_CASE("output parser: Gemma 4") {
                   "n:5,f:1e5,ok:true,l:[1,<|\"|>a<|\"|>],o:{k:null}}<tool_call|>") ==
         "C:Hi|R:hm|T:f({\"city\":\"Z \\\"x\\\"\",\"n\":5,\"f\":1e5,\"ok\":true,\"l\":[1,\"a\"],"
         "\"o\":{\"k\":null}})");
+}
+
+TEST_CASE("output parser: GLM, with line ends and without") {
+  const ChatFormat format = format_of(ToolSyntax::glm4, true);
+  CHECK(parse_cut(
+            format,
+            "<think>x</think>\nI look.\n<tool_call>f\n<arg_key>a b</arg_key>\n<arg_value>x \"y\"\n"
+            "</arg_value>\n<arg_key>n</arg_key>\n<arg_value>[1, 2]</arg_value>\n</tool_call>\n"
+            "<tool_call>g\n</tool_call>") ==
+        "C:I look.|R:x|T:f({\"a b\": \"x \\\"y\\\"\\n\", \"n\": [1, 2]})g({})");
+  CHECK(parse_cut(format,
+                  "<tool_call>f<arg_key>a</arg_key><arg_value></arg_val</arg_value></tool_call>"
+                  "<tool_call>g</tool_call>Done") == "C:Done|R:|T:f({\"a\": \"</arg_val\"})g({})");
+  CHECK(parse_cut(format, "<tool_call>f<arg_key>a</arg_key><arg_value>1") == "C:|R:|T:f(");
+}
+
+TEST_CASE("output parser: Kimi K2") {
+  const ChatFormat format = format_of(ToolSyntax::kimi_k2);
+  CHECK(parse_cut(format,
+                  "I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0"
+                  "<|tool_call_argument_begin|>{\"a\": \"<|tool_call_end|>\"}<|tool_call_end|>"
+                  "<|tool_call_begin|>functions.g:1<|tool_call_argument_begin|>{}<|tool_call_end|>"
+                  "<|tool_calls_section_end|>") ==
+        "C:I look.|R:|T:f#functions.f:0({\"a\": \"<|tool_call_end|>\"})g#functions.g:1({})");
+  CHECK(parse_cut(format, "<|tool_call_begin|>f:x<|tool_call_argument_begin|>{}") ==
+        "C:|R:|T:f:x#f:x({})");
 }
 
 TEST_CASE("output parser: no allocation that fails leaks") {

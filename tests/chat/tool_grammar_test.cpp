@@ -149,6 +149,46 @@ TEST_CASE("tool grammar: Gemma 4's own notation") {
       matches(ToolSyntax::gemma4, "<|tool_call>call:weather{unit:<|\"|>k<|\"|>}<tool_call|>"));
 }
 
+TEST_CASE("tool grammar: GLM's parameters are typed by the schema, with line ends and without") {
+  const auto parameter = [](const std::string& key, const std::string& value) {
+    return "<arg_key>" + key + "</arg_key><arg_value>" + value + "</arg_value>";
+  };
+  const auto glm = [](const std::string& call) {
+    return matches(ToolSyntax::glm4, "<tool_call>" + call + "</tool_call>");
+  };
+  const std::string city = parameter("city", "Bern");
+  CHECK(glm("weather" + city));
+  CHECK(glm("weather\n<arg_key>city</arg_key>\n<arg_value>Bern</arg_value>\n"));
+  CHECK(glm("weather" + city + parameter("days", "3") + parameter("unit", "f") +
+            parameter("at", "[1,2]")));
+  CHECK(glm("noop</tool_call>\n<tool_call>noop"));
+  CHECK(glm("q\"x" + parameter("any", "thing")));
+  for (const char* text : {"", "a < b", "</arg>", "<</arg_value</arg_key><", "\n\n", "</arg_value"})
+    CHECK_MESSAGE(glm("weather" + parameter("city", text)), text);
+  CHECK_FALSE(glm("weather"));
+  CHECK_FALSE(glm("weather" + city + parameter("days", "soon")));
+  CHECK_FALSE(glm("weather" + city + parameter("unit", "k")));
+  CHECK_FALSE(glm("weather" + city + parameter("other", "1")));
+  CHECK_FALSE(glm("weather" + parameter("city", "a</arg_value>b")));
+  CHECK_FALSE(glm("other"));
+}
+
+TEST_CASE("tool grammar: Kimi K2") {
+  const auto kimi = [](const std::string& call) {
+    return matches(ToolSyntax::kimi_k2,
+                   "<|tool_calls_section_begin|>" + call + "<|tool_calls_section_end|>");
+  };
+  const auto call = [](const std::string& id, const std::string& json) {
+    return "<|tool_call_begin|>" + id + "<|tool_call_argument_begin|>" + json + "<|tool_call_end|>";
+  };
+  CHECK(kimi(call("functions.weather:0", R"({"city": "x"})")));
+  CHECK(kimi(call("functions.noop:0", "{}") + call("functions.weather:1", R"({"city": "x"})")));
+  CHECK_FALSE(kimi(""));
+  CHECK_FALSE(kimi(call("functions.weather:0", "{}")));
+  CHECK_FALSE(kimi(call("functions.other:0", "{}")));
+  CHECK_FALSE(kimi(call("noop:0", "{}")));
+}
+
 TEST_CASE("tool grammar: tags that are control tokens are written as those") {
   // Bytes, and the tokens of two formats; one of them ends the text.
   inlay_test::TokenList list;

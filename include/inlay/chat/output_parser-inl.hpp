@@ -28,6 +28,12 @@ inline constexpr std::string_view kDeepSeekName = INLAY_DS_BEGIN "sep" INLAY_DS_
 #undef INLAY_DS_BEGIN
 #undef INLAY_DS_END
 inline constexpr std::string_view kGemmaQuote = "<|\"|>";
+inline constexpr std::string_view kKimiCalls = "<|tool_calls_section_begin|>";
+inline constexpr std::string_view kKimiCallsEnd = "<|tool_calls_section_end|>";
+inline constexpr std::string_view kKimiCall = "<|tool_call_begin|>";
+inline constexpr std::string_view kKimiArguments = "<|tool_call_argument_begin|>";
+inline constexpr std::string_view kKimiCallEnd = "<|tool_call_end|>";
+inline constexpr std::string_view kFunctions = "functions.";
 
 inline bool is_json_space(char c) noexcept {
   return c == ' ' || c == '\n' || c == '\t' || c == '\r';
@@ -57,6 +63,17 @@ inline bool skip_plain_string(std::string_view* text, std::string_view* out) noe
   *out = slice(*text, 0, end);
   text->remove_prefix(end + 1);
   return true;
+}
+
+inline std::string_view function_name(std::string_view name) noexcept {
+  return slice(name, 0, kFunctions.size()) == kFunctions ? slice(name, kFunctions.size()) : name;
+}
+
+// functions.name:12 is the id of a call.
+inline std::string_view kimi_name(std::string_view id) noexcept {
+  size_t end = id.size();
+  while (end > 0 && id[end - 1] >= '0' && id[end - 1] <= '9') --end;
+  return function_name(end > 0 && id[end - 1] == ':' ? slice(id, 0, end - 1) : id);
 }
 
 // What describes a tool: in OpenAI's form it is a member.
@@ -126,6 +143,10 @@ ChatFormat ChatFormat::of(std::string_view source) noexcept {
     format.tools = ToolSyntax::deepseek;
   } else if (has(source, "[TOOL_CALLS]")) {
     format.tools = ToolSyntax::mistral;
+  } else if (has(source, detail::kKimiCall)) {
+    format.tools = ToolSyntax::kimi_k2;
+  } else if (has(source, "<arg_key>") && has(source, "<arg_value>")) {
+    format.tools = ToolSyntax::glm4;
   } else if (has(source, "<function=") && has(source, "<parameter=")) {
     format.tools = ToolSyntax::qwen3_coder;
   } else if (has(source, "<tool_call>")) {
@@ -203,6 +224,17 @@ Span<const ChatParser::Rule> ChatParser::rules() const noexcept {
                                     {S::channel, "\n", S::reasoning},
                                     {S::name, "{", S::raw},
                                     {S::raw, "}<tool_call|>", S::content}};
+  static constexpr Rule kGlm[] = {
+      {S::content, "<tool_call>", S::name},   {S::name, "<arg_key>", S::key},
+      {S::name, "</tool_call>", S::content},  {S::key, "</arg_key>", S::function},
+      {S::function, "<arg_value>", S::value}, {S::value, "</arg_value>", S::function},
+      {S::function, "<arg_key>", S::key},     {S::function, "</tool_call>", S::content}};
+  static constexpr Rule kKimi[] = {{S::content, detail::kKimiCalls, S::between},
+                                   {S::content, detail::kKimiCall, S::name},
+                                   {S::between, detail::kKimiCall, S::name},
+                                   {S::between, detail::kKimiCallsEnd, S::content},
+                                   {S::name, detail::kKimiArguments, S::arguments},
+                                   {S::until_end, detail::kKimiCallEnd, S::between}};
   switch (format_.tools) {
     case ToolSyntax::none:
       return {};
@@ -220,6 +252,10 @@ Span<const ChatParser::Rule> ChatParser::rules() const noexcept {
       return kHarmony;
     case ToolSyntax::gemma4:
       return kGemma;
+    case ToolSyntax::glm4:
+      return kGlm;
+    case ToolSyntax::kimi_k2:
+      return kKimi;
   }
   return {};
 }
@@ -389,6 +425,17 @@ void ChatParser::end_call() noexcept {
   if (sink_->take != nullptr) sink_->take(sink_->user, {ChatPart::tool_end, calls_ - 1, {}, {}});
 }
 
+// Of a call whose parameters come in tags.
+void ChatParser::begin_parameters() noexcept {
+  begin_call(detail::trimmed(detail::view(name_)), {});
+  parameters_ = 0;
+}
+
+void ChatParser::end_parameters() noexcept {
+  put(ChatPart::arguments, parameters_ == 0 ? "{}" : "}");
+  end_call();
+}
+
 // A tag was read: what it means.
 bool ChatParser::enter(State next, std::string_view tag) noexcept {
   const State before = state_;
@@ -412,30 +459,27 @@ bool ChatParser::enter(State next, std::string_view tag) noexcept {
     case State::arguments:
       if (format_.tools == ToolSyntax::deepseek) {
         begin_call(detail::trimmed(detail::view(id_)), {});
+      } else if (format_.tools == ToolSyntax::kimi_k2) {
+        const std::string_view id = detail::trimmed(detail::view(name_));
+        begin_call(detail::kimi_name(id), id);
       } else {
         begin_call(detail::trimmed(detail::view(name_)), detail::trimmed(detail::view(id_)));
       }
       if (tag == "{") at_ -= 1;
       break;
     case State::function:
-      if (before == State::name) {
-        begin_call(detail::trimmed(detail::view(name_)), {});
-        parameters_ = 0;
-      } else if (!put_parameter()) {
-        return false;
-      }
+      if (before == State::name) begin_parameters();
+      if (before == State::value && !put_parameter()) return false;
       break;
     case State::key:
+      if (before == State::name) begin_parameters();
       key_.clear();
       break;
     case State::value:
       value_.clear();
       break;
     case State::between:
-      if (before == State::function) {
-        put(ChatPart::arguments, parameters_ == 0 ? "{}" : "}");
-        end_call();
-      }
+      if (before == State::function) end_parameters();
       break;
     case State::raw:
       begin_call(detail::trimmed(detail::view(name_)), {});
@@ -446,6 +490,8 @@ bool ChatParser::enter(State next, std::string_view tag) noexcept {
         if (!put_gemma_arguments()) return false;
         end_call();
       }
+      if (before == State::name) begin_parameters();
+      if (before == State::name || before == State::function) end_parameters();
       break;
     case State::code:
       begin_call("python", {});
@@ -469,9 +515,7 @@ bool ChatParser::begin_header_message() noexcept {
     size_t end = 0;
     while (end < name.size() && !detail::is_json_space(name[end]) && name[end] != '<') ++end;
     name = detail::slice(name, 0, end);
-    constexpr std::string_view kPrefix = "functions.";
-    if (detail::slice(name, 0, kPrefix.size()) == kPrefix) name.remove_prefix(kPrefix.size());
-    begin_call(name, {});
+    begin_call(detail::function_name(name), {});
     state_ = State::arguments;
     return true;
   }
@@ -675,12 +719,14 @@ bool ChatParser::parameter_is_text() const noexcept {
   return false;
 }
 
-// <parameter=key>value</parameter>: a value that is JSON is taken as that, if the tool's schema
-// does not say that it is text; any other is a string.
+// <parameter=key>value</parameter>, or GLM's tags: a value that is JSON is taken as that, if the
+// tool's schema does not say that it is text; any other is a string.
 bool ChatParser::put_parameter() noexcept {
   std::string_view value = detail::view(value_);
-  if (!value.empty() && value[0] == '\n') value.remove_prefix(1);
-  if (!value.empty() && value[value.size() - 1] == '\n') value.remove_suffix(1);
+  if (format_.tools == ToolSyntax::qwen3_coder) {  // a line of its own
+    if (!value.empty() && value[0] == '\n') value.remove_prefix(1);
+    if (!value.empty() && value[value.size() - 1] == '\n') value.remove_suffix(1);
+  }
   detail::String text(allocator_);
   if (!text.append(parameters_ == 0 ? "{" : ", ", parameters_ == 0 ? 1 : 2) ||
       !detail::append_json_string(&text, detail::trimmed(detail::view(key_))) ||

@@ -23,7 +23,9 @@ enum class ToolSyntax : uint8_t {
   mistral,      // [TOOL_CALLS][{"name":...,"arguments":{...}}] or [TOOL_CALLS]name[ARGS]{...}
   deepseek,     // between DeepSeek's tool call tokens: R1, V3, V3.1
   harmony,      // gpt-oss: channels, which are reasoning too
-  gemma4        // <|tool_call>call:name{key:value}<tool_call|>
+  gemma4,       // <|tool_call>call:name{key:value}<tool_call|>
+  glm4,         // <tool_call>name<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>
+  kimi_k2       // between tool call tokens: functions.name:0<|tool_call_argument_begin|>{...}
 };
 
 struct ChatFormat {
@@ -61,7 +63,7 @@ struct ChatParserOptions {
   // The end of the prompt: if it opened the reasoning, the output begins inside of it.
   std::string_view prompt;
   // A JSON array in OpenAI's form, which must live as long as the parser; or nothing. Qwen3-Coder
-  // writes no quotes: whether 12 is a number or text, the tool's schema says.
+  // and GLM write no quotes: whether 12 is a number or text, the tool's schema says.
   std::string_view tools;
 };
 
@@ -95,7 +97,7 @@ class ChatParser {
     header,     // harmony: of a message
     raw,        // arguments in another notation, up to the tag behind them
     code,       // python, up to the end
-    function,   // qwen3_coder: inside of <function=...>
+    function,   // qwen3_coder: inside of <function=...>; glm4: behind a key or a value
     key,        // of a parameter
     value,
     ignored
@@ -129,6 +131,8 @@ class ChatParser {
   bool put_gemma_arguments() noexcept;
   void put(ChatPart part, std::string_view piece) noexcept;
   void begin_call(std::string_view name, std::string_view id) noexcept;
+  void begin_parameters() noexcept;
+  void end_parameters() noexcept;
   void end_call() noexcept;
   void consume(size_t bytes) noexcept { at_ += bytes; }
   std::string_view pending() const noexcept;

@@ -8,15 +8,6 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// A value of Qwen3-Coder's notation that is text: whatever does not have the tag that ends it. As
-// the tag has one '<' only, a search for it begins again there.
-inline constexpr std::string_view kParameterText =
-    R"(text ::= ([^<] | "<" (part "<")* out)* ("<" (part "<")* part)?
-part ::= ("/" ("p" ("a" ("r" ("a" ("m" ("e" ("t" ("e" "r"?)?)?)?)?)?)?)?)?)?
-out ::= [^</] | "/" ([^<p] | "p" ([^<a] | "a" ([^<r] | "r" ([^<a] | "a" ([^<m] | "m" ([^<e] | "e" ([^<t] | "t" ([^<e] | "e" ([^<r] | "r" [^<>])))))))))
-any ::= "<parameter=" [a-zA-Z0-9_-]+ ">\n" text "\n</parameter>\n"
-)";
-
 // Values of Gemma 4's notation; `quote` is defined where the tokenizer is known.
 inline constexpr std::string_view kGemmaValues =
     R"(string ::= quote [^\x00-\x1F<]* quote
@@ -66,6 +57,12 @@ class ToolGrammarWriter {
         break;
       case ToolSyntax::gemma4:
         write_gemma4();
+        break;
+      case ToolSyntax::glm4:
+        write_glm4();
+        break;
+      case ToolSyntax::kimi_k2:
+        write_kimi_k2();
         break;
       case ToolSyntax::none:
         return Error(ErrorCode::unsupported, "the chat template has no known form of tool calls");
@@ -335,9 +332,31 @@ class ToolGrammarWriter {
     put(")");
     return true;
   }
+  // The rule "text": whatever does not have the tag that ends it. `end` is the tag without its '<':
+  // as it has no other, a search for it begins again there.
+  void text_rule(std::string_view end) noexcept {
+    put("text ::= ([^<] | \"<\" (part \"<\")* out)* (\"<\" (part \"<\")* part)?\npart ::= ");
+    const size_t last = end.size() - 1;
+    for (size_t i = 0; i < last; ++i) {
+      put("(");
+      literal(slice(end, i, 1));
+    }
+    for (size_t i = 0; i < last; ++i) put(")?");
+    put("\nout ::= ");
+    for (size_t i = 0; i <= last; ++i) {
+      put(i == 0 ? "[^<" : "([^<");
+      put(slice(end, i, 1));
+      put("]");
+      if (i == last) break;
+      put(" | ");
+      literal(slice(end, i, 1));
+    }
+    for (size_t i = 0; i < last; ++i) put(")");
+    put("\n");
+  }
+  // A value without quotes, by its schema.
   void parameter(const JsonValue& tool, const JsonMember& property, size_t number,
                  size_t index) noexcept {
-    literal("<parameter=", property.key, ">\n");
     if (string_choices(property.value, {}, {})) {
     } else if (takes_text(property.value, *function_of_tool(tool).find("parameters"))) {
       put("text");
@@ -362,7 +381,25 @@ class ToolGrammarWriter {
       }
       if (ok_) add_rule(slice(view(out_.gbnf_), begin), schema);
     }
-    literal("\n</parameter>\n");
+  }
+  // All parameters of a tool, in its order, each between what `begin` writes of its name and what
+  // `end` writes; the rule "any" is for tools without a schema.
+  template <class Begin, class End>
+  void parameters(const JsonValue& tool, size_t number, const Begin& begin,
+                  const End& end) noexcept {
+    const JsonValue* properties = properties_of(tool);
+    if (properties == nullptr) {
+      put(function_of_tool(tool).find("parameters") == nullptr ? "any*" : "");
+      return;
+    }
+    size_t index = 0;
+    for (const JsonMember& property : properties->members()) {
+      put("(");
+      begin(property.key);
+      parameter(tool, property, number, index++);
+      end();
+      put(is_required(tool, property.key) ? ")" : ")?");
+    }
   }
   void write_qwen3_coder() noexcept {
     trigger("<tool_call>");
@@ -374,21 +411,67 @@ class ToolGrammarWriter {
     put("\"\\n\" function \"\\n\"");
     tag("</tool_call>");
     put("\n");
-    put(kParameterText);
+    text_rule("/parameter>");
+    put("any ::= \"<parameter=\" [a-zA-Z0-9_-]+ \">\\n\" text \"\\n</parameter>\\n\"\n");
     for_tools("function", [&](const JsonValue& tool, size_t number) {
       literal("<function=", name_of(tool), ">\n");
-      const JsonValue* properties = properties_of(tool);
-      size_t index = 0;
-      if (properties == nullptr) {
-        put(function_of_tool(tool).find("parameters") == nullptr ? "any*" : "");
-      } else {
-        for (const JsonMember& property : properties->members()) {
-          put("(");
-          parameter(tool, property, number, index++);
-          put(is_required(tool, property.key) ? ")" : ")?");
-        }
-      }
+      parameters(
+          tool, number,
+          [this](std::string_view key) noexcept { literal("<parameter=", key, ">\n"); },
+          [this]() noexcept { literal("\n</parameter>\n"); });
       literal("</function>");
+    });
+  }
+
+  // GLM 4.5 and 4.6 write line ends between the tags, GLM 5 does not.
+  void write_glm4() noexcept {
+    trigger("<tool_call>");
+    put("root ::= call (\"\\n\"? call)*\ncall ::= ");
+    tag("<tool_call>");
+    put("function");
+    tag("</tool_call>");
+    put("\n");
+    text_rule("/arg_value>");
+    put("any ::= begin [a-zA-Z0-9_-]+ middle text end\nbegin ::= ");
+    tag("<arg_key>");
+    put("\nmiddle ::= ");
+    tag("</arg_key>");
+    put("\"\\n\"?");
+    tag("<arg_value>");
+    put("\nend ::= ");
+    tag("</arg_value>");
+    put("\"\\n\"?\n");
+    for_tools("function", [&](const JsonValue& tool, size_t number) {
+      literal(name_of(tool));
+      put("\"\\n\"? ");
+      parameters(
+          tool, number,
+          [this](std::string_view key) noexcept {
+            put("begin");
+            literal(key);
+            put("middle ");
+          },
+          [this]() noexcept { put(" end"); });
+    });
+  }
+
+  void write_kimi_k2() noexcept {
+    trigger(kKimiCalls);
+    put("root ::= ");
+    tag(kKimiCalls);
+    put("call+");
+    tag(kKimiCallsEnd);
+    put("\ncall ::= ");
+    tag(kKimiCall);
+    put("body");
+    tag(kKimiCallEnd);
+    put("\nbegin ::= \":\" [0-9]{1,4}");
+    tag(kKimiArguments);
+    put("\n");
+    for_tools("body", [&](const JsonValue& tool, size_t number) {
+      literal(kFunctions, name_of(tool));
+      put("begin");
+      arguments(tool, number);
     });
   }
 
