@@ -14,9 +14,9 @@
 
 #include "support/counting_allocator.hpp"
 #include "support/hosts.hpp"
-#include "support/models/architectures.hpp"
 #include "support/recorded.hpp"
 #include "support/results.hpp"
+#include "support/sessions.hpp"
 
 namespace {
 
@@ -29,6 +29,7 @@ using inlay::Pooling;
 using inlay::Step;
 using inlay::Token;
 using inlay_test::CountingAllocator;
+using inlay_test::Opened;
 using random_model::ArchitectureModel;
 using random_model::Kind;
 using random_model::Memory;
@@ -50,26 +51,6 @@ EmbedOptions plain(Pooling pooling = Pooling::of_file) {
   options.normalize = false;
   return options;
 }
-
-// A file in memory and the model on it.
-class Opened {
- public:
-  explicit Opened(const random_model::File& file, const inlay::ModelOptions& options = {})
-      : memory_(file), model_(Model::from_memory({memory_.data(), memory_.size()}, options)) {
-    CAPTURE(model_ ? std::string() : std::string(model_.error().message()));
-    REQUIRE(bool(model_));
-  }
-  explicit Opened(std::string_view name, Type type = Type::f16,
-                  const inlay::ModelOptions& options = {})
-      : Opened(written(*random_model::find_model(name), type).file(), options) {}
-  const Model& operator*() const { return *model_; }
-  const Model* operator->() const { return &*model_; }
-  const Memory& bytes() const { return memory_; }
-
- private:
-  Memory memory_;
-  inlay::Result<Model> model_;
-};
 
 Embedder embedder(const Model& model, uint32_t context = 0, uint32_t threads = 1) {
   auto made = Embedder::create(model, {context, threads});
@@ -224,7 +205,7 @@ TEST_CASE("a text's numbers do not depend on the texts beside it or on threads, 
                            "qwen3-reranker", "deepseek2-lite", "deepseek2-lite-old", "gpt-oss-1",
                            "gemma4-shared", "bloom", "lfm2-1", "mamba-1", "qwen35-1"}) {
     CAPTURE(std::string(name));
-    const Opened model(name);
+    const Opened model(name, Type::f16);
     const Texts texts = random_texts(*model, {5, 1, 17, 33, 2, 16, 1, 40, 3});
     for (const Pooling pooling : {Pooling::of_file, Pooling::none}) {
       const EmbedOptions options = plain(pooling);
@@ -255,7 +236,7 @@ TEST_CASE("a text's numbers do not depend on the texts beside it or on threads, 
 TEST_CASE("poolings are of the positions' own rows") {
   for (const char* name : {"bert-cls", "modern-bert-mean", "qwen3-embedding"}) {
     CAPTURE(std::string(name));
-    const Opened model(name);
+    const Opened model(name, Type::f16);
     const size_t n = model->shape().embedding;
     Embedder e = embedder(*model);
     const Texts texts = random_texts(*model, {7, 1, 20});
@@ -280,7 +261,7 @@ TEST_CASE("poolings are of the positions' own rows") {
 }
 
 TEST_CASE("embeddings have length 1 unless that is not wanted; scores are as they are") {
-  const Opened model("bert-mean");
+  const Opened model("bert-mean", Type::f16);
   const size_t n = model->shape().embedding;
   Embedder e = embedder(*model);
   const Texts texts = random_texts(*model, {7, 30});
@@ -297,14 +278,15 @@ TEST_CASE("embeddings have length 1 unless that is not wanted; scores are as the
       }
     }
   }
-  const Opened reranker("bert-classifier");
+  const Opened reranker("bert-classifier", Type::f16);
   Embedder r = embedder(*reranker);
   const Texts others = random_texts(*reranker, {7, 30});
   CHECK(embed(&r, *reranker, others, {}) == embed(&r, *reranker, others, plain()));
 }
 
 TEST_CASE("what a model says of its outputs") {
-  const Opened bert("bert-classifier"), dense("gemma-embedding-dense"), qwen("qwen3-reranker");
+  const Opened bert("bert-classifier", Type::f16), dense("gemma-embedding-dense"),
+      qwen("qwen3-reranker");
   CHECK_FALSE(bert->shape().writes);
   CHECK(bert->shape().pooling == Pooling::rank);
   CHECK(bert->shape().scores == 3);
@@ -392,7 +374,7 @@ TEST_CASE("in slices: as many texts as fit, the same bits, nothing allocated") {
 }
 
 TEST_CASE("cancel ends the work under way, or the next") {
-  const Opened model("bert-mean");
+  const Opened model("bert-mean", Type::f16);
   Embedder e = embedder(*model, 64);
   const Texts texts = random_texts(*model, {20, 30});
   const Floats expected = embed(&e, *model, texts, {});
@@ -482,7 +464,7 @@ TEST_CASE("text is tokenized; rankings put query and document together as llama.
 }
 
 TEST_CASE("errors name what is wrong") {
-  const Opened model("bert-mean"), reranker("bert-reranker");
+  const Opened model("bert-mean", Type::f16), reranker("bert-reranker", Type::f16);
   const auto failure = [](const auto& result) {
     REQUIRE_FALSE(bool(result));
     return std::make_pair(result.error().code(), std::string(result.error().message()));
@@ -550,7 +532,7 @@ TEST_CASE("memory is what plan() says, and may run out at any call") {
 }
 
 TEST_CASE("embedders in several threads share a model") {
-  const Opened model("bert-mean");
+  const Opened model("bert-mean", Type::f16);
   const Texts texts = random_texts(*model, {20, 30});
   Embedder e = embedder(*model);
   const Floats expected = embed(&e, *model, texts, {});

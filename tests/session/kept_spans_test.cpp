@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "inlay/session/kept_spans-inl.hpp"
-#include "support/models/architectures.hpp"
 #include "support/models/shapes.hpp"
+#include "support/sessions.hpp"
 
 namespace {
 
@@ -22,8 +22,14 @@ using inlay::SessionOptions;
 using inlay::Step;
 using inlay::Token;
 using inlay::detail::KeptSpans;
+using inlay_test::continued;
+using inlay_test::create;
+using inlay_test::Opened;
+using inlay_test::operator+;
+using inlay_test::prompt;
+using inlay_test::some_tokens;
+using inlay_test::Tokens;
 using random_model::Type;
-using Tokens = std::vector<Token>;
 
 struct Draw {
   uint64_t state = 1;
@@ -33,16 +39,6 @@ struct Draw {
   }
 };
 
-Tokens some_tokens(size_t n, uint32_t seed, uint32_t kinds = 200) {
-  Draw draw{seed};
-  Tokens tokens;
-  for (size_t i = 0; i < n; ++i) tokens.push_back(static_cast<Token>(3 + draw(kinds)));
-  return tokens;
-}
-Tokens operator+(Tokens a, const Tokens& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
 Tokens slice(const Tokens& tokens, size_t from, size_t to) {
   return {tokens.begin() + static_cast<std::ptrdiff_t>(from),
           tokens.begin() + static_cast<std::ptrdiff_t>(to)};
@@ -106,22 +102,6 @@ class Cache {
   std::vector<uint32_t> table_;
 };
 
-class Opened {
- public:
-  explicit Opened(const char* name, const inlay::ModelOptions& options = {})
-      : memory_(random_model::written(*random_model::find_model(name), Type::f32).file()),
-        model_(Model::from_memory({memory_.data(), memory_.size()}, options)) {
-    CAPTURE(model_ ? std::string() : std::string(model_.error().message()));
-    REQUIRE(bool(model_));
-  }
-  const Model& operator*() const { return *model_; }
-  const Model* operator->() const { return &*model_; }
-
- private:
-  random_model::Memory memory_;
-  inlay::Result<Model> model_;
-};
-
 SessionOptions reusing(uint32_t least, KvCacheType cache = KvCacheType::f32) {
   SessionOptions options;
   options.context = 512;
@@ -130,21 +110,6 @@ SessionOptions reusing(uint32_t least, KvCacheType cache = KvCacheType::f32) {
   options.reuse = least;
   options.sampling.temperature = 0;
   return options;
-}
-
-Session create(const Model& model, const SessionOptions& options) {
-  auto session = Session::create(model, options);
-  CAPTURE(session ? std::string() : std::string(session.error().message()));
-  REQUIRE(bool(session));
-  return std::move(*session);
-}
-void prompt(Session& session, const Tokens& tokens) {
-  REQUIRE(session.prompt(inlay::Span<const Token>(tokens)));
-}
-void run(Session& session) {
-  while (session.next() != nullptr) {
-  }
-  REQUIRE(session.status());
 }
 
 // K and V of the first layer, which depend on a position and its token only, as a state has them.
@@ -250,17 +215,17 @@ TEST_CASE("K and V that were moved are those of their new positions, in every ar
                            slice(added, 0, 3);
     Session fresh = create(*model, reusing(0));
     prompt(fresh, changed);
-    run(fresh);
+    continued(fresh);
     const std::vector<float> truth = first_layer(fresh, changed.size());
     Session session = create(*model, reusing(16));
     prompt(session, text);
-    run(session);
+    continued(session);
     prompt(session, changed);
     CHECK(session.reused() == 20 + 50 + 35);
     CHECK(session.cached() == 20);
     session.next();
     CHECK(session.cached() >= changed.size());
-    run(session);
+    continued(session);
     const std::vector<float> moved = first_layer(session, changed.size());
     REQUIRE(moved.size() > 0);
     const size_t positions = session.cached(),
@@ -334,13 +299,13 @@ TEST_CASE("what is kept is the same for any number of threads and any budget") {
       options.batch = 32;
       Session session = create(*model, options);
       prompt(session, text);
-      run(session);
+      continued(session);
       prompt(session, changed);
       if (stepped) {
         while (session.step(1) != Step::done) {
         }
       } else {
-        run(session);
+        continued(session);
       }
       written.emplace_back(session.tokens().begin(), session.tokens().end());
     }
@@ -364,7 +329,7 @@ TEST_CASE("a prompt may change again before anything was moved or read") {
   Session session = create(*model, options);
   Tokens text = some_tokens(200, 1);
   prompt(session, text);
-  run(session);
+  continued(session);
   Draw draw{3};
   uint32_t reused = 0;
   for (int round = 0; round < 150; ++round) {
@@ -385,10 +350,10 @@ TEST_CASE("a prompt may change again before anything was moved or read") {
     for (uint32_t steps = draw(12); steps-- > 0;) session.step(draw(40));
   }
   CHECK(reused > 150 * 50);
-  run(session);
+  continued(session);
   Session fresh = create(*model, reusing(0));
   prompt(fresh, text);
-  run(fresh);
+  continued(fresh);
   const std::vector<float> truth = first_layer(fresh, text.size()),
                            moved = first_layer(session, text.size());
   double error = 0, size = 0;

@@ -12,7 +12,7 @@
 
 #include "inlay/session/sampler.hpp"
 #include "support/counting_allocator.hpp"
-#include "support/models/architectures.hpp"
+#include "support/sessions.hpp"
 
 namespace {
 
@@ -23,27 +23,19 @@ using inlay::Model;
 using inlay::Session;
 using inlay::SessionOptions;
 using inlay::Token;
+using inlay_test::Bytes;
+using inlay_test::continued;
 using inlay_test::CountingAllocator;
+using inlay_test::Opened;
+using inlay_test::operator+;
+using inlay_test::prompt;
+using inlay_test::saved;
+using inlay_test::some_tokens;
+using inlay_test::taken;
+using inlay_test::Tokens;
 using random_model::Type;
-using Bytes = std::vector<uint8_t>;
-using Tokens = std::vector<Token>;
 
 constexpr uint32_t kPage = inlay::detail::kKvPage;
-
-class Opened {
- public:
-  explicit Opened(const char* name, const inlay::ModelOptions& options = {})
-      : memory_(random_model::written(*random_model::find_model(name), Type::f32).file()),
-        model_(Model::from_memory({memory_.data(), memory_.size()}, options)) {
-    CAPTURE(model_ ? std::string() : std::string(model_.error().message()));
-    REQUIRE(bool(model_));
-  }
-  const Model& operator*() const { return *model_; }
-
- private:
-  random_model::Memory memory_;
-  inlay::Result<Model> model_;
-};
 
 SessionOptions by_chance(uint32_t context = 300, uint64_t seed = 7) {
   SessionOptions options;
@@ -54,40 +46,6 @@ SessionOptions by_chance(uint32_t context = 300, uint64_t seed = 7) {
   options.sampling.top_k = 0u;
   options.sampling.seed = seed;
   return options;
-}
-
-template <class T>
-T taken(inlay::Result<T> result) {
-  CAPTURE(result ? std::string() : std::string(result.error().message()));
-  REQUIRE(bool(result));
-  return std::move(*result);
-}
-
-Tokens some_tokens(size_t n, uint32_t seed = 1) {
-  Tokens tokens;
-  for (size_t i = 0; i < n; ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    tokens.push_back(static_cast<Token>(3 + (seed >> 16) % 200));
-  }
-  return tokens;
-}
-Tokens operator+(Tokens a, const Tokens& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-void prompt(Session& session, const Tokens& tokens) {
-  REQUIRE(session.prompt(inlay::Span<const Token>(tokens)));
-}
-Tokens continued(Session& session) {
-  while (session.next() != nullptr) {
-  }
-  REQUIRE(session.status());
-  return {session.tokens().begin(), session.tokens().end()};
-}
-Bytes saved(const Session& session) {
-  Bytes state(session.state_bytes());
-  REQUIRE(session.save(state));
-  return state;
 }
 
 // The same but for the random numbers, which are each session's own.

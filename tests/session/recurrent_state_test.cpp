@@ -13,7 +13,7 @@
 
 #include "support/counting_allocator.hpp"
 #include "support/hosts.hpp"
-#include "support/models/architectures.hpp"
+#include "support/sessions.hpp"
 
 namespace {
 
@@ -23,15 +23,17 @@ using inlay::SessionOptions;
 using inlay::Step;
 using inlay::Token;
 using inlay::detail::RecurrentState;
+using inlay_test::continued;
 using inlay_test::CountingAllocator;
+using inlay_test::create;
+using inlay_test::Opened;
+using inlay_test::some_tokens;
+using inlay_test::Tokens;
+using inlay_test::tokens_of;
 using random_model::Type;
-using Tokens = std::vector<Token>;
 using Rows = std::vector<float>;
 
 inlay::Span<const Token> span(const Tokens& tokens) { return {tokens.data(), tokens.size()}; }
-Tokens tokens_of(const Session& session) {
-  return {session.tokens().begin(), session.tokens().end()};
-}
 
 // ---- the class
 // -----------------------------------------------------------------------------------
@@ -211,31 +213,6 @@ struct TicketClock {
   }
 };
 
-class Opened {
- public:
-  explicit Opened(const random_model::File& file, const inlay::Host& host = {},
-                  inlay::WeightMode weights = inlay::WeightMode::mapped)
-      : memory_(file), model_(open(memory_, host, weights)) {
-    CAPTURE(model_ ? std::string() : std::string(model_.error().message()));
-    REQUIRE(bool(model_));
-  }
-  explicit Opened(const char* name, const inlay::Host& host = {})
-      : Opened(random_model::written(*random_model::find_model(name), Type::f32).file(), host) {}
-  const Model& operator*() const { return *model_; }
-  const Model* operator->() const { return &*model_; }
-
- private:
-  static inlay::Result<Model> open(const random_model::Memory& memory, const inlay::Host& host,
-                                   inlay::WeightMode weights) {
-    inlay::ModelOptions options;
-    options.host = host;
-    options.weights = weights;
-    return Model::from_memory({memory.data(), memory.size()}, options);
-  }
-  random_model::Memory memory_;
-  inlay::Result<Model> model_;
-};
-
 SessionOptions exact(uint32_t context) {
   SessionOptions options;
   options.context = context;
@@ -244,22 +221,6 @@ SessionOptions exact(uint32_t context) {
   // What a batch gives must not depend on how it was cut: then equal is equal to the bit.
   options.batch_invariant = true;
   return options;
-}
-
-Session create(const Model& model, const SessionOptions& options) {
-  auto session = Session::create(model, options);
-  CAPTURE(session ? std::string() : std::string(session.error().message()));
-  REQUIRE(bool(session));
-  return std::move(*session);
-}
-
-Tokens some_tokens(size_t n, uint64_t seed) {
-  Tokens tokens;
-  for (size_t i = 0; i < n; ++i) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    tokens.push_back(static_cast<Token>(3 + (seed >> 33) % 250));
-  }
-  return tokens;
 }
 
 void append_row(void* user, size_t, inlay::Span<const float> row) {
@@ -283,12 +244,6 @@ Rows fresh_rows(const Model& model, const SessionOptions& options, const Tokens&
   return rows;
 }
 
-Tokens continued(Session& session) {
-  while (session.next() != nullptr) {
-  }
-  REQUIRE(session.status());
-  return tokens_of(session);
-}
 Tokens fresh(const Model& model, const SessionOptions& options, const Tokens& prompt) {
   Session session = create(model, options);
   REQUIRE(session.prompt(span(prompt)));
@@ -362,9 +317,9 @@ TEST_CASE("a batch that is given up after any ticket leaves nothing behind") {
   for (const char* name : kModels) {
     CAPTURE(std::string(name));
     TicketClock clock;
-    inlay::Host host;
-    host.clock = clock.clock();
-    const Opened model(name, host);
+    inlay::ModelOptions timed;
+    timed.host.clock = clock.clock();
+    const Opened model(name, timed);
     SessionOptions options = exact(64);
     options.batch = 20;
     options.max_tokens = 3;
@@ -501,9 +456,10 @@ double relative_error(const Rows& truth, const Rows& other) {
 }  // namespace
 
 TEST_CASE("any number of threads gives the same bits, and packed weights nearly the same") {
-  inlay::Host host;
   hosts::BackwardJobs backward;
-  host.jobs = backward.jobs();
+  inlay::ModelOptions jobs, packing;
+  jobs.host.jobs = backward.jobs();
+  packing.weights = inlay::WeightMode::packed;
   const Tokens text = some_tokens(50, 8);
   SessionOptions options = exact(64);
   options.batch_invariant = false;
@@ -512,7 +468,7 @@ TEST_CASE("any number of threads gives the same bits, and packed weights nearly 
     CAPTURE(std::string(name));
     for (const Type type : {Type::f16, Type::q8_0}) {
       const random_model::File file = quantized(name, type);
-      const Opened mapped(file), with_jobs(file, host), packed(file, {}, inlay::WeightMode::packed);
+      const Opened mapped(file), with_jobs(file, jobs), packed(file, packing);
       options.threads = 1;
       Session alone = create(*mapped, options);
       const Rows rows = evaluate(alone, text);
@@ -572,11 +528,11 @@ TEST_CASE("a batch that is scanned in several slices gives what small ones give"
 
 TEST_CASE("the memory plan has the state and its snapshots") {
   CountingAllocator counter;
-  inlay::Host host;
-  host.allocator = counter.get();
+  inlay::ModelOptions counted;
+  counted.host.allocator = counter.get();
   for (const char* name : kModels) {
     CAPTURE(std::string(name));
-    const Opened model(name, host);
+    const Opened model(name, counted);
     const size_t before = counter.live_bytes();
     uint64_t state = 0, last = 0;
     for (const uint32_t snapshots : {0u, 1u, 2u, 64u}) {

@@ -11,7 +11,7 @@
 
 #include "inlay/session/recurrent_state.hpp"
 #include "support/counting_allocator.hpp"
-#include "support/models/architectures.hpp"
+#include "support/sessions.hpp"
 
 namespace {
 
@@ -24,32 +24,14 @@ using inlay::StateWriter;
 using inlay::Status;
 using inlay::Step;
 using inlay::Token;
+using inlay_test::Bytes;
+using inlay_test::create;
+using inlay_test::Opened;
+using inlay_test::prompt;
+using inlay_test::saved;
+using inlay_test::some_tokens;
+using inlay_test::Tokens;
 using random_model::Type;
-using Bytes = std::vector<uint8_t>;
-using Tokens = std::vector<Token>;
-
-class Opened {
- public:
-  explicit Opened(const char* name, const inlay::ModelOptions& options = {}, uint64_t seed = 0)
-      : memory_(file(name, seed)), model_(open(options)) {
-    CAPTURE(model_ ? std::string() : std::string(model_.error().message()));
-    REQUIRE(bool(model_));
-  }
-  const Model& operator*() const { return *model_; }
-  const Model* operator->() const { return &*model_; }
-
- private:
-  static random_model::File file(const char* name, uint64_t seed) {
-    random_model::ArchitectureModel model = *random_model::find_model(name);
-    if (seed != 0) model.seed = seed;
-    return random_model::written(model, Type::f32).file();
-  }
-  inlay::Result<Model> open(const inlay::ModelOptions& options) const {
-    return Model::from_memory({memory_.data(), memory_.size()}, options);
-  }
-  random_model::Memory memory_;
-  inlay::Result<Model> model_;
-};
 
 // Tokens by chance: whoever restores less than everything does not write the same ones.
 SessionOptions by_chance(uint32_t context = 96, uint32_t max_tokens = 12) {
@@ -62,25 +44,6 @@ SessionOptions by_chance(uint32_t context = 96, uint32_t max_tokens = 12) {
   return options;
 }
 
-Session create(const Model& model, const SessionOptions& options) {
-  auto session = Session::create(model, options);
-  CAPTURE(session ? std::string() : std::string(session.error().message()));
-  REQUIRE(bool(session));
-  return std::move(*session);
-}
-
-Tokens some_tokens(size_t n, uint32_t seed = 1) {
-  Tokens tokens;
-  for (size_t i = 0; i < n; ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    tokens.push_back(static_cast<Token>(3 + (seed >> 16) % 200));
-  }
-  return tokens;
-}
-void prompt(Session& session, const Tokens& tokens) {
-  REQUIRE(session.prompt(inlay::Span<const Token>(tokens)));
-}
-
 std::string continued(Session& session) {
   std::string text;
   while (const inlay::Piece* piece = session.next()) text += piece->text;
@@ -88,11 +51,6 @@ std::string continued(Session& session) {
   return text;
 }
 
-Bytes saved(const Session& session, uint32_t skip = 0) {
-  Bytes state(session.state_bytes(skip));
-  REQUIRE(session.save(state, skip));
-  return state;
-}
 void restore(Session& session, const Bytes& state) {
   const Status status = session.restore(state);
   CAPTURE(std::string(status.error().message()));
@@ -422,7 +380,10 @@ TEST_CASE("what cannot be restored is refused, with a reason, and changes nothin
     CHECK(code(target, newer) == ErrorCode::unsupported);
   }
   SUBCASE("another model: of other weights, of another architecture") {
-    const Opened weights("qwen3-tied", {}, 99), architecture("gemma2-caps");
+    random_model::ArchitectureModel reseeded = *random_model::find_model("qwen3-tied");
+    reseeded.seed = 99;
+    const Opened weights(random_model::written(reseeded, Type::f32).file()),
+        architecture("gemma2-caps");
     for (const Opened* other : {&weights, &architecture}) {
       Session s = create(**other, by_chance());
       CHECK(code(s, state) == ErrorCode::bad_argument);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "support/counting_allocator.hpp"
-#include "support/models/architectures.hpp"
+#include "support/sessions.hpp"
 
 namespace {
 
@@ -22,22 +22,15 @@ using inlay::Session;
 using inlay::SessionOptions;
 using inlay::Step;
 using inlay::Token;
+using inlay_test::continued;
+using inlay_test::Opened;
+using inlay_test::prompt;
+using inlay_test::saved;
+using inlay_test::some_tokens;
+using inlay_test::taken;
+using inlay_test::Tokens;
+using inlay_test::tokens_of;
 using random_model::Type;
-using Tokens = std::vector<Token>;
-
-class Opened {
- public:
-  explicit Opened(const char* name, const inlay::ModelOptions& options = {})
-      : memory_(random_model::written(*random_model::find_model(name), Type::f32).file()),
-        model_(Model::from_memory({memory_.data(), memory_.size()}, options)) {
-    REQUIRE(bool(model_));
-  }
-  const Model& operator*() const { return *model_; }
-
- private:
-  random_model::Memory memory_;
-  inlay::Result<Model> model_;
-};
 
 SessionOptions with_seed(uint64_t seed, const Session* workspace_of = nullptr) {
   SessionOptions options;
@@ -51,42 +44,10 @@ SessionOptions with_seed(uint64_t seed, const Session* workspace_of = nullptr) {
   return options;
 }
 
-template <class T>
-T taken(inlay::Result<T> result) {
-  CAPTURE(result ? std::string() : std::string(result.error().message()));
-  REQUIRE(bool(result));
-  return std::move(*result);
-}
-
-Tokens some_tokens(size_t n, uint32_t seed) {
-  Tokens tokens;
-  for (size_t i = 0; i < n; ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    tokens.push_back(static_cast<Token>(3 + (seed >> 16) % 200));
-  }
-  return tokens;
-}
-void prompt(Session& session, const Tokens& tokens) {
-  REQUIRE(session.prompt(inlay::Span<const Token>(tokens)));
-}
-Tokens all_tokens(const Session& session) {
-  return {session.tokens().begin(), session.tokens().end()};
-}
-Tokens continued(Session& session) {
-  while (session.next() != nullptr) {
-  }
-  REQUIRE(session.status());
-  return all_tokens(session);
-}
 Tokens alone(const Model& model, const Tokens& text, uint64_t seed) {
   Session session = taken(Session::create(model, with_seed(seed)));
   prompt(session, text);
   return continued(session);
-}
-std::vector<uint8_t> saved(const Session& session) {
-  std::vector<uint8_t> state(session.state_bytes());
-  REQUIRE(session.save(state));
-  return state;
 }
 
 // Guesses that are right now and then.
@@ -124,7 +85,7 @@ TEST_CASE("sessions that take turns write what each writes alone") {
     }
     for (uint32_t i = 0; i < 4; ++i) {
       CAPTURE(i);
-      CHECK(all_tokens(sessions[i]) == alone(*model, some_tokens(20 + 30 * i, i), i));
+      CHECK(tokens_of(sessions[i]) == alone(*model, some_tokens(20 + 30 * i, i), i));
       // What was read and saved in turns is good: states, snapshots and all.
       Session other = taken(Session::create(*model, with_seed(i, &sessions[0])));
       REQUIRE(other.restore(saved(sessions[i])));
@@ -155,7 +116,7 @@ TEST_CASE("whoever has begun a batch has the workspace, until it is done or give
         CHECK(second.step(1000) == Step::failed);
         CHECK(second.status().error().code() == ErrorCode::busy);
         CHECK(second.evaluate(text, true, nullptr, nullptr).error().code() == ErrorCode::busy);
-        CHECK(all_tokens(second) == other_text);
+        CHECK(tokens_of(second) == other_text);
       }
       if (way == 0) {  // it is done
         CHECK(continued(first[0]) == wanted);
@@ -315,6 +276,6 @@ TEST_CASE("a workspace in use by several threads: one computes, the others are t
   for (std::thread& thread : threads) thread.join();
   CHECK(wrong == 0);
   for (uint32_t i = 0; i < kSessions; ++i) {
-    CHECK(all_tokens(sessions[i]) == alone(*model, some_tokens(50 + i, i), i));
+    CHECK(tokens_of(sessions[i]) == alone(*model, some_tokens(50 + i, i), i));
   }
 }
