@@ -4364,13 +4364,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x6c8e7189
+#define INLAY_SELF_ID_ 0x9d589678
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x6c8e7189
+#elif INLAY_SELF_ID_ != 0x9d589678
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -5125,6 +5125,13 @@ static_assert(GroupLayout(32).start({32, 1}) == GroupLayout(32).sum(16) + 32);
 
 // ---- rows ---------------------------------------------------------------------------------------
 inline constexpr size_t kStreams = 4;  // rows at a time
+
+// Activations as the row kernel of TQ1_0 takes them: it writes them into its scratch memory.
+struct TernaryChunk {
+  alignas(64) int16_t x[kChunk];
+  int32_t start[8];  // lanes of sums: weights are digits minus 1
+  float scale;
+};
 
 // ---- tiles --------------------------------------------------------------------------------------
 inline constexpr size_t kTileRows = 32;      // two panels: shares what is prepared per column group
@@ -7390,8 +7397,6 @@ struct ByRows {
 // Superblocks whose only scale is the half at kDelta.
 struct OneScale : ByRows {
   static constexpr size_t kBlock = 256, kSub = 32;
-  // Rows are multiplied with lanes as they are before the last shift, by so many bits.
-  static constexpr int kShift = 0;
 };
 template <class T>
 static HWY_INLINE void same_scales(const uint8_t* chunk, float* scale) {
@@ -7755,13 +7760,8 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
 // second; 16 such bytes; 4 bytes of four digits; half d.
 struct Tq1_0 : OneScale {
   static constexpr size_t kChunkBytes = 54, kDelta = 52;
-  static constexpr int kMax = 2, kOffset = 1, kShift = 6;
+  static constexpr int kMax = 2, kOffset = 1;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
-    Lanes r = shifted_lanes(chunk, g);
-    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], kShift);
-    return r;
-  }
-  static HWY_INLINE Lanes shifted_lanes(const uint8_t* chunk, size_t g) {
     const LaneTag d;
     Lanes r = g < 5 ? load_lanes(chunk) : tail(chunk, g);
     INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
@@ -7769,7 +7769,7 @@ struct Tq1_0 : OneScale {
       LaneVec v = g < 5 ? times_power(r.v[i], g) : r.v[i];
       v = hn::SaturatedSub(v, hn::Set(d, uint8_t{1}));
       v = hn::AverageRound(v, hn::AverageRound(v, hn::Zero(d)));
-      r.v[i] = hn::And(v, hn::Set(d, uint8_t{3 << kShift}));
+      r.v[i] = bit_field<2>(v, 6);
     }
     return r;
   }
@@ -7823,7 +7823,15 @@ struct Tq2_0 : OneScale {  // 2 x 32 bytes of four 2-bit values, minus 1; half d
     }
     return r;
   }
-  static HWY_INLINE Lanes shifted_lanes(const uint8_t* chunk, size_t g) { return lanes(chunk, g); }
+  // kPlace[g] times these are the lanes: three of four need no shift, and 48 is small enough.
+  static constexpr float kPlace[8] = {1, 1 / 4.0f, 1 / 16.0f, 1, 1, 1 / 4.0f, 1 / 16.0f, 1};
+  static HWY_INLINE Lanes placed_lanes(const uint8_t* chunk, size_t g) {
+    if (g % 4 == 3) return lanes(chunk, g);
+    Lanes r = load_lanes(chunk + g / 4 * 32);
+    const auto mask = hn::Set(LaneTag(), static_cast<uint8_t>(3 << g % 4 * 2));
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::And(r.v[i], mask);
+    return r;
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
     same_scales<Tq2_0>(chunk, scale);
   }
@@ -8272,7 +8280,8 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int
 
 // One column.
 template <class T>
-static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end) {
+static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end,
+                                       void*) {
   const ScaleTag df;
   constexpr size_t kSubs = kChunk / T::kSub;
   const ColumnLayout layout(m.k);
@@ -8343,14 +8352,10 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   }
 }
 
-// One column, of superblocks with one scale: it is multiplied with what all 256 values give. Lanes
-// of TQ1_0 that are not shifted down are 64 times as large, at most 128: pairs still fit, but not
-// into the signed bytes of sdot.
+// One column, of superblocks with one scale: it is multiplied with what all 256 values give.
 template <class T>
 static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column, size_t begin,
-                                                 size_t end) {
-  constexpr bool kShifted = !INLAY_DOT_NEON;
-  constexpr float kOne = kShifted ? 1 << T::kShift : 1;
+                                                 size_t end, void*) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   const ColumnLayout layout(m.k);
@@ -8375,26 +8380,151 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
       if constexpr (kScaleLanes == 4) total = hn::Add(total, hn::Load(df, x_sum + chunk * 8 + 4));
       ScaleVec part[kStreams];
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        part[s] = hn::Mul(total, hn::Set(df, -T::kOffset * kOne));
+        part[s] = hn::Mul(total, hn::Set(df, float{-T::kOffset}));
       }
       INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
-        const auto scale = hn::Set(df, x_scale[chunk * 8 + g]);
+        const auto scale = hn::Set(df, x_scale[chunk * 8 + g] * T::kPlace[g]);
         INLAY_UNROLL(2) for (size_t p = 0; p < kParts; ++p) {
           const auto av = hn::Load(d8, a + g * kGroup + p * kLaneBytes);
           INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-            const Lanes w = kShifted ? T::shifted_lanes(rows[s], g) : T::lanes(rows[s], g);
-            const auto dot = dot_lanes<false>(w.v[p], av);
+            const auto dot = dot_lanes<false>(T::placed_lanes(rows[s], g).v[p], av);
             part[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, part[s]);
           }
         }
       }
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        sum[s] = hn::MulAdd(part[s], hn::Set(df, half_at(rows[s] + T::kDelta) / kOne), sum[s]);
+        sum[s] = hn::MulAdd(part[s], hn::Set(df, half_at(rows[s] + T::kDelta)), sum[s]);
         rows[s] += T::kChunkBytes;
       }
     }
     ScaleVec total[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = sum[s];
+    store_streams(m, streams, i, column, total);
+  }
+}
+
+// ---- TQ1_0 --------------------------------------------------------------------------------------
+// A byte v is a fraction with digits t[0], t[1] ... in base 3: q[n] = floor(v 3^n / 256) is the
+// first n of them as a number, and t[n] = q[n + 1] - 3 q[n]. So the digits need not be taken apart:
+// the sum of t[n] x[n] is that of q[n + 1] (x[n] - 3 x[n + 1]), a multiplication of 16 bits for q
+// and one for the product. That needs activations with one scale for all 256 values; they have 14
+// bits here, and lose nothing that their 8 bits with a scale for 32 have.
+using TernaryTag = hn::CappedTag<uint16_t, 16>;
+static constexpr size_t kTernaryLanes = HWY_MAX_LANES_D(TernaryTag);
+
+// A chunk of a row: bytes [0, 16) and [16, 32) have digits 32 values apart; [32, 48) are 16 apart;
+// of the last 4 all digits fit into 16 lanes.
+static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, TernaryChunk& to) {
+  const ScaleTag df;
+  const hn::RebindToSigned<TernaryTag> d16;
+  const hn::Rebind<int8_t, decltype(d16)> d8;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  auto most = hn::Zero(df);
+  for (size_t i = 0; i < 8; i += kScaleLanes) most = hn::Max(most, hn::LoadU(df, q_scale + i));
+  // |x| <= 64 * 127: 4 times that fits into 16 bits. x = q * factor / 2^8; without rounding if the
+  // scales are the same.
+  to.scale = hn::ReduceMax(df, most) / 64.0f;
+  HWY_ALIGN int32_t factor[8];
+  const auto inverse = hn::Set(df, to.scale > 0.0f ? 256.0f / to.scale : 0.0f);
+  for (size_t i = 0; i < 8; i += kScaleLanes) {
+    const auto f = hn::NearestInt(hn::Mul(hn::LoadU(df, q_scale + i), inverse));
+    hn::Store(f, hn::RebindToSigned<ScaleTag>(), factor + i);
+  }
+  HWY_ALIGN int16_t x[kChunk + 16] = {};
+  auto start = hn::Zero(d32);
+  for (size_t i = 0; i < kChunk; i += kTernaryLanes) {
+    const auto f = hn::Set(d16, static_cast<int16_t>(factor[i / kGroup]));
+    const auto wide = hn::ShiftLeft<7>(hn::PromoteTo(d16, hn::LoadU(d8, q + i)));
+    const auto v = hn::MulFixedPoint15(wide, f);
+    hn::Store(v, d16, x + i);
+    start = hn::Sub(start, hn::WidenMulPairwiseAdd(d32, v, hn::Set(d16, 1)));
+  }
+  hn::StoreU(start, d32, to.start);
+  const auto store = [&](int16_t* out, const int16_t* digit, const int16_t* next) HWY_ATTR {
+    for (size_t i = 0; i < 16; i += kTernaryLanes) {
+      const auto three = hn::Mul(hn::LoadU(d16, next + i), hn::Set(d16, 3));
+      hn::StoreU(hn::Sub(hn::LoadU(d16, digit + i), three), d16, out + i);
+    }
+  };
+  const int16_t* zeros = x + kChunk;
+  int16_t* out = to.x;
+  for (size_t piece = 0; piece < 3; ++piece) {
+    const int16_t* digit = x + (piece < 2 ? piece * 16 : 160);
+    const size_t apart = piece < 2 ? 32 : 16;
+    for (size_t n = 0; n < 5; ++n, digit += apart, out += 16) {
+      store(out, digit, n < 4 ? digit + apart : zeros);
+    }
+  }
+  store(out, x + 240, x + 244);
+}
+
+static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column, size_t begin,
+                                               size_t end, void* scratch) {
+  const ScaleTag df;
+  const TernaryTag du16;
+  const hn::RebindToSigned<TernaryTag> d16;
+  const hn::Rebind<uint8_t, TernaryTag> d8;
+  const hn::Repartition<uint32_t, decltype(d8)> d8x4;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  const ColumnLayout layout(m.k);
+  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
+  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
+  const size_t chunks = m.k / kChunk;
+  TernaryChunk* const x = static_cast<TernaryChunk*>(scratch);
+  for (size_t i = 0; i < chunks; ++i) {
+    prepare_ternary(reinterpret_cast<const int8_t*>(xq) + i * kChunk, x_scale + i * 8, x[i]);
+  }
+  // 256 * 3^n: the upper halves of products are q.
+  constexpr uint16_t kPower[5] = {3 << 8, 9 << 8, 27 << 8, 81 << 8, 243 << 8};
+  alignas(32) static constexpr uint16_t kPowers[16] = {
+      kPower[0], kPower[0], kPower[0], kPower[0], kPower[1], kPower[1], kPower[1], kPower[1],
+      kPower[2], kPower[2], kPower[2], kPower[2], kPower[3], kPower[3], kPower[3], kPower[3]};
+  const Streams streams(begin, end);
+  for (size_t i = 0; i < streams.length; ++i) {
+    const uint8_t* rows[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * Tq1_0::kChunkBytes;
+    }
+    ScaleVec total[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = hn::Zero(df);
+    for (const TernaryChunk* chunk = x; chunk < x + chunks; ++chunk) {
+      hn::Vec<decltype(d32)> sum[kStreams], odd[kStreams];
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + kRowsAhead, 3);
+        sum[s] = hn::LoadU(d32, chunk->start);
+        odd[s] = hn::Zero(d32);
+      }
+      const int16_t* a = chunk->x;
+      const auto add = [&](size_t s, hn::Vec<TernaryTag> v, hn::Vec<TernaryTag> power,
+                           size_t at) HWY_ATTR {
+        const auto q = hn::BitCast(d16, hn::MulHigh(v, power));
+        sum[s] = hn::ReorderWidenMulAccumulate(d32, q, hn::LoadU(d16, a + at), sum[s], odd[s]);
+        INLAY_PIN(sum[s]);
+      };
+      for (size_t piece = 0; piece < 48; piece += kTernaryLanes) {
+        hn::Vec<TernaryTag> v[kStreams];
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          v[s] = hn::PromoteTo(du16, hn::LoadU(d8, rows[s] + piece));
+        }
+        INLAY_UNROLL(5) for (size_t n = 0; n < 5; ++n) {
+          INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+            add(s, v[s], hn::Set(du16, kPower[n]), piece / 16 * 80 + n * 16 + piece % 16);
+          }
+        }
+      }
+      INLAY_UNROLL(2) for (size_t at = 0; at < 16; at += kTernaryLanes) {
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          const auto last = hn::BitCast(d8, hn::Set(d8x4, load_u32(rows[s] + 48)));
+          add(s, hn::PromoteTo(du16, last), hn::Load(du16, kPowers + at), 240 + at);
+        }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        const auto scale = hn::Set(df, chunk->scale * half_at(rows[s] + Tq1_0::kDelta));
+        const auto lanes = hn::RearrangeToOddPlusEven(sum[s], odd[s]);
+        total[s] = hn::MulAdd(hn::ConvertTo(df, lanes), scale, total[s]);
+        rows[s] += Tq1_0::kChunkBytes;
+      }
+    }
     store_streams(m, streams, i, column, total);
   }
 }
@@ -8452,7 +8582,7 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
 }
 
 template <class T>
-static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end) {
+static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
   if (m.n - column < kPlainColumns) {
     multiply_plain_columns<T, 1>(m, column, begin, end);
   } else {
@@ -9571,7 +9701,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
 }
 
 template <class T>
-static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end) {
+static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
   multiply_grid_rows<T::kKind, T::kSub>(m, column, begin, end, T::kChunkBytes, T::kOffset,
                                         T::grid(), T::unpack);
 }
@@ -10319,7 +10449,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // What matmul has to know of a type.
 struct Recipe {
-  void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
+  void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end, void* scratch);
   void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
                  MatmulScratch& t, size_t p);
   TileKernel tile;     // null: plain floats
@@ -10362,6 +10492,8 @@ static constexpr Recipe recipe() {
   if constexpr (kTilesOnly) {
   } else if constexpr (std::is_base_of_v<AnyGrid, T>) {
     r.rows = multiply_grid<T>;
+  } else if constexpr (std::is_same_v<T, Tq1_0>) {
+    r.rows = multiply_ternary_rows;
   } else if constexpr (std::is_base_of_v<OneScale, T>) {
     r.rows = multiply_one_scale_rows<T>;
   } else {
@@ -10590,14 +10722,14 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times
   // the speed of one column after another.
   if (r.tile != nullptr && m.n < kColumns - 1 && !m.packed && !m.tiles && !kTilesOnly) {
-    for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
+    for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end, scratch);
     return;
   }
   if (r.tile == nullptr && m.n < kPlainTileColumns && !m.tiles) {
     constexpr size_t kRows = 64;  // stay in the second cache from column to column
     for (size_t row = begin; row < end; row += kRows) {
       for (size_t column = 0; column < m.n; column += kPlainColumns)
-        r.rows(m, column, row, HWY_MIN(end, row + kRows));
+        r.rows(m, column, row, HWY_MIN(end, row + kRows), scratch);
     }
     return;
   }
@@ -13227,7 +13359,10 @@ size_t quantized_bytes(size_t n, size_t k) noexcept {
          (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
 }
 
-size_t matmul_scratch_bytes(size_t) noexcept { return sizeof(MatmulScratch); }
+size_t matmul_scratch_bytes(size_t k) noexcept {
+  const size_t ternary = div_up(k, kChunk) * sizeof(TernaryChunk);
+  return ternary < sizeof(MatmulScratch) ? sizeof(MatmulScratch) : ternary;
+}
 
 }  // namespace detail
 INLAY_END_NAMESPACE

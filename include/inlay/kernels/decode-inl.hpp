@@ -429,8 +429,6 @@ struct ByRows {
 // Superblocks whose only scale is the half at kDelta.
 struct OneScale : ByRows {
   static constexpr size_t kBlock = 256, kSub = 32;
-  // Rows are multiplied with lanes as they are before the last shift, by so many bits.
-  static constexpr int kShift = 0;
 };
 template <class T>
 static HWY_INLINE void same_scales(const uint8_t* chunk, float* scale) {
@@ -794,13 +792,8 @@ struct Q6K {  // 128 bytes of low nibbles; 64 bytes of high 2 bits; 16 signed sc
 // second; 16 such bytes; 4 bytes of four digits; half d.
 struct Tq1_0 : OneScale {
   static constexpr size_t kChunkBytes = 54, kDelta = 52;
-  static constexpr int kMax = 2, kOffset = 1, kShift = 6;
+  static constexpr int kMax = 2, kOffset = 1;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
-    Lanes r = shifted_lanes(chunk, g);
-    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<2>(r.v[i], kShift);
-    return r;
-  }
-  static HWY_INLINE Lanes shifted_lanes(const uint8_t* chunk, size_t g) {
     const LaneTag d;
     Lanes r = g < 5 ? load_lanes(chunk) : tail(chunk, g);
     INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
@@ -808,7 +801,7 @@ struct Tq1_0 : OneScale {
       LaneVec v = g < 5 ? times_power(r.v[i], g) : r.v[i];
       v = hn::SaturatedSub(v, hn::Set(d, uint8_t{1}));
       v = hn::AverageRound(v, hn::AverageRound(v, hn::Zero(d)));
-      r.v[i] = hn::And(v, hn::Set(d, uint8_t{3 << kShift}));
+      r.v[i] = bit_field<2>(v, 6);
     }
     return r;
   }
@@ -862,7 +855,15 @@ struct Tq2_0 : OneScale {  // 2 x 32 bytes of four 2-bit values, minus 1; half d
     }
     return r;
   }
-  static HWY_INLINE Lanes shifted_lanes(const uint8_t* chunk, size_t g) { return lanes(chunk, g); }
+  // kPlace[g] times these are the lanes: three of four need no shift, and 48 is small enough.
+  static constexpr float kPlace[8] = {1, 1 / 4.0f, 1 / 16.0f, 1, 1, 1 / 4.0f, 1 / 16.0f, 1};
+  static HWY_INLINE Lanes placed_lanes(const uint8_t* chunk, size_t g) {
+    if (g % 4 == 3) return lanes(chunk, g);
+    Lanes r = load_lanes(chunk + g / 4 * 32);
+    const auto mask = hn::Set(LaneTag(), static_cast<uint8_t>(3 << g % 4 * 2));
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::And(r.v[i], mask);
+    return r;
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
     same_scales<Tq2_0>(chunk, scale);
   }

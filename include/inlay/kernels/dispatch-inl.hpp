@@ -119,7 +119,10 @@ size_t quantized_bytes(size_t n, size_t k) noexcept {
          (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
 }
 
-size_t matmul_scratch_bytes(size_t) noexcept { return sizeof(MatmulScratch); }
+size_t matmul_scratch_bytes(size_t k) noexcept {
+  const size_t ternary = div_up(k, kChunk) * sizeof(TernaryChunk);
+  return ternary < sizeof(MatmulScratch) ? sizeof(MatmulScratch) : ternary;
+}
 
 }  // namespace detail
 INLAY_END_NAMESPACE

@@ -419,7 +419,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
 }
 
 template <class T>
-static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end) {
+static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
   multiply_grid_rows<T::kKind, T::kSub>(m, column, begin, end, T::kChunkBytes, T::kOffset,
                                         T::grid(), T::unpack);
 }

@@ -9,7 +9,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // What matmul has to know of a type.
 struct Recipe {
-  void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end);
+  void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end, void* scratch);
   void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
                  MatmulScratch& t, size_t p);
   TileKernel tile;     // null: plain floats
@@ -52,6 +52,8 @@ static constexpr Recipe recipe() {
   if constexpr (kTilesOnly) {
   } else if constexpr (std::is_base_of_v<AnyGrid, T>) {
     r.rows = multiply_grid<T>;
+  } else if constexpr (std::is_same_v<T, Tq1_0>) {
+    r.rows = multiply_ternary_rows;
   } else if constexpr (std::is_base_of_v<OneScale, T>) {
     r.rows = multiply_one_scale_rows<T>;
   } else {
@@ -280,14 +282,14 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times
   // the speed of one column after another.
   if (r.tile != nullptr && m.n < kColumns - 1 && !m.packed && !m.tiles && !kTilesOnly) {
-    for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end);
+    for (size_t column = 0; column < m.n; ++column) r.rows(m, column, begin, end, scratch);
     return;
   }
   if (r.tile == nullptr && m.n < kPlainTileColumns && !m.tiles) {
     constexpr size_t kRows = 64;  // stay in the second cache from column to column
     for (size_t row = begin; row < end; row += kRows) {
       for (size_t column = 0; column < m.n; column += kPlainColumns)
-        r.rows(m, column, row, HWY_MIN(end, row + kRows));
+        r.rows(m, column, row, HWY_MIN(end, row + kRows), scratch);
     }
     return;
   }

@@ -121,7 +121,8 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int
 
 // One column.
 template <class T>
-static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end) {
+static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end,
+                                       void*) {
   const ScaleTag df;
   constexpr size_t kSubs = kChunk / T::kSub;
   const ColumnLayout layout(m.k);
@@ -192,14 +193,10 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   }
 }
 
-// One column, of superblocks with one scale: it is multiplied with what all 256 values give. Lanes
-// of TQ1_0 that are not shifted down are 64 times as large, at most 128: pairs still fit, but not
-// into the signed bytes of sdot.
+// One column, of superblocks with one scale: it is multiplied with what all 256 values give.
 template <class T>
 static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column, size_t begin,
-                                                 size_t end) {
-  constexpr bool kShifted = !INLAY_DOT_NEON;
-  constexpr float kOne = kShifted ? 1 << T::kShift : 1;
+                                                 size_t end, void*) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   const ColumnLayout layout(m.k);
@@ -224,26 +221,151 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
       if constexpr (kScaleLanes == 4) total = hn::Add(total, hn::Load(df, x_sum + chunk * 8 + 4));
       ScaleVec part[kStreams];
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        part[s] = hn::Mul(total, hn::Set(df, -T::kOffset * kOne));
+        part[s] = hn::Mul(total, hn::Set(df, float{-T::kOffset}));
       }
       INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
-        const auto scale = hn::Set(df, x_scale[chunk * 8 + g]);
+        const auto scale = hn::Set(df, x_scale[chunk * 8 + g] * T::kPlace[g]);
         INLAY_UNROLL(2) for (size_t p = 0; p < kParts; ++p) {
           const auto av = hn::Load(d8, a + g * kGroup + p * kLaneBytes);
           INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-            const Lanes w = kShifted ? T::shifted_lanes(rows[s], g) : T::lanes(rows[s], g);
-            const auto dot = dot_lanes<false>(w.v[p], av);
+            const auto dot = dot_lanes<false>(T::placed_lanes(rows[s], g).v[p], av);
             part[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, part[s]);
           }
         }
       }
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        sum[s] = hn::MulAdd(part[s], hn::Set(df, half_at(rows[s] + T::kDelta) / kOne), sum[s]);
+        sum[s] = hn::MulAdd(part[s], hn::Set(df, half_at(rows[s] + T::kDelta)), sum[s]);
         rows[s] += T::kChunkBytes;
       }
     }
     ScaleVec total[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = sum[s];
+    store_streams(m, streams, i, column, total);
+  }
+}
+
+// ---- TQ1_0 --------------------------------------------------------------------------------------
+// A byte v is a fraction with digits t[0], t[1] ... in base 3: q[n] = floor(v 3^n / 256) is the
+// first n of them as a number, and t[n] = q[n + 1] - 3 q[n]. So the digits need not be taken apart:
+// the sum of t[n] x[n] is that of q[n + 1] (x[n] - 3 x[n + 1]), a multiplication of 16 bits for q
+// and one for the product. That needs activations with one scale for all 256 values; they have 14
+// bits here, and lose nothing that their 8 bits with a scale for 32 have.
+using TernaryTag = hn::CappedTag<uint16_t, 16>;
+static constexpr size_t kTernaryLanes = HWY_MAX_LANES_D(TernaryTag);
+
+// A chunk of a row: bytes [0, 16) and [16, 32) have digits 32 values apart; [32, 48) are 16 apart;
+// of the last 4 all digits fit into 16 lanes.
+static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, TernaryChunk& to) {
+  const ScaleTag df;
+  const hn::RebindToSigned<TernaryTag> d16;
+  const hn::Rebind<int8_t, decltype(d16)> d8;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  auto most = hn::Zero(df);
+  for (size_t i = 0; i < 8; i += kScaleLanes) most = hn::Max(most, hn::LoadU(df, q_scale + i));
+  // |x| <= 64 * 127: 4 times that fits into 16 bits. x = q * factor / 2^8; without rounding if the
+  // scales are the same.
+  to.scale = hn::ReduceMax(df, most) / 64.0f;
+  HWY_ALIGN int32_t factor[8];
+  const auto inverse = hn::Set(df, to.scale > 0.0f ? 256.0f / to.scale : 0.0f);
+  for (size_t i = 0; i < 8; i += kScaleLanes) {
+    const auto f = hn::NearestInt(hn::Mul(hn::LoadU(df, q_scale + i), inverse));
+    hn::Store(f, hn::RebindToSigned<ScaleTag>(), factor + i);
+  }
+  HWY_ALIGN int16_t x[kChunk + 16] = {};
+  auto start = hn::Zero(d32);
+  for (size_t i = 0; i < kChunk; i += kTernaryLanes) {
+    const auto f = hn::Set(d16, static_cast<int16_t>(factor[i / kGroup]));
+    const auto wide = hn::ShiftLeft<7>(hn::PromoteTo(d16, hn::LoadU(d8, q + i)));
+    const auto v = hn::MulFixedPoint15(wide, f);
+    hn::Store(v, d16, x + i);
+    start = hn::Sub(start, hn::WidenMulPairwiseAdd(d32, v, hn::Set(d16, 1)));
+  }
+  hn::StoreU(start, d32, to.start);
+  const auto store = [&](int16_t* out, const int16_t* digit, const int16_t* next) HWY_ATTR {
+    for (size_t i = 0; i < 16; i += kTernaryLanes) {
+      const auto three = hn::Mul(hn::LoadU(d16, next + i), hn::Set(d16, 3));
+      hn::StoreU(hn::Sub(hn::LoadU(d16, digit + i), three), d16, out + i);
+    }
+  };
+  const int16_t* zeros = x + kChunk;
+  int16_t* out = to.x;
+  for (size_t piece = 0; piece < 3; ++piece) {
+    const int16_t* digit = x + (piece < 2 ? piece * 16 : 160);
+    const size_t apart = piece < 2 ? 32 : 16;
+    for (size_t n = 0; n < 5; ++n, digit += apart, out += 16) {
+      store(out, digit, n < 4 ? digit + apart : zeros);
+    }
+  }
+  store(out, x + 240, x + 244);
+}
+
+static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column, size_t begin,
+                                               size_t end, void* scratch) {
+  const ScaleTag df;
+  const TernaryTag du16;
+  const hn::RebindToSigned<TernaryTag> d16;
+  const hn::Rebind<uint8_t, TernaryTag> d8;
+  const hn::Repartition<uint32_t, decltype(d8)> d8x4;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  const ColumnLayout layout(m.k);
+  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
+  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
+  const size_t chunks = m.k / kChunk;
+  TernaryChunk* const x = static_cast<TernaryChunk*>(scratch);
+  for (size_t i = 0; i < chunks; ++i) {
+    prepare_ternary(reinterpret_cast<const int8_t*>(xq) + i * kChunk, x_scale + i * 8, x[i]);
+  }
+  // 256 * 3^n: the upper halves of products are q.
+  constexpr uint16_t kPower[5] = {3 << 8, 9 << 8, 27 << 8, 81 << 8, 243 << 8};
+  alignas(32) static constexpr uint16_t kPowers[16] = {
+      kPower[0], kPower[0], kPower[0], kPower[0], kPower[1], kPower[1], kPower[1], kPower[1],
+      kPower[2], kPower[2], kPower[2], kPower[2], kPower[3], kPower[3], kPower[3], kPower[3]};
+  const Streams streams(begin, end);
+  for (size_t i = 0; i < streams.length; ++i) {
+    const uint8_t* rows[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * Tq1_0::kChunkBytes;
+    }
+    ScaleVec total[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = hn::Zero(df);
+    for (const TernaryChunk* chunk = x; chunk < x + chunks; ++chunk) {
+      hn::Vec<decltype(d32)> sum[kStreams], odd[kStreams];
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + kRowsAhead, 3);
+        sum[s] = hn::LoadU(d32, chunk->start);
+        odd[s] = hn::Zero(d32);
+      }
+      const int16_t* a = chunk->x;
+      const auto add = [&](size_t s, hn::Vec<TernaryTag> v, hn::Vec<TernaryTag> power,
+                           size_t at) HWY_ATTR {
+        const auto q = hn::BitCast(d16, hn::MulHigh(v, power));
+        sum[s] = hn::ReorderWidenMulAccumulate(d32, q, hn::LoadU(d16, a + at), sum[s], odd[s]);
+        INLAY_PIN(sum[s]);
+      };
+      for (size_t piece = 0; piece < 48; piece += kTernaryLanes) {
+        hn::Vec<TernaryTag> v[kStreams];
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          v[s] = hn::PromoteTo(du16, hn::LoadU(d8, rows[s] + piece));
+        }
+        INLAY_UNROLL(5) for (size_t n = 0; n < 5; ++n) {
+          INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+            add(s, v[s], hn::Set(du16, kPower[n]), piece / 16 * 80 + n * 16 + piece % 16);
+          }
+        }
+      }
+      INLAY_UNROLL(2) for (size_t at = 0; at < 16; at += kTernaryLanes) {
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          const auto last = hn::BitCast(d8, hn::Set(d8x4, load_u32(rows[s] + 48)));
+          add(s, hn::PromoteTo(du16, last), hn::Load(du16, kPowers + at), 240 + at);
+        }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        const auto scale = hn::Set(df, chunk->scale * half_at(rows[s] + Tq1_0::kDelta));
+        const auto lanes = hn::RearrangeToOddPlusEven(sum[s], odd[s]);
+        total[s] = hn::MulAdd(hn::ConvertTo(df, lanes), scale, total[s]);
+        rows[s] += Tq1_0::kChunkBytes;
+      }
+    }
     store_streams(m, streams, i, column, total);
   }
 }
@@ -301,7 +423,7 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
 }
 
 template <class T>
-static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end) {
+static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
   if (m.n - column < kPlainColumns) {
     multiply_plain_columns<T, 1>(m, column, begin, end);
   } else {

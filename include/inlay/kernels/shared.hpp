@@ -126,6 +126,13 @@ static_assert(GroupLayout(32).start({32, 1}) == GroupLayout(32).sum(16) + 32);
 // ---- rows ---------------------------------------------------------------------------------------
 inline constexpr size_t kStreams = 4;  // rows at a time
 
+// Activations as the row kernel of TQ1_0 takes them: it writes them into its scratch memory.
+struct TernaryChunk {
+  alignas(64) int16_t x[kChunk];
+  int32_t start[8];  // lanes of sums: weights are digits minus 1
+  float scale;
+};
+
 // ---- tiles --------------------------------------------------------------------------------------
 inline constexpr size_t kTileRows = 32;      // two panels: shares what is prepared per column group
 inline constexpr size_t kTileK = 512;        // of bytes; half as much of int16, a quarter of float
