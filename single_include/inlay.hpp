@@ -2141,81 +2141,10 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_GGUF_GGUF_HPP_
 #define INLAY_GGUF_GGUF_HPP_
 
-// begin file inlay/gguf/tensor_type.hpp
-#ifndef INLAY_GGUF_TENSOR_TYPE_HPP_
-#define INLAY_GGUF_TENSOR_TYPE_HPP_
-
-INLAY_BEGIN_NAMESPACE
-
-// Every tensor type that a GGUF file can name: X(identifier, id in the file, name as ggml prints
-// it, elements per block, bytes per block, this build can compute with it). Source: ggml.h and
-// ggml-common.h of ggml, 2026.
-#define INLAY_TENSOR_TYPES(X)              \
-  X(f32, 0, "f32", 1, 4, true)             \
-  X(f16, 1, "f16", 1, 2, true)             \
-  X(q4_0, 2, "q4_0", 32, 18, true)         \
-  X(q4_1, 3, "q4_1", 32, 20, true)         \
-  X(q5_0, 6, "q5_0", 32, 22, true)         \
-  X(q5_1, 7, "q5_1", 32, 24, true)         \
-  X(q8_0, 8, "q8_0", 32, 34, true)         \
-  X(q8_1, 9, "q8_1", 32, 36, false)        \
-  X(q2_k, 10, "q2_K", 256, 84, true)       \
-  X(q3_k, 11, "q3_K", 256, 110, true)      \
-  X(q4_k, 12, "q4_K", 256, 144, true)      \
-  X(q5_k, 13, "q5_K", 256, 176, true)      \
-  X(q6_k, 14, "q6_K", 256, 210, true)      \
-  X(q8_k, 15, "q8_K", 256, 292, false)     \
-  X(iq2_xxs, 16, "iq2_xxs", 256, 66, true) \
-  X(iq2_xs, 17, "iq2_xs", 256, 74, true)   \
-  X(iq3_xxs, 18, "iq3_xxs", 256, 98, true) \
-  X(iq1_s, 19, "iq1_s", 256, 50, true)     \
-  X(iq4_nl, 20, "iq4_nl", 32, 18, true)    \
-  X(iq3_s, 21, "iq3_s", 256, 110, true)    \
-  X(iq2_s, 22, "iq2_s", 256, 82, true)     \
-  X(iq4_xs, 23, "iq4_xs", 256, 136, true)  \
-  X(i8, 24, "i8", 1, 1, false)             \
-  X(i16, 25, "i16", 1, 2, false)           \
-  X(i32, 26, "i32", 1, 4, false)           \
-  X(i64, 27, "i64", 1, 8, false)           \
-  X(f64, 28, "f64", 1, 8, false)           \
-  X(iq1_m, 29, "iq1_m", 256, 56, true)     \
-  X(bf16, 30, "bf16", 1, 2, true)          \
-  X(tq1_0, 34, "tq1_0", 256, 54, true)     \
-  X(tq2_0, 35, "tq2_0", 256, 66, true)     \
-  X(mxfp4, 39, "mxfp4", 32, 17, true)      \
-  X(nvfp4, 40, "nvfp4", 64, 36, true)      \
-  X(q1_0, 41, "q1_0", 128, 18, true)       \
-  X(q2_0, 42, "q2_0", 64, 18, true)
-
-enum class TensorType : uint32_t {
-#define INLAY_X(id, number, name, elements, bytes, usable) id = number,
-  INLAY_TENSOR_TYPES(INLAY_X)
-#undef INLAY_X
-};
-
-// What is known of a type without looking at data.
-struct TensorTypeInfo {
-  std::string_view name;    // empty: no type has this number
-  uint32_t block_elements;  // consecutive elements of a row that share one block
-  uint32_t block_bytes;
-  bool usable;  // this build has kernels for it
-};
-
-constexpr TensorTypeInfo tensor_type_info(TensorType type) noexcept {
-  switch (type) {
-#define INLAY_X(id, number, name, elements, bytes, usable) \
-  case TensorType::id:                                     \
-    return {name, elements, bytes, usable};
-    INLAY_TENSOR_TYPES(INLAY_X)
-#undef INLAY_X
-  }
-  return {{}, 1, 0, false};
-}
-
-INLAY_END_NAMESPACE
-
-#endif  // INLAY_GGUF_TENSOR_TYPE_HPP_
-// end file inlay/gguf/tensor_type.hpp
+// begin file inlay/gguf/metadata.hpp
+// The metadata of a GGUF file: keys and typed values.
+#ifndef INLAY_GGUF_METADATA_HPP_
+#define INLAY_GGUF_METADATA_HPP_
 
 INLAY_BEGIN_NAMESPACE
 
@@ -2296,6 +2225,89 @@ struct MetadataEntry {
   std::string_view key;
   MetadataValue value;
 };
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_GGUF_METADATA_HPP_
+// end file inlay/gguf/metadata.hpp
+
+// begin file inlay/gguf/tensor_type.hpp
+#ifndef INLAY_GGUF_TENSOR_TYPE_HPP_
+#define INLAY_GGUF_TENSOR_TYPE_HPP_
+
+INLAY_BEGIN_NAMESPACE
+
+// Every tensor type that a GGUF file can name: X(identifier, id in the file, name as ggml prints
+// it, elements per block, bytes per block, this build can compute with it). Source: ggml.h and
+// ggml-common.h of ggml, 2026.
+#define INLAY_TENSOR_TYPES(X)              \
+  X(f32, 0, "f32", 1, 4, true)             \
+  X(f16, 1, "f16", 1, 2, true)             \
+  X(q4_0, 2, "q4_0", 32, 18, true)         \
+  X(q4_1, 3, "q4_1", 32, 20, true)         \
+  X(q5_0, 6, "q5_0", 32, 22, true)         \
+  X(q5_1, 7, "q5_1", 32, 24, true)         \
+  X(q8_0, 8, "q8_0", 32, 34, true)         \
+  X(q8_1, 9, "q8_1", 32, 36, false)        \
+  X(q2_k, 10, "q2_K", 256, 84, true)       \
+  X(q3_k, 11, "q3_K", 256, 110, true)      \
+  X(q4_k, 12, "q4_K", 256, 144, true)      \
+  X(q5_k, 13, "q5_K", 256, 176, true)      \
+  X(q6_k, 14, "q6_K", 256, 210, true)      \
+  X(q8_k, 15, "q8_K", 256, 292, false)     \
+  X(iq2_xxs, 16, "iq2_xxs", 256, 66, true) \
+  X(iq2_xs, 17, "iq2_xs", 256, 74, true)   \
+  X(iq3_xxs, 18, "iq3_xxs", 256, 98, true) \
+  X(iq1_s, 19, "iq1_s", 256, 50, true)     \
+  X(iq4_nl, 20, "iq4_nl", 32, 18, true)    \
+  X(iq3_s, 21, "iq3_s", 256, 110, true)    \
+  X(iq2_s, 22, "iq2_s", 256, 82, true)     \
+  X(iq4_xs, 23, "iq4_xs", 256, 136, true)  \
+  X(i8, 24, "i8", 1, 1, false)             \
+  X(i16, 25, "i16", 1, 2, false)           \
+  X(i32, 26, "i32", 1, 4, false)           \
+  X(i64, 27, "i64", 1, 8, false)           \
+  X(f64, 28, "f64", 1, 8, false)           \
+  X(iq1_m, 29, "iq1_m", 256, 56, true)     \
+  X(bf16, 30, "bf16", 1, 2, true)          \
+  X(tq1_0, 34, "tq1_0", 256, 54, true)     \
+  X(tq2_0, 35, "tq2_0", 256, 66, true)     \
+  X(mxfp4, 39, "mxfp4", 32, 17, true)      \
+  X(nvfp4, 40, "nvfp4", 64, 36, true)      \
+  X(q1_0, 41, "q1_0", 128, 18, true)       \
+  X(q2_0, 42, "q2_0", 64, 18, true)
+
+enum class TensorType : uint32_t {
+#define INLAY_X(id, number, name, elements, bytes, usable) id = number,
+  INLAY_TENSOR_TYPES(INLAY_X)
+#undef INLAY_X
+};
+
+// What is known of a type without looking at data.
+struct TensorTypeInfo {
+  std::string_view name;    // empty: no type has this number
+  uint32_t block_elements;  // consecutive elements of a row that share one block
+  uint32_t block_bytes;
+  bool usable;  // this build has kernels for it
+};
+
+constexpr TensorTypeInfo tensor_type_info(TensorType type) noexcept {
+  switch (type) {
+#define INLAY_X(id, number, name, elements, bytes, usable) \
+  case TensorType::id:                                     \
+    return {name, elements, bytes, usable};
+    INLAY_TENSOR_TYPES(INLAY_X)
+#undef INLAY_X
+  }
+  return {{}, 1, 0, false};
+}
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_GGUF_TENSOR_TYPE_HPP_
+// end file inlay/gguf/tensor_type.hpp
+
+INLAY_BEGIN_NAMESPACE
 
 // One tensor as the file has it. dims[0] is the contiguous one; unused dims are 1. Any product of
 // them, and `bytes`, is below 2^63.
@@ -4364,13 +4376,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x9d589678
+#define INLAY_SELF_ID_ 0x47d92c2f
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x9d589678
+#elif INLAY_SELF_ID_ != 0x47d92c2f
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11697,6 +11709,10 @@ INLAY_END_NAMESPACE
 
 #include <algorithm>
 
+// begin file inlay/gguf/metadata-inl.hpp
+#ifndef INLAY_GGUF_METADATA_INL_HPP_
+#define INLAY_GGUF_METADATA_INL_HPP_
+
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -11741,127 +11757,7 @@ constexpr std::string_view metadata_type_name(MetadataType type) noexcept {
   return i < 13 ? names[i] : std::string_view("unknown");
 }
 
-// Numbers of tensor types that other programs wrote, and who: for the message that refuses them.
-struct ForeignTensorType {
-  uint32_t first, last;
-  std::string_view name;
-};
-inline constexpr ForeignTensorType kForeignTensorTypes[] = {
-    {4, 4, "q4_2, removed from ggml"},
-    {5, 5, "q4_3, removed from ggml"},
-    {31, 31, "q4_0_4_4, removed from ggml"},
-    {32, 32, "q4_0_4_8, removed from ggml"},
-    {33, 33, "q4_0_8_8, removed from ggml"},
-    {36, 36, "iq4_nl_4_4, removed from ggml, or i2_s of ik_llama.cpp"},
-    {37, 37, "iq4_nl_4_8, removed from ggml"},
-    {38, 38, "iq4_nl_8_8, removed from ggml"},
-    {133, 133, "q6_0 of ik_llama.cpp"},
-    {134, 134, "iq1_bn of ik_llama.cpp"},
-    {135, 135, "iq2_bn of ik_llama.cpp"},
-    {136, 136, "q8_k64 of ik_llama.cpp"},
-    {137, 137, "iq2_k of ik_llama.cpp"},
-    {138, 138, "iq3_k of ik_llama.cpp"},
-    {139, 139, "iq4_k of ik_llama.cpp"},
-    {140, 140, "iq5_k of ik_llama.cpp"},
-    {141, 141, "iq6_k of ik_llama.cpp"},
-    {144, 144, "iq4_ks of ik_llama.cpp"},
-    {145, 145, "iq2_ks of ik_llama.cpp"},
-    {146, 146, "iq4_kss of ik_llama.cpp"},
-    {151, 151, "q8_kv of ik_llama.cpp"},
-    {152, 152, "iq5_ks of ik_llama.cpp"},
-    {153, 153, "iq2_kt of ik_llama.cpp"},
-    {154, 154, "iq3_kt of ik_llama.cpp"},
-    {155, 155, "iq4_kt of ik_llama.cpp"},
-    {156, 156, "iq3_ks of ik_llama.cpp"},
-    {157, 157, "iq2_kl of ik_llama.cpp"},
-    {158, 158, "iq1_kt of ik_llama.cpp"},
-    {202, 399, "a row-interleaved type of ik_llama.cpp"},
-};
-
-// A name from the file, in a message: quoted, short, printable.
-inline Error& quote(Error& error, std::string_view name) noexcept {
-  constexpr size_t kMaxShown = 48;
-  error << "\"";
-  for (char c : slice(name, 0, kMaxShown)) {
-    const bool printable = c >= 0x20 && c < 0x7f;
-    error << std::string_view(printable ? &c : "?", 1);
-  }
-  return error << (name.size() > kMaxShown ? "...\"" : "\"");
-}
-inline Error key_error(ErrorCode code, std::string_view key, uint64_t offset) noexcept {
-  Error error(code, "metadata key ");
-  return quote(error, key) << " at byte " << offset << ": ";
-}
-inline Error tensor_error(ErrorCode code, std::string_view name, uint64_t offset) noexcept {
-  Error error(code, "tensor ");
-  return quote(error, name) << " at byte " << offset << ": ";
-}
-// The file that an error is in, for models in several files.
-inline Error in_file(std::string_view path, const Error& error) noexcept {
-  const size_t slash = path.find_last_of("/\\");
-  std::string_view name = path;
-  if (slash != std::string_view::npos) name.remove_prefix(slash + 1);  // substr can throw
-  if (name.size() > 64) name = slice(name, name.size() - 64);
-  return Error(error.code(), name) << ": " << error.message();
-}
-
-// Finds names in a list. Keys and tensors share it through a pointer, for it is compiled once.
-class NameIndex {
- public:
-  struct Names {
-    const void* list;
-    std::string_view (*at)(const void* list, size_t i) noexcept;
-  };
-  struct Pair {
-    uint32_t first, second;
-  };
-  static constexpr uint32_t kNone = UINT32_MAX;
-
-  explicit NameIndex(const Allocator& allocator) noexcept : order_(allocator) {}
-
-  // The list must stay where it is. False if there is no memory.
-  bool build(Names names, size_t count) noexcept {
-    names_ = names;
-    if (!order_.resize(count)) return false;
-    for (size_t i = 0; i < count; ++i) order_[i] = static_cast<uint32_t>(i);
-    // A heap's sort is half the code of std::sort.
-    const auto before = [names](uint32_t a, uint32_t b) noexcept {
-      const int order = names.at(names.list, a).compare(names.at(names.list, b));
-      return order != 0 ? order < 0 : a < b;
-    };
-    std::make_heap(order_.begin(), order_.end(), before);
-    std::sort_heap(order_.begin(), order_.end(), before);
-    return true;
-  }
-
-  // The first two entries with one name, in the order of the list; {kNone, kNone} if there are
-  // none.
-  Pair repeated() const noexcept {
-    for (size_t i = 1; i < order_.size(); ++i) {
-      if (name(order_[i - 1]) == name(order_[i])) return {order_[i - 1], order_[i]};
-    }
-    return {kNone, kNone};
-  }
-
-  uint32_t find(std::string_view wanted) const noexcept {
-    const uint32_t* const at =
-        std::lower_bound(order_.begin(), order_.end(), wanted,
-                         [this](uint32_t i, std::string_view n) noexcept { return name(i) < n; });
-    return at == order_.end() || name(*at) != wanted ? kNone : *at;
-  }
-
-  size_t size() const noexcept { return order_.size(); }
-
- private:
-  std::string_view name(uint32_t i) const noexcept { return names_.at(names_.list, i); }
-
-  Names names_{};
-  Array<uint32_t> order_;  // by name
-};
-
 }  // namespace detail
-
-// ---- values -------------------------------------------------------------------------------------
 
 bool MetadataValue::as_u64(uint64_t* out, uint64_t i) const noexcept {
   if (i >= count_) return false;
@@ -11956,6 +11852,148 @@ bool MetadataValue::as_string(std::string_view* out) const noexcept {
           static_cast<size_t>(detail::read_number<uint64_t>(data_))};
   return true;
 }
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_GGUF_METADATA_INL_HPP_
+// end file inlay/gguf/metadata-inl.hpp
+
+// begin file inlay/gguf/name_index.hpp
+// Where a name is in a list: of metadata keys, or of tensors.
+#ifndef INLAY_GGUF_NAME_INDEX_HPP_
+#define INLAY_GGUF_NAME_INDEX_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// The list is reached through a pointer, so that this is compiled once for both.
+class NameIndex {
+ public:
+  struct Names {
+    const void* list;
+    std::string_view (*at)(const void* list, size_t i) noexcept;
+  };
+  struct Pair {
+    uint32_t first, second;
+  };
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  explicit NameIndex(const Allocator& allocator) noexcept : order_(allocator) {}
+
+  // The list must stay where it is. False if there is no memory.
+  bool build(Names names, size_t count) noexcept {
+    names_ = names;
+    if (!order_.resize(count)) return false;
+    for (size_t i = 0; i < count; ++i) order_[i] = static_cast<uint32_t>(i);
+    // A heap's sort is half the code of std::sort.
+    const auto before = [names](uint32_t a, uint32_t b) noexcept {
+      const int order = names.at(names.list, a).compare(names.at(names.list, b));
+      return order != 0 ? order < 0 : a < b;
+    };
+    std::make_heap(order_.begin(), order_.end(), before);
+    std::sort_heap(order_.begin(), order_.end(), before);
+    return true;
+  }
+
+  // The first two entries with one name, in the order of the list; {kNone, kNone} if there are
+  // none.
+  Pair repeated() const noexcept {
+    for (size_t i = 1; i < order_.size(); ++i) {
+      if (name(order_[i - 1]) == name(order_[i])) return {order_[i - 1], order_[i]};
+    }
+    return {kNone, kNone};
+  }
+
+  uint32_t find(std::string_view wanted) const noexcept {
+    const uint32_t* const at =
+        std::lower_bound(order_.begin(), order_.end(), wanted,
+                         [this](uint32_t i, std::string_view n) noexcept { return name(i) < n; });
+    return at == order_.end() || name(*at) != wanted ? kNone : *at;
+  }
+
+  size_t size() const noexcept { return order_.size(); }
+
+ private:
+  std::string_view name(uint32_t i) const noexcept { return names_.at(names_.list, i); }
+
+  Names names_{};
+  Array<uint32_t> order_;  // by name
+};
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_GGUF_NAME_INDEX_HPP_
+// end file inlay/gguf/name_index.hpp
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// Numbers of tensor types that other programs wrote, and who: for the message that refuses them.
+struct ForeignTensorType {
+  uint32_t first, last;
+  std::string_view name;
+};
+inline constexpr ForeignTensorType kForeignTensorTypes[] = {
+    {4, 4, "q4_2, removed from ggml"},
+    {5, 5, "q4_3, removed from ggml"},
+    {31, 31, "q4_0_4_4, removed from ggml"},
+    {32, 32, "q4_0_4_8, removed from ggml"},
+    {33, 33, "q4_0_8_8, removed from ggml"},
+    {36, 36, "iq4_nl_4_4, removed from ggml, or i2_s of ik_llama.cpp"},
+    {37, 37, "iq4_nl_4_8, removed from ggml"},
+    {38, 38, "iq4_nl_8_8, removed from ggml"},
+    {133, 133, "q6_0 of ik_llama.cpp"},
+    {134, 134, "iq1_bn of ik_llama.cpp"},
+    {135, 135, "iq2_bn of ik_llama.cpp"},
+    {136, 136, "q8_k64 of ik_llama.cpp"},
+    {137, 137, "iq2_k of ik_llama.cpp"},
+    {138, 138, "iq3_k of ik_llama.cpp"},
+    {139, 139, "iq4_k of ik_llama.cpp"},
+    {140, 140, "iq5_k of ik_llama.cpp"},
+    {141, 141, "iq6_k of ik_llama.cpp"},
+    {144, 144, "iq4_ks of ik_llama.cpp"},
+    {145, 145, "iq2_ks of ik_llama.cpp"},
+    {146, 146, "iq4_kss of ik_llama.cpp"},
+    {151, 151, "q8_kv of ik_llama.cpp"},
+    {152, 152, "iq5_ks of ik_llama.cpp"},
+    {153, 153, "iq2_kt of ik_llama.cpp"},
+    {154, 154, "iq3_kt of ik_llama.cpp"},
+    {155, 155, "iq4_kt of ik_llama.cpp"},
+    {156, 156, "iq3_ks of ik_llama.cpp"},
+    {157, 157, "iq2_kl of ik_llama.cpp"},
+    {158, 158, "iq1_kt of ik_llama.cpp"},
+    {202, 399, "a row-interleaved type of ik_llama.cpp"},
+};
+
+// A name from the file, in a message: quoted, short, printable.
+inline Error& quote(Error& error, std::string_view name) noexcept {
+  constexpr size_t kMaxShown = 48;
+  error << "\"";
+  for (char c : slice(name, 0, kMaxShown)) {
+    const bool printable = c >= 0x20 && c < 0x7f;
+    error << std::string_view(printable ? &c : "?", 1);
+  }
+  return error << (name.size() > kMaxShown ? "...\"" : "\"");
+}
+inline Error key_error(ErrorCode code, std::string_view key, uint64_t offset) noexcept {
+  Error error(code, "metadata key ");
+  return quote(error, key) << " at byte " << offset << ": ";
+}
+inline Error tensor_error(ErrorCode code, std::string_view name, uint64_t offset) noexcept {
+  Error error(code, "tensor ");
+  return quote(error, name) << " at byte " << offset << ": ";
+}
+// The file that an error is in, for models in several files.
+inline Error in_file(std::string_view path, const Error& error) noexcept {
+  const size_t slash = path.find_last_of("/\\");
+  std::string_view name = path;
+  if (slash != std::string_view::npos) name.remove_prefix(slash + 1);  // substr can throw
+  if (name.size() > 64) name = slice(name, name.size() - 64);
+  return Error(error.code(), name) << ": " << error.message();
+}
+
+}  // namespace detail
 
 // ---- the file -----------------------------------------------------------------------------------
 
@@ -25127,7 +25165,7 @@ inline Status JsonSchemaCompiler::expand(Schemas* list, bool* possible) noexcept
       INLAY_TRY(resolve(s, member, &target));
       INLAY_TRY(add(list, target));
       if (references_->draft() == JsonReferences::Draft::until_7) {
-        INLAY_TRY(make_schema(member.value, false, "true", &instead));
+        INLAY_TRY(make_schema(root_, false, "true", &instead));  // one for all
       }
     }
     if (instead != nullptr) {  // until draft 7, what stands beside $ref is ignored

@@ -27,6 +27,7 @@
 #include "inlay/core/result.hpp"
 #include "inlay/core/span.hpp"
 #include "inlay/gguf/gguf.hpp"
+#include "inlay/gguf/metadata.hpp"
 #include "inlay/gguf/tensor_type.hpp"
 #include "inlay/grammar/grammar.hpp"
 #include "inlay/grammar/matcher.hpp"

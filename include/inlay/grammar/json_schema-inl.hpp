@@ -159,7 +159,7 @@ inline Status JsonSchemaCompiler::expand(Schemas* list, bool* possible) noexcept
       INLAY_TRY(resolve(s, member, &target));
       INLAY_TRY(add(list, target));
       if (references_->draft() == JsonReferences::Draft::until_7) {
-        INLAY_TRY(make_schema(member.value, false, "true", &instead));
+        INLAY_TRY(make_schema(root_, false, "true", &instead));  // one for all
       }
     }
     if (instead != nullptr) {  // until draft 7, what stands beside $ref is ignored
