@@ -1,8 +1,9 @@
 // Plays keystrokes to a Completion, and says of each how long the first ghost text took, how many
 // tokens were read and how much CPU time it cost. For typing.py, which makes the trace.
 //   bench_typing MODEL.gguf TRACE [NAME=VALUE…]
-//     threads=1 tokens=16 context=4096 weights=mapped|packed idle=0 target=NAME
-// `idle`: milliseconds that somebody looks at a suggestion before the next key.
+//     threads=1 tokens=16 context=4096 weights=mapped|packed idle=0 first=300 target=NAME
+// `idle`: milliseconds that somebody looks at a suggestion before the next key; `first`: in which
+// it should begin.
 // TRACE: for each key a line "KIND CURSOR BYTES", and so many bytes: the file with the cursor in
 // it. A line of JSON for each key, on standard output.
 #include <chrono>
@@ -52,6 +53,8 @@ int main(int argc, char** argv) {
     } else if (name == "idle") {
       idle_ms = number;
       options.predict = number > 0;
+    } else if (name == "first") {
+      options.first_us = 1000 * number;
     } else if (name == "weights") {
       model_options.weights =
           value == "packed" ? inlay::WeightMode::packed : inlay::WeightMode::mapped;

@@ -758,6 +758,8 @@ typedef struct inlay_completion_options {
   const char* repository;               /* its name, for models that want it; NUL-terminated; null: none */
   const inlay_session_options* session; /* null: the defaults, greedy */
   const inlay_draft_options* drafts;    /* null: the defaults */
+  /* Microseconds that a suggestion begins in: where all takes longer, it is made of less text first; 0: never. 300000 */
+  uint32_t first_us;
 } inlay_completion_options;
 
 typedef struct inlay_suggestion {

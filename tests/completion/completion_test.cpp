@@ -48,7 +48,9 @@ random_model::File instructed_file() {
   return file;
 }
 
-Completion create(const Model& model, const CompletionOptions& options = {}) {
+// Unless a test asks for it, nothing depends on how fast the machine is.
+Completion create(const Model& model, CompletionOptions options = {}, uint32_t first_us = 0) {
+  options.first_us = first_us;
   auto completion = Completion::create(model, options);
   CAPTURE(completion ? std::string() : std::string(completion.error().message()));
   REQUIRE(bool(completion));
@@ -441,6 +443,70 @@ TEST_CASE("Models without tokens for it, small contexts, options that make no se
   complete(small, editor);
 }
 
+TEST_CASE("A first suggestion is made of less text where there is no time to read all") {
+  const Model model = demo();
+  CompletionOptions options;
+  options.predict = false;
+  options.session.batch_invariant = true;
+  Completion patient = create(model, options), hasty = create(model, options, 1);
+  std::string code;
+  for (int i = 0; i < 60; ++i) {
+    code += "int f" + std::to_string(i) + "(int a) { return a * " + std::to_string(i) + "; }\n";
+  }
+  Editor editor;
+  editor.before = code + kBefore;
+  editor.after = kAfter + code;
+  const auto first = [&] {
+    REQUIRE(bool(hasty.update(editor.document())));
+    Step step = Step::more;
+    while (step == Step::more && shown(hasty).empty()) step = hasty.step(1000000);
+    CHECK_FALSE(hasty.suggestion().complete);
+    return shown(hasty);
+  };
+  const auto final_one = [&] {
+    const std::string all = complete(hasty, editor);
+    CHECK(all == complete(patient, editor));
+    return all;
+  };
+  CHECK_FALSE(first().empty());
+  const uint64_t read = hasty.tokens_read();
+  CHECK(read < 150);
+
+  // While somebody types, no more is read than what is new.
+  for (const char c : std::string("abc")) {
+    editor.before += c;
+    first();
+  }
+  CHECK(hasty.tokens_read() < read + 60);
+  CHECK(complete(patient, editor) == final_one());
+  const uint64_t all_read = hasty.tokens_read();
+  CHECK(all_read > read + 300);
+
+  // Then everything is there, and typing costs no more than without all this.
+  editor.before += ");";
+  final_one();
+  CHECK(hasty.tokens_read() < all_read + 20);
+
+  // What was only to be read ahead is wanted now.
+  editor.before = code + kBefore + code + "int main() {\n  ";
+  REQUIRE(bool(hasty.update(editor.document(), false)));
+  CHECK(hasty.step(1) != Step::failed);
+  CHECK_FALSE(first().empty());
+  // What is typed as the first suggestion says is not replaced, and the rest is read in its time.
+  const std::string begun = shown(hasty);
+  REQUIRE(begun.size() > 1);
+  editor.before += begun.substr(0, 1);
+  REQUIRE(bool(hasty.update(editor.document())));
+  CHECK(shown(hasty).find(begun.substr(1)) == 0);
+  hasty.cancel();
+  CHECK(hasty.run(60000000) == Step::done);
+  CHECK(hasty.run(60000000) == Step::done);
+  CHECK(hasty.suggestion().complete);
+  CHECK(shown(hasty).find(begun.substr(1)) == 0);
+  editor.before += "?";
+  final_one();
+}
+
 TEST_CASE("A model that is told what to fill in keeps to the form of an answer") {
   const random_model::Memory file(instructed_file());
   const Model model = instructed(file);
@@ -490,7 +556,7 @@ TEST_CASE("Memory that runs out is an error, and typing as suggested takes none"
       host.allocator = allocator.get();
       const Model model = open(host);
       opened = allocator.calls();
-      Completion completion = create(model, options);
+      Completion completion = create(model, options, told ? 0 : 1);
       const std::string all = complete(completion, editor);
       used = allocator.calls();
       CHECK(completion.layout().chat == told);
@@ -506,6 +572,7 @@ TEST_CASE("Memory that runs out is an error, and typing as suggested takes none"
         inlay::Host host;
         host.allocator = allocator.get();
         const Model model = open(host);
+        options.first_us = told ? 0 : 1;
         auto completion = Completion::create(model, options);
         const bool created = bool(completion);
         if (created && completion->update(editor.document())) completion->run(1000);

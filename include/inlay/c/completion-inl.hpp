@@ -87,6 +87,7 @@ inline inlay_completion_options c_defaults(const CompletionOptions& from) noexce
   to.order = static_cast<int32_t>(from.order);
   to.heal = from.heal;
   to.predict = from.predict;
+  to.first_us = from.first_us;
   return to;
 }
 
@@ -236,6 +237,7 @@ INLAY_C_API inlay_status inlay_completion_create(const inlay_model* model,
   to.repository = detail::c_text(from.repository, INLAY_NUL_TERMINATED);
   to.heal = from.heal != 0;
   to.predict = from.predict != 0;
+  to.first_us = from.first_us;
   to.drafts = drafts.options;
   const inlay_status made =
       detail::c_make(model, Completion::create(*model->model, to), completion, error);

@@ -1,6 +1,7 @@
 #ifndef INLAY_COMPLETION_COMPLETION_INL_HPP_
 #define INLAY_COMPLETION_COMPLETION_INL_HPP_
 
+#include <atomic>
 #include <cstring>
 
 #include "inlay/completion/completion.hpp"
@@ -143,7 +144,7 @@ struct Answer {
     odds.clear();
     written = 0;
     ended = true;
-    used = false;
+    used = provisional = false;
   }
   // How many bytes of the text stand in `document` before the cursor, or -1 if this is no answer to
   // it.
@@ -172,24 +173,65 @@ struct Answer {
   size_t healed = 0;         // bytes at the front of the text that stood before the cursor at first
   size_t origin = 0;         // where `before` begins in the document
   bool ended = true;         // the model has nothing to add
+  bool provisional = false;  // less text was read for it than there is room for
+};
+
+inline constexpr size_t kMiddleBytes = 2048;  // from the anchor to the cursor
+// Tokens of the text next to the cursor that are read where there is no time for more, at most; and
+// from the anchor to the cursor.
+inline constexpr uint32_t kNarrowTokens = 256, kNarrowMiddle = 64;
+// Of a prompt that is read while nothing else is to do: an update() may lose a batch of it.
+inline constexpr uint32_t kWideBatch = 128;
+// A speed of reading is that of so many tokens at once; it is an average of so many, about.
+inline constexpr uint64_t kMeasuredTokens = 16, kRememberedTokens = 4096;
+
+// A session and what it reads of a document.
+struct Reader {
+  Reader(Session&& s, const Allocator& allocator) noexcept
+      : session(std::move(s)),
+        fixed(allocator),
+        prefix(allocator),
+        suffix(allocator),
+        path(allocator) {}
+  // With the budgets set, room for prompts of so many tokens.
+  [[nodiscard]] INLAY_COLD bool reserve(size_t tokens) noexcept {
+    return fixed.resize(tokens + kFimMarkTokens + Tokenizer::max_tokens(kMiddleBytes)) &&
+           prefix.reserve(8 * size_t{budget.prefix} + kMiddleBytes) &&
+           suffix.reserve(8 * size_t{budget.suffix}) && path.reserve(256);
+  }
+  // Tokens of the prompt that must be read; before the first is written.
+  uint32_t unread() const noexcept {
+    const uint32_t kept = session.reused(), cached = session.cached();
+    return static_cast<uint32_t>(session.tokens().size()) - (kept > cached ? kept : cached);
+  }
+
+  Session session;
+  FimBudget budget;
+  uint32_t middle_tokens = 0;  // most between the anchor and the cursor
+
+  // The prompt but for what stands between the anchor and the cursor.
+  Array<Token> fixed;         // a prompt is made behind the first n_fixed
+  size_t n_fixed = 0;         // 0: none
+  String prefix, suffix;      // the windows that are in it
+  bool suffix_whole = false;  // `suffix` is all that stands behind the cursor
+  String path;
+  size_t prefix_begin = 0;  // in the document of the last update
+  size_t document_bytes = 0;
 };
 
 struct CompletionImpl {
   CompletionImpl(const Model& m, Session&& s, const CompletionOptions& o) noexcept
       : model(m),
-        session(std::move(s)),
         options(o),
+        wide(std::move(s), m.host().allocator),
         spelling(m.host().allocator),
         repository(m.host().allocator),
         files(m.host().allocator),
-        fixed(m.host().allocator),
-        prefix(m.host().allocator),
-        suffix(m.host().allocator),
-        path(m.host().allocator),
         scratch(m.host().allocator),
         line(m.host().allocator),
         answers{Answer(m.host().allocator), Answer(m.host().allocator)} {}
   ~CompletionImpl() {
+    detail::destroy(model.host().allocator, narrow);
     for (File& file : files) destroy(&file);
     if (has_drafts) drafts.drafts.~Drafts();
   }
@@ -204,46 +246,49 @@ struct CompletionImpl {
     detail::destroy(model.host().allocator, file->text);
   }
 
-  Status prepare(const Document& document, Answer* answer) noexcept;
-  bool find_anchor(const Document& document, size_t* anchor) const noexcept;
-  Status move_anchor(const Document& document, size_t most, size_t* anchor) noexcept;
-  Status open() noexcept;
+  bool find_anchor(const Reader& reader, const Document& document, size_t* anchor) const noexcept;
+  Status move_anchor(Reader* reader, const Document& document, size_t most,
+                     size_t* anchor) noexcept;
+  Status set_prompt(Reader* reader, const Document& document, size_t* healed) noexcept;
+  uint64_t tokens_in_time() const noexcept;
+  Status choose_reader(const Document& document, size_t* healed) noexcept;
+  Status prepare(const Document& document, Answer* answer, bool in_time) noexcept;
+  Status open(const SessionOptions& session) noexcept;
+  Status open_narrow(const SessionOptions& session) noexcept;
+  Step step_session(uint64_t deadline_us) noexcept;
   Status update(const Document& document) noexcept;
   void take_piece() noexcept;
   Trimmed trim(const Answer& answer, size_t from) noexcept;
   size_t tokens_behind(const Answer& answer, size_t from) const noexcept;
   bool refresh() noexcept;
   bool wants_more() noexcept;
-  Status predict() noexcept;
+  Status write_next(size_t behind) noexcept;
+  bool take_over() noexcept;
   Step step(uint64_t deadline_us, bool predicts) noexcept;
 
   Model model;
-  Session session;
   CompletionOptions options;
   FimLayout layout;
-  uint32_t context = 0, middle_tokens = 0;
-  size_t window = 0;  // bytes of a window of the document at most
+  Reader wide;
+  Reader* narrow = nullptr;  // reads what stands next to the cursor, where `wide` would take long
+  std::atomic<Reader*> writer{&wide};  // of `live`
+  std::atomic<bool> cancelled{false};
+  uint64_t read_us = 0, read_tokens = 0;  // how long it took to read prompts
+  uint64_t waited_us = 0;                 // for a batch that is not read yet
+  size_t window = 0;                      // bytes of a window of the document at most
   Spelling spelling;
   String repository;
   Array<File> files;
-
-  // The prompt but for what stands between the anchor and the cursor.
-  Array<Token> fixed;         // [context]; a prompt is made behind the first n_fixed
-  size_t n_fixed = 0;         // 0: none
-  String prefix, suffix;      // the windows that are in it
-  bool suffix_whole = false;  // `suffix` is all that stands behind the cursor
-  String path;
-  size_t prefix_begin = 0;  // in the document of the last update
-  size_t document_bytes = 0;
 
   String scratch;  // the text of a document that is expected
   String line;     // the cursor's, up to it
   Answer answers[2];
   Answer* shown = &answers[0];
-  Answer* next = &answers[1];  // what follows if `shown` is accepted
-  Answer* live = nullptr;      // the one that the session writes
+  Answer* next = &answers[1];  // what follows if `shown` is accepted, or replaces it
+  Answer* live = nullptr;      // the one that is being written
   size_t typed = 0;            // bytes of shown->text that stand before the cursor
   Suggestion suggestion;
+  bool written = true;  // nothing will be added to what is shown, but another may replace it
   bool wanted = false;
   uint64_t n_read = 0, n_prompts = 0;
   Status status;
@@ -255,20 +300,20 @@ struct CompletionImpl {
   } drafts;
 };
 
-inline constexpr size_t kMiddleBytes = 2048;  // from the anchor to the cursor
-
 // Where the document is read up to by the prompt that is there, at or above the cursor.
-inline bool CompletionImpl::find_anchor(const Document& document, size_t* anchor) const noexcept {
-  if (n_fixed == 0 || document.path != view(path)) return false;
+inline bool CompletionImpl::find_anchor(const Reader& reader, const Document& document,
+                                        size_t* anchor) const noexcept {
+  if (reader.n_fixed == 0 || document.path != view(reader.path)) return false;
   const std::string_view all = document.text;
-  if (!is_window(slice(all, document.cursor), view(suffix), suffix_whole)) return false;
+  if (!is_window(slice(all, document.cursor), view(reader.suffix), reader.suffix_whole))
+    return false;
   const size_t least = document.cursor > kMiddleBytes ? document.cursor - kMiddleBytes : 0;
-  if (prefix_begin == 0) {  // nothing may stand before the window
-    *anchor = prefix.size();
-    return *anchor >= least && *anchor <= document.cursor && starts_with(all, view(prefix));
+  if (reader.prefix_begin == 0) {  // nothing may stand before the window
+    *anchor = reader.prefix.size();
+    return *anchor >= least && *anchor <= document.cursor && starts_with(all, view(reader.prefix));
   }
   for (size_t at = document.cursor + 1; at-- > least;) {
-    if (ends_with(slice(all, 0, at), view(prefix))) {
+    if (ends_with(slice(all, 0, at), view(reader.prefix))) {
       *anchor = at;
       return true;
     }
@@ -278,7 +323,7 @@ inline bool CompletionImpl::find_anchor(const Document& document, size_t* anchor
 
 // Makes a prompt anew, with the start of the cursor's line as anchor, at most `most` bytes above
 // the cursor: it begins where the one before did, if that still fits.
-inline Status CompletionImpl::move_anchor(const Document& document, size_t most,
+inline Status CompletionImpl::move_anchor(Reader* reader, const Document& document, size_t most,
                                           size_t* anchor) noexcept {
   const std::string_view all = document.text;
   size_t at = document.cursor;
@@ -299,28 +344,28 @@ inline Status CompletionImpl::move_anchor(const Document& document, size_t most,
     if (!others.push_back(other)) return Error(ErrorCode::out_of_memory);
   }
   text.files = others.span();
-  FimBudget budget = options.budget;
+  FimBudget budget = reader->budget;
   if (others.empty()) budget.files = 0;
 
   // The start of the window that was read, where an edit may have moved it.
-  const size_t moved = prefix_begin + document.text.size() - document_bytes;
+  const size_t moved = reader->prefix_begin + document.text.size() - reader->document_bytes;
   size_t begin = at;
-  for (const size_t candidate : {prefix_begin, moved}) {
-    const size_t same = prefix.size() < 64 ? prefix.size() : 64;
-    if (n_fixed != 0 && candidate + same <= at && same > 0 &&
-        slice(all, candidate, same) == slice(view(prefix), 0, same)) {
+  for (const size_t candidate : {reader->prefix_begin, moved}) {
+    const size_t same = reader->prefix.size() < 64 ? reader->prefix.size() : 64;
+    if (reader->n_fixed != 0 && candidate + same <= at && same > 0 &&
+        slice(all, candidate, same) == slice(view(reader->prefix), 0, same)) {
       begin = candidate;
       break;
     }
   }
-  const Span<Token> room(fixed.data(), fixed.size());
+  const Span<Token> room(reader->fixed.data(), reader->fixed.size());
   const auto write = [&]() -> Result<FimPrompt> {
     text.prefix = slice(all, begin, at - begin);
     return detail::fim_prompt(model.tokenizer(), model.host().allocator, layout, text, budget,
                               room);
   };
   // Much above the window, or almost at its start, another one sees more.
-  const bool keeps = begin < at && (begin == 0 || (at - begin) > prefix.size() / 4);
+  const bool keeps = begin < at && (begin == 0 || (at - begin) > reader->prefix.size() / 4);
   Result<FimPrompt> prompt = Error(ErrorCode::io, "");
   if (keeps) prompt = write();
   if (!keeps || !prompt || prompt->prefix_bytes < at - begin) {
@@ -331,91 +376,131 @@ inline Status CompletionImpl::move_anchor(const Document& document, size_t most,
     if (!prompt) return prompt.error();
     begin = at - prompt->prefix_bytes;
   }
-  n_fixed = prompt->tokens;
-  prefix_begin = begin;
-  document_bytes = all.size();
-  prefix.clear();
-  suffix.clear();
+  reader->n_fixed = prompt->tokens;
+  reader->prefix_begin = begin;
+  reader->document_bytes = all.size();
+  reader->prefix.clear();
+  reader->suffix.clear();
   const std::string_view head = slice(all, begin, at - begin);
   const std::string_view tail = slice(all, document.cursor, prompt->suffix_bytes);
-  suffix_whole = document.cursor + tail.size() == all.size();
-  bool has_room =
-      prefix.append(head.data(), head.size()) && suffix.append(tail.data(), tail.size());
-  if (has_room && document.path != view(path)) {
-    path.clear();
-    has_room = path.append(document.path.data(), document.path.size());
+  reader->suffix_whole = document.cursor + tail.size() == all.size();
+  bool has_room = reader->prefix.append(head.data(), head.size()) &&
+                  reader->suffix.append(tail.data(), tail.size());
+  if (has_room && document.path != view(reader->path)) {
+    reader->path.clear();
+    has_room = reader->path.append(document.path.data(), document.path.size());
   }
   if (has_room) return {};
-  n_fixed = 0;
+  reader->n_fixed = 0;
   return Error(ErrorCode::out_of_memory);
 }
 
-// Sets the session on writing at the document's cursor.
-inline Status CompletionImpl::prepare(const Document& document, Answer* answer) noexcept {
-  answer->clear();
-  live = nullptr;
+// Gives the reader's session the prompt for the document's cursor. `healed`: bytes before it that
+// the model is to write anew.
+inline Status CompletionImpl::set_prompt(Reader* reader, const Document& document,
+                                         size_t* healed) noexcept {
   const std::string_view all = document.text;
   const Tokenizer& tokenizer = model.tokenizer();
   size_t anchor = 0, n = 0;
-  bool found = find_anchor(document, &anchor);
+  bool found = find_anchor(*reader, document, &anchor);
   // Every byte may become a token, or more if it is no UTF-8.
-  for (size_t most = middle_tokens;; most = found ? most : most / 2, found = false) {
-    if (!found) INLAY_TRY(move_anchor(document, most, &anchor));
+  for (size_t most = reader->middle_tokens;; most = found ? most : most / 2, found = false) {
+    if (!found) INLAY_TRY(move_anchor(reader, document, most, &anchor));
     const std::string_view middle = slice(all, anchor, document.cursor - anchor);
     TokenizeOptions plain;
     plain.add_special = plain.parse_special = false;
-    const Span<Token> room(fixed.data() + n_fixed, fixed.size() - n_fixed);
+    const Span<Token> room(reader->fixed.data() + reader->n_fixed,
+                           reader->fixed.size() - reader->n_fixed);
     const Result<size_t> count = middle.empty() ? size_t{0} : tokenizer.encode(middle, room, plain);
     if (!count) return count.error();
     n = *count;
-    if (n <= middle_tokens) break;
+    if (n <= reader->middle_tokens) break;
   }
 
   // Healing: back to the start of the last word, and at least one token.
-  size_t healed = 0;
-  if (options.heal) {
-    for (uint32_t i = 0; i < 4 && n > 0; ++i) {
-      char piece[Spelling::kMaxBytes / 4];
-      const size_t size = tokenizer.piece(fixed[n_fixed + n - 1], piece);
-      if (size == 0 || size > sizeof piece || healed + size > document.cursor - anchor) break;
-      const size_t from = document.cursor - healed - size;
-      if (slice(all, from, size) != std::string_view(piece, size)) break;
-      healed += size;
-      --n;
-      if (from == 0 || !is_word(piece[0]) || !is_word(all[from - 1])) break;
-    }
+  *healed = 0;
+  for (uint32_t i = 0; options.heal && i < 4 && n > 0; ++i) {
+    char piece[Spelling::kMaxBytes / 4];
+    const size_t size = tokenizer.piece(reader->fixed[reader->n_fixed + n - 1], piece);
+    if (size == 0 || size > sizeof piece || *healed + size > document.cursor - anchor) break;
+    const size_t from = document.cursor - *healed - size;
+    if (slice(all, from, size) != std::string_view(piece, size)) break;
+    *healed += size;
+    --n;
+    if (from == 0 || !is_word(piece[0]) || !is_word(all[from - 1])) break;
   }
+  reader->session.constrain(nullptr);
+  return reader->session.prompt({reader->fixed.data(), reader->n_fixed + n});
+}
+
+// Tokens that can be read while somebody waits for the first text: that is written in a third of
+// the time.
+inline uint64_t CompletionImpl::tokens_in_time() const noexcept {
+  return narrow == nullptr ? UINT64_MAX
+                           : uint64_t{options.first_us} * read_tokens / read_us / 3 * 2;
+}
+
+// The reader whose prompt there is time to read, and its prompt.
+inline Status CompletionImpl::choose_reader(const Document& document, size_t* healed) noexcept {
+  const uint64_t most = tokens_in_time();
+  if (wide.unread() <= most) return {};
+  const uint32_t fit = most < kNarrowTokens / 4 ? kNarrowTokens / 4
+                       : most < kNarrowTokens   ? static_cast<uint32_t>(most)
+                                                : kNarrowTokens;
+  narrow->budget.suffix = fit / 4;
+  narrow->budget.prefix = fit - fit / 4;
+  size_t narrow_healed = 0;
+  INLAY_TRY(set_prompt(narrow, document, &narrow_healed));
+  if (narrow->unread() > wide.unread() / 2) return {};
+  *healed = narrow_healed;
+  writer = narrow;
+  return {};
+}
+
+// Begins an answer at the document's cursor; `in_time`: from less text, if all takes too long.
+inline Status CompletionImpl::prepare(const Document& document, Answer* answer,
+                                      bool in_time) noexcept {
+  answer->clear();
+  live = nullptr;
+  writer = &wide;
+  size_t healed = 0;
+  INLAY_TRY(set_prompt(&wide, document, &healed));
+  if (in_time) INLAY_TRY(choose_reader(document, &healed));
+  Reader& reader = *writer;
+  ++n_prompts;
+  n_read += reader.unread();
+  waited_us = 0;
+
+  const std::string_view all = document.text;
   const size_t cut = document.cursor - healed;
   const size_t first = cut > window ? cut - window : 0;
-  answer->after_whole = suffix_whole;
+  answer->after_whole = wide.suffix_whole;
   if (!answer->before.append(all.data() + first, cut - first) ||
-      !answer->after.append(suffix.data(), suffix.size()) ||
+      !answer->after.append(wide.suffix.data(), wide.suffix.size()) ||
       !answer->text.append(all.data() + cut, healed)) {
     answer->clear();
     return Error(ErrorCode::out_of_memory);
   }
-  answer->origin = first;
-  session.constrain(nullptr);
-  INLAY_TRY(session.prompt({fixed.data(), n_fixed + n}));
-  ++n_prompts;
-  n_read += n_fixed + n - session.reused();
   spelling.set(slice(all, cut, healed));
   if (layout.chat) {
     FimText text;
-    text.prefix = slice(all, anchor, document.cursor - anchor);
+    text.prefix = slice(all, 0, document.cursor);
     text.suffix = slice(all, document.cursor);
     INLAY_TRY(spelling.form.begin(text, options.trim.max_lines));
   }
   const Constraint constraint = spelling.constraint();
-  if (!spelling.done()) session.constrain(&constraint);
+  if (!spelling.done()) reader.session.constrain(&constraint);
+  answer->origin = first;
   answer->used = true;
   answer->ended = false;
   answer->healed = healed;
+  answer->provisional = &reader == narrow;
   live = answer;
   return {};
 }
 
 inline void CompletionImpl::take_piece() noexcept {
+  Session& session = writer.load()->session;
   if (spelling.done()) session.constrain(nullptr);
   Answer& a = *live;
   const std::string_view piece = session.piece().text;
@@ -457,8 +542,8 @@ inline bool CompletionImpl::refresh() noexcept {
   const size_t behind = tokens_behind(a, typed);
   suggestion = Suggestion();
   suggestion.text = slice(view(a.text), typed, size);
-  suggestion.complete =
-      !a.used || a.ended || live != &a || trimmed.final || behind >= options.max_tokens;
+  written = !a.used || a.ended || live != &a || trimmed.final || behind >= options.max_tokens;
+  suggestion.complete = written && !a.provisional;
   if (size > 0) {
     const size_t first = a.ends.size() - behind;
     size_t last = first;
@@ -472,10 +557,10 @@ inline bool CompletionImpl::refresh() noexcept {
   return size != before;
 }
 
-// Begins on what comes if the suggestion is accepted.
-inline Status CompletionImpl::predict() noexcept {
+// Begins on what comes behind so many bytes of the text that is shown, if these are accepted.
+inline Status CompletionImpl::write_next(size_t behind) noexcept {
   const Answer& a = *shown;
-  const std::string_view text = slice(view(a.text), 0, typed + suggestion.text.size());
+  const std::string_view text = slice(view(a.text), 0, typed + behind);
   scratch.clear();
   if (!scratch.append(a.before.data(), a.before.size()) ||
       !scratch.append(text.data(), text.size()) ||
@@ -483,54 +568,93 @@ inline Status CompletionImpl::predict() noexcept {
     return Error(ErrorCode::out_of_memory);
   }
   Document expected;
-  expected.path = view(path);
+  expected.path = view(wide.path);
   expected.text = view(scratch);
   expected.cursor = a.before.size() + text.size();
   // The document that is expected begins where the answer's window does.
-  const size_t bytes = document_bytes;
-  prefix_begin -= a.origin;
-  document_bytes = scratch.size();
-  const Status begun = prepare(expected, next);
-  prefix_begin += a.origin;
-  document_bytes = bytes + suggestion.text.size();
+  const size_t bytes = wide.document_bytes;
+  wide.prefix_begin -= a.origin;
+  wide.document_bytes = scratch.size();
+  const Status begun = prepare(expected, next, false);
+  wide.prefix_begin += a.origin;
+  wide.document_bytes = bytes + behind;
   next->origin += a.origin;
   return begun;
+}
+
+// What was written from all that there is room for replaces what was made of less, unless a part of
+// that has been typed. True if another text is shown now.
+inline bool CompletionImpl::take_over() noexcept {
+  shown->provisional = false;
+  if (typed != shown->healed || !next->used) {
+    refresh();
+    return false;
+  }
+  const std::string_view before = suggestion.text;  // in an answer that is not cleared yet
+  std::swap(shown, next);
+  typed = shown->healed;
+  refresh();
+  const bool changed = suggestion.text != before;
+  next->clear();
+  return changed;
 }
 
 // Whether the session has something to write on.
 inline bool CompletionImpl::wants_more() noexcept {
   if (live == nullptr || live->ended) return false;
   if (!wanted) return live->ends.empty();  // the prompt has been read when there is a token
-  if (live == shown) return !suggestion.complete;
+  if (live == shown) return !written;
   return tokens_behind(*next, next->healed) < options.max_tokens &&
          !trim(*next, next->healed).final;
+}
+
+// A step of the session that writes, by which the speed of reading is measured.
+inline Step CompletionImpl::step_session(uint64_t deadline_us) noexcept {
+  Session& session = writer.load()->session;
+  const uint64_t now = now_us(model.host().clock);
+  const uint64_t left = deadline_us > now ? deadline_us - now : 0;
+  const uint32_t cached = session.cached();
+  const Step step = session.step(left < UINT32_MAX ? static_cast<uint32_t>(left) : UINT32_MAX);
+  const uint32_t read = session.cached() - cached;
+  waited_us += now_us(model.host().clock) - now;
+  if (read == 0) return step;
+  if (read >= kMeasuredTokens) {
+    read_us += waited_us + 1;
+    read_tokens += read;
+    while (read_tokens > kRememberedTokens) read_us = read_us / 2 + 1, read_tokens /= 2;
+  }
+  waited_us = 0;
+  return step;
 }
 
 // `predicts`: also what comes after the suggestion.
 inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
   for (;;) {
+    if (cancelled.exchange(false)) return Step::done;
     if (!wants_more()) {
-      if (!wanted || !predicts || next->used || live != shown || suggestion.text.empty()) {
-        return Step::done;
-      }
-      status = predict();
+      if (wanted && shown->provisional && live == next && take_over()) return Step::piece;
+      if (!wanted || live != shown) return Step::done;
+      const bool widens = shown->provisional;
+      if (!widens && (!predicts || next->used || suggestion.text.empty())) return Step::done;
+      status = write_next(widens ? 0 : suggestion.text.size());
       if (!status) {
         next->clear();
+        shown->provisional = false;
         return Step::failed;
       }
     }
-    const uint64_t now = now_us(model.host().clock);
-    const uint64_t left = deadline_us > now ? deadline_us - now : 0;
-    switch (session.step(left < UINT32_MAX ? static_cast<uint32_t>(left) : UINT32_MAX)) {
+    switch (step_session(deadline_us)) {
       case Step::more:
         return Step::more;
       case Step::failed:
-        status = session.status();
+        status = writer.load()->session.status();
         live->ended = true;
+        shown->provisional = false;
         live = nullptr;
         return Step::failed;
       case Step::done:
-        if (session.stop_reason() == StopReason::cancelled) return Step::done;
+        // By a call of cancel() that another session's step has answered already, perhaps.
+        if (writer.load()->session.stop_reason() == StopReason::cancelled) continue;
         live->ended = true;
         refresh();
         continue;
@@ -544,15 +668,18 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
 }
 
 inline Status CompletionImpl::update(const Document& document) noexcept {
-  if (document.path == view(path)) {
+  if (document.path == view(wide.path)) {
     const ptrdiff_t in_shown = shown->agrees(document);
     if (in_shown >= 0) {
       typed = static_cast<size_t>(in_shown);
       refresh();
       // At the place that it was made for, no text is an answer too.
-      const bool is_there = typed == shown->healed && n_fixed != 0;
+      const bool is_there = typed == shown->healed && wide.n_fixed != 0;
       const bool has_more = trim(*shown, typed).size > 0;
-      if (is_there || has_more || (live == shown && !suggestion.complete)) {
+      // What is only read ahead so far may have been given more time than there is now.
+      const bool late = wanted && live == shown && writer == &wide && shown->ends.empty() &&
+                        wide.unread() > tokens_in_time();
+      if (!late && (is_there || has_more || (live == shown && !written))) {
         return {};
       }
     }
@@ -568,7 +695,7 @@ inline Status CompletionImpl::update(const Document& document) noexcept {
     }
   }
   next->clear();
-  const Status prepared = prepare(document, shown);
+  const Status prepared = prepare(document, shown, wanted);
   typed = shown->healed;
   refresh();
   return prepared;
@@ -598,28 +725,50 @@ inline Status check_budget(const CompletionOptions& options, const FimLayout& la
   return {};
 }
 
-inline Status CompletionImpl::open() noexcept {
+// Sets up what reads the text next to the cursor, if that is less than there is room for.
+INLAY_COLD inline Status CompletionImpl::open_narrow(const SessionOptions& session) noexcept {
+  SessionOptions options_of_it = session;
+  options_of_it.context = kNarrowTokens + kNarrowMiddle + layout.mark_tokens + kFimHeaderTokens +
+                          2 * options.max_tokens;
+  if (options_of_it.context >= session.context) return {};
+  Result<Session> made = Session::create(model, options_of_it);
+  if (!made) return made.error();
+  const Allocator& allocator = model.host().allocator;
+  narrow = create<Reader>(allocator, std::move(*made), allocator);
+  if (narrow == nullptr) return Error(ErrorCode::out_of_memory);
+  narrow->middle_tokens = kNarrowMiddle;
+  narrow->budget.prefix = narrow->budget.suffix = kNarrowTokens;
+  if (!narrow->reserve(options_of_it.context)) return Error(ErrorCode::out_of_memory);
+  // Until it has been measured: a multiplication for each weight, of some ten billions a second.
+  uint64_t bytes = 0;
+  for (const TensorView& tensor : model.file().tensors()) bytes += tensor.bytes;
+  read_tokens = kMeasuredTokens;
+  read_us = kMeasuredTokens * bytes / 100'000 / session.threads + 1;
+  return {};
+}
+
+INLAY_COLD inline Status CompletionImpl::open(const SessionOptions& session) noexcept {
   window = 8 * size_t{options.budget.prefix} + kMiddleBytes;
+  wide.budget = options.budget;
   const size_t after = 8 * size_t{options.budget.suffix};
   const size_t tokens = 2 * size_t{options.max_tokens} + 16;
   const size_t bytes = Spelling::kMaxBytes + 32 * tokens;
-  const bool has_room =
-      fixed.resize(context + kFimMarkTokens + Tokenizer::max_tokens(kMiddleBytes)) &&
-      prefix.reserve(window) && suffix.reserve(after) && path.reserve(256) &&
-      repository.append(options.repository.data(), options.repository.size()) &&
-      scratch.reserve(window + bytes + after) && line.reserve(window + bytes) &&
-      answers[0].reserve(window, after, bytes, tokens) &&
-      answers[1].reserve(window, after, bytes, tokens);
+  const bool has_room = wide.reserve(session.context) &&
+                        repository.append(options.repository.data(), options.repository.size()) &&
+                        scratch.reserve(window + bytes + after) && line.reserve(window + bytes) &&
+                        answers[0].reserve(window, after, bytes, tokens) &&
+                        answers[1].reserve(window, after, bytes, tokens);
   if (!has_room) return Error(ErrorCode::out_of_memory);
   INLAY_TRY(spelling.create(model.tokenizer()));
   if (layout.chat) INLAY_TRY(spelling.form.open(model.tokenizer(), model.host()));
+  if (options.first_us > 0) INLAY_TRY(open_narrow(session));
   if (options.drafts.least_match == 0 && options.drafts.model == nullptr) return {};
   Result<Drafts> guesses = Drafts::create(model, options.drafts);
   if (!guesses) return guesses.error();
   new (&drafts.drafts) Drafts(std::move(*guesses));
   has_drafts = true;
   const Drafter drafter = drafts.drafts.drafter();
-  session.speculate(&drafter);
+  wide.session.speculate(&drafter);
   return {};
 }
 
@@ -643,17 +792,18 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   s.stop = Span<const std::string_view>(&layout->stop, layout->stop.empty() ? 0 : 1);
   if (!s.sampling.temperature.is_set()) s.sampling.temperature = 0;
   if (s.reuse == 0 && model.shape().shifts) s.reuse = kReuse;
+  if (options.first_us > 0 && s.batch > detail::kWideBatch) s.batch = detail::kWideBatch;
   Result<Session> session = Session::create(model, s);
   if (!session) return session.error();
+  const SessionOptions session_options = s;
   s.stop = {};
   detail::CompletionImpl* const impl = detail::create<detail::CompletionImpl>(
       model.host().allocator, model, std::move(*session), options);
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   Completion completion(impl);
   impl->layout = std::move(*layout);
-  impl->context = s.context;
-  impl->middle_tokens = middle;
-  INLAY_TRY(impl->open());
+  impl->wide.middle_tokens = middle;
+  INLAY_TRY(impl->open(session_options));
   impl->options.repository = {};
   return completion;
 }
@@ -697,7 +847,7 @@ Status Completion::set_file(std::string_view path, std::string_view text,
     if (done) fresh = {};
   }
   c.destroy(&fresh);
-  c.n_fixed = 0;
+  c.wide.n_fixed = 0;
   return done ? Status() : Status(Error(ErrorCode::out_of_memory));
 }
 
@@ -708,7 +858,7 @@ void Completion::remove_file(std::string_view path) noexcept {
     c.destroy(&c.files[i]);
     for (size_t j = i + 1; j < c.files.size(); ++j) c.files[j - 1] = c.files[j];
     c.files.pop_back();
-    c.n_fixed = 0;
+    c.wide.n_fixed = 0;
     return;
   }
 }
@@ -737,7 +887,11 @@ Step Completion::run(uint32_t budget_us) noexcept {
   }
   return c.suggestion.complete ? Step::done : Step::more;
 }
-void Completion::cancel() noexcept { impl_->session.cancel(); }
+void Completion::cancel() noexcept {
+  // In this order: a step that goes on with another session then sees the first.
+  impl_->cancelled = true;
+  impl_->writer.load()->session.cancel();
+}
 const Suggestion& Completion::suggestion() const noexcept { return impl_->suggestion; }
 const Status& Completion::status() const noexcept { return impl_->status; }
 const FimLayout& Completion::layout() const noexcept { return impl_->layout; }

@@ -29,6 +29,12 @@ struct CompletionOptions {
   // Take back the last word before the cursor and let the model write it again, so that it goes on
   // as it would have cut the text itself: "retu" is no token that "rn" follows.
   bool heal = true;
+  // A suggestion should begin within so many microseconds of an update(). Where reading all that
+  // there is room for takes longer, as when the cursor jumped, a first one is made of what stands
+  // next to the cursor; step() and run() then read the rest, and what comes of that replaces it.
+  // The speed is measured. 0: no such thing, and no memory for it (a second session, of some 500
+  // tokens). Else no more than 128 tokens are read at once.
+  uint32_t first_us = 300'000;
   // Once a completion is there, go on with the one after it.
   bool predict = true;
   DraftOptions drafts;  // least_match 0 without a model: no speculation
@@ -65,7 +71,8 @@ struct CompletionImpl;
 //   text behind the cursor nor other files are read again, whichever of them comes first in the
 //   prompt. Where the cursor jumps, the start of what is read stays the same while it fits, and
 //   spans that are in another place than before are moved in the KV cache where positions allow
-//   it (SessionOptions::reuse).
+//   it (SessionOptions::reuse). What is shown first does not wait for all of it:
+//   CompletionOptions::first_us.
 // - While a suggestion is shown, step() goes on with the one that will follow it.
 //
 // Used by one thread at a time, apart from cancel(). No thread of its own. Files and budgets are
