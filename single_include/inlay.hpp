@@ -4383,13 +4383,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x7d21a94d
+#define INLAY_SELF_ID_ 0xdfcbc6ab
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x7d21a94d
+#elif INLAY_SELF_ID_ != 0xdfcbc6ab
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -26870,6 +26870,12 @@ class Heap {
   // Strings.
   [[nodiscard]] bool copy(std::string_view text, Value* out) noexcept;
   [[nodiscard]] bool concatenate(std::string_view a, std::string_view b, Value* out) noexcept;
+  // Where `part` first stands in `text`, from byte `from` on, or last; npos: nowhere. Counts what
+  // it compares, which may be the product of both lengths.
+  [[nodiscard]] bool search(std::string_view text, std::string_view part, size_t from,
+                            size_t* out) noexcept;
+  [[nodiscard]] bool search_last(std::string_view text, std::string_view part,
+                                 size_t* out) noexcept;
 
   // Lists and dicts.
   [[nodiscard]] bool make_list(size_t capacity, List::Shape shape, List** out) noexcept;
@@ -26916,6 +26922,8 @@ class Heap {
 
  private:
   INLAY_COLD bool too_many_operations() noexcept;
+  bool matches(std::string_view text, std::string_view part, size_t at, uint64_t* compared,
+               bool* out) noexcept;
   bool write_items(const List& list, std::string_view open, std::string_view close, String* out,
                    uint32_t depth) noexcept;
   bool new_line(const JsonStyle& style, uint32_t depth, String* out) noexcept;
@@ -27135,6 +27143,51 @@ bool Heap::concatenate(std::string_view a, std::string_view b, Value* out) noexc
   return true;
 }
 
+// Whether `part` stands at that place. `*compared`: bytes, which are counted now and then.
+bool Heap::matches(std::string_view text, std::string_view part, size_t at, uint64_t* compared,
+                   bool* out) noexcept {
+  constexpr uint64_t kCountAt = 4096;
+  constexpr size_t kStep = 64;
+  size_t same = 0;  // bytes, in whole steps
+  for (; same < part.size() && text[at + same] == part[same]; same += kStep) {
+    const std::string_view next = slice(part, same, kStep);
+    if (slice(text, at + same, next.size()) != next) break;
+  }
+  *out = same >= part.size();
+  *compared += same + 1;
+  if (!*out && *compared < kCountAt) return true;
+  const uint64_t bytes = *compared;
+  *compared = 0;
+  return spend_bytes(bytes);
+}
+
+bool Heap::search(std::string_view text, std::string_view part, size_t from, size_t* out) noexcept {
+  uint64_t compared = 0;
+  *out = std::string_view::npos;
+  for (; from <= text.size() && part.size() <= text.size() - from; ++from) {
+    bool found = false;
+    if (!matches(text, part, from, &compared, &found)) return false;
+    if (!found) continue;
+    *out = from;
+    return true;
+  }
+  return spend_bytes(compared);
+}
+
+bool Heap::search_last(std::string_view text, std::string_view part, size_t* out) noexcept {
+  uint64_t compared = 0;
+  *out = std::string_view::npos;
+  if (part.size() > text.size()) return true;
+  for (size_t at = text.size() - part.size() + 1; at-- > 0;) {
+    bool found = false;
+    if (!matches(text, part, at, &compared, &found)) return false;
+    if (!found) continue;
+    *out = at;
+    return true;
+  }
+  return spend_bytes(compared);
+}
+
 // ---- lists and dicts ----
 
 bool Heap::make_list(size_t capacity, List::Shape shape, List** out) noexcept {
@@ -27173,7 +27226,9 @@ Entry* Heap::find(const Dict& dict, std::string_view key) noexcept {
   operations_ += dict.size / 4;
   for (uint32_t i = 0; i < dict.size; ++i) {
     Entry& entry = dict.entries[i];
-    if (entry.key.is(Kind::string) && entry.key.view() == key) return &entry;
+    if (!entry.key.is(Kind::string) || entry.key.size != key.size()) continue;
+    operations_ += key.size() / 32;
+    if (entry.key.view() == key) return &entry;
   }
   return nullptr;
 }
@@ -27428,8 +27483,10 @@ bool Heap::contains(const Value& container, const Value& item, bool* out) noexce
       if (!defined(item)) return false;
       return fail("'in <string>' requires string as left operand, not ", type_name(item));
     }
-    *out = find_text(container.view(), item.view()) != std::string_view::npos;
-    return spend_bytes(uint64_t{container.size} * (item.size > 8 ? 8 : item.size + 1));
+    size_t at = 0;
+    if (!search(container.view(), item.view(), 0, &at)) return false;
+    *out = at != std::string_view::npos;
+    return true;
   }
   if (container.is(Kind::dict)) {
     Entry* entry = nullptr;
@@ -28117,6 +28174,7 @@ class Interpreter {
   bool call_other_method(const Method& method, const Arguments& arguments, Value* out) noexcept;
   bool is_affix(std::string_view text, const Value& affixes, bool at_end, bool* out) noexcept;
   bool change_case(std::string_view text, Case how, Value* out) noexcept;
+  bool search(std::string_view text, std::string_view part, bool from_right, size_t* out) noexcept;
   bool replace(std::string_view text, std::string_view old, std::string_view fresh, int64_t most,
                Value* out) noexcept;
   bool split_words(std::string_view text, int64_t most, bool from_right, List* out) noexcept;
@@ -28347,6 +28405,11 @@ bool Interpreter::change_case(std::string_view text, Case how, Value* out) noexc
   return heap_.take(result, out);
 }
 
+bool Interpreter::search(std::string_view text, std::string_view part, bool from_right,
+                         size_t* out) noexcept {
+  return from_right ? heap_.search_last(text, part, out) : heap_.search(text, part, 0, out);
+}
+
 bool Interpreter::replace(std::string_view text, std::string_view old, std::string_view fresh,
                           int64_t most, Value* out) noexcept {
   String result(heap_.allocator());
@@ -28365,7 +28428,7 @@ bool Interpreter::replace(std::string_view text, std::string_view old, std::stri
       at += bytes;
       continue;
     }
-    found = find_text(text, old, at);
+    if (!heap_.search(text, old, at, &found)) return false;
     if (found == std::string_view::npos) break;
     if (!heap_.spend(1) || !heap_.put(&result, slice(text, at, found - at)) ||
         !heap_.put(&result, fresh)) {
@@ -28419,7 +28482,8 @@ bool Interpreter::split(std::string_view text, const Value& separator, int64_t m
     const std::string_view sep = separator.view();
     if (sep.empty()) return heap_.fail("empty separator");
     for (; most != 0; --most) {
-      const size_t at = from_right ? text.rfind(sep) : find_text(text, sep);
+      size_t at = 0;
+      if (!search(text, sep, from_right, &at)) return false;
       if (at == std::string_view::npos) break;
       const std::string_view left = slice(text, 0, at), right = slice(text, at + sep.size());
       if (!heap_.append(list, Value::string(from_right ? right : left))) return false;
@@ -28457,7 +28521,8 @@ bool Interpreter::partition(std::string_view text, const Value& separator, bool 
   List* list = nullptr;
   if (!heap_.make_list(3, List::Shape::tuple, &list)) return false;
   const std::string_view sep = separator.view();
-  const size_t at = from_right ? text.rfind(sep) : find_text(text, sep);
+  size_t at = 0;
+  if (!search(text, sep, from_right, &at)) return false;
   const bool found = at != std::string_view::npos;
   const Value whole = Value::string(text), empty = Value::string("");
   list->items[0] = found ? Value::string(slice(text, 0, at)) : from_right ? empty : whole;
@@ -28498,21 +28563,19 @@ bool Interpreter::join(std::string_view separator, const List& list, bool conver
 
 bool Interpreter::is_affix(std::string_view text, const Value& affixes, bool at_end,
                            bool* out) noexcept {
-  const auto matches = [text, at_end](std::string_view affix) {
-    if (affix.size() > text.size()) return false;
-    return slice(text, at_end ? text.size() - affix.size() : 0, affix.size()) == affix;
+  const auto matches = [&](std::string_view affix) {
+    *out = affix.size() <= text.size() &&
+           slice(text, at_end ? text.size() - affix.size() : 0, affix.size()) == affix;
+    return heap_.spend_bytes(affix.size());
   };
   *out = false;
-  if (affixes.is(Kind::string)) {
-    *out = matches(affixes.view());
-    return true;
-  }
+  if (affixes.is(Kind::string)) return matches(affixes.view());
   if (!heap_.defined(affixes)) return false;
   if (!affixes.is(Kind::list) || !affixes.list->is_tuple())
     return heap_.fail("expected a string or a tuple of strings, found ", type_name(affixes));
   for (uint32_t i = 0; i < affixes.list->size && !*out; ++i) {
     if (!affixes.list->items[i].is(Kind::string)) return heap_.fail("expected a tuple of strings");
-    *out = matches(affixes.list->items[i].view());
+    if (!matches(affixes.list->items[i].view())) return false;
   }
   return true;
 }
@@ -28540,21 +28603,22 @@ bool Interpreter::search_string(const Method& method, const Value* a, Value* out
   if (!heap_.defined(a[0])) return false;
   if (!a[0].is(Kind::string)) return heap_.fail("expected a string, found ", type_name(a[0]));
   const std::string_view sub = a[0].view();
-  if (!heap_.spend_bytes(text.size() * (sub.size() > 8 ? 8 : sub.size() + 1))) return false;
   if (id == MethodId::string_count) {
     int64_t count = 0;
     if (sub.empty()) {
       count = valid ? end - start + 1 : 0;
     } else {
-      for (size_t at = 0; (at = find_text(text, sub, at)) != std::string_view::npos;
-           at += sub.size())
-        ++count;
+      for (size_t at = 0;; at += sub.size(), ++count) {
+        if (!heap_.search(text, sub, at, &at)) return false;
+        if (at == std::string_view::npos) break;
+      }
     }
     *out = Value::number(count);
     return true;
   }
   const bool from_right = id == MethodId::string_rfind || id == MethodId::string_rindex;
-  const size_t at = from_right ? text.rfind(sub) : find_text(text, sub);
+  size_t at = 0;
+  if (!search(text, sub, from_right, &at)) return false;
   if (!valid || at == std::string_view::npos) {
     if (id == MethodId::string_index || id == MethodId::string_rindex)
       return heap_.fail("substring not found");

@@ -106,6 +106,12 @@ TEST_CASE("jinja: no template takes more time, memory or stack than its limits")
            std::string("{{ '{:{w}}'.format(1, w=10000000000) }}"),
            std::string("{{ ('ab' * 2000000)|wordwrap(1) }}"),
            std::string("{{ ('<!---->' * 1000000)|striptags }}"),
+           std::string("{{ ('a' * 40000000).find('a' * 20000000 ~ 'b') }}"),
+           std::string("{{ ('a' * 40000000).rsplit('a' * 20000000 ~ 'b') }}"),
+           std::string("{{ 'a' * 20000000 ~ 'b' in 'a' * 40000000 }}"),
+           std::string("{% set x = 'a' * 9000000 %}{% set d = {x ~ 'a': 1} %}{% set k = x ~ 'b' %}"
+                       "{% for i in range(1000000) %}{{ d[k] }}{% endfor %}"),
+           std::string("{% set x = 'a' * 9000000 %}{{ (x ~ 'b').endswith((x,) * 1000000) }}"),
            std::string("{% set x = [] %}{% set _ = x.append(x) %}{{ x|pprint }}"),
            std::string("{{ '{:1000000000}'.format(1) }}"),
            std::string(

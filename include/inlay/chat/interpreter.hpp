@@ -300,6 +300,7 @@ class Interpreter {
   bool call_other_method(const Method& method, const Arguments& arguments, Value* out) noexcept;
   bool is_affix(std::string_view text, const Value& affixes, bool at_end, bool* out) noexcept;
   bool change_case(std::string_view text, Case how, Value* out) noexcept;
+  bool search(std::string_view text, std::string_view part, bool from_right, size_t* out) noexcept;
   bool replace(std::string_view text, std::string_view old, std::string_view fresh, int64_t most,
                Value* out) noexcept;
   bool split_words(std::string_view text, int64_t most, bool from_right, List* out) noexcept;

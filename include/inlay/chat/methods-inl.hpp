@@ -169,6 +169,11 @@ bool Interpreter::change_case(std::string_view text, Case how, Value* out) noexc
   return heap_.take(result, out);
 }
 
+bool Interpreter::search(std::string_view text, std::string_view part, bool from_right,
+                         size_t* out) noexcept {
+  return from_right ? heap_.search_last(text, part, out) : heap_.search(text, part, 0, out);
+}
+
 bool Interpreter::replace(std::string_view text, std::string_view old, std::string_view fresh,
                           int64_t most, Value* out) noexcept {
   String result(heap_.allocator());
@@ -187,7 +192,7 @@ bool Interpreter::replace(std::string_view text, std::string_view old, std::stri
       at += bytes;
       continue;
     }
-    found = find_text(text, old, at);
+    if (!heap_.search(text, old, at, &found)) return false;
     if (found == std::string_view::npos) break;
     if (!heap_.spend(1) || !heap_.put(&result, slice(text, at, found - at)) ||
         !heap_.put(&result, fresh)) {
@@ -241,7 +246,8 @@ bool Interpreter::split(std::string_view text, const Value& separator, int64_t m
     const std::string_view sep = separator.view();
     if (sep.empty()) return heap_.fail("empty separator");
     for (; most != 0; --most) {
-      const size_t at = from_right ? text.rfind(sep) : find_text(text, sep);
+      size_t at = 0;
+      if (!search(text, sep, from_right, &at)) return false;
       if (at == std::string_view::npos) break;
       const std::string_view left = slice(text, 0, at), right = slice(text, at + sep.size());
       if (!heap_.append(list, Value::string(from_right ? right : left))) return false;
@@ -279,7 +285,8 @@ bool Interpreter::partition(std::string_view text, const Value& separator, bool 
   List* list = nullptr;
   if (!heap_.make_list(3, List::Shape::tuple, &list)) return false;
   const std::string_view sep = separator.view();
-  const size_t at = from_right ? text.rfind(sep) : find_text(text, sep);
+  size_t at = 0;
+  if (!search(text, sep, from_right, &at)) return false;
   const bool found = at != std::string_view::npos;
   const Value whole = Value::string(text), empty = Value::string("");
   list->items[0] = found ? Value::string(slice(text, 0, at)) : from_right ? empty : whole;
@@ -320,21 +327,19 @@ bool Interpreter::join(std::string_view separator, const List& list, bool conver
 
 bool Interpreter::is_affix(std::string_view text, const Value& affixes, bool at_end,
                            bool* out) noexcept {
-  const auto matches = [text, at_end](std::string_view affix) {
-    if (affix.size() > text.size()) return false;
-    return slice(text, at_end ? text.size() - affix.size() : 0, affix.size()) == affix;
+  const auto matches = [&](std::string_view affix) {
+    *out = affix.size() <= text.size() &&
+           slice(text, at_end ? text.size() - affix.size() : 0, affix.size()) == affix;
+    return heap_.spend_bytes(affix.size());
   };
   *out = false;
-  if (affixes.is(Kind::string)) {
-    *out = matches(affixes.view());
-    return true;
-  }
+  if (affixes.is(Kind::string)) return matches(affixes.view());
   if (!heap_.defined(affixes)) return false;
   if (!affixes.is(Kind::list) || !affixes.list->is_tuple())
     return heap_.fail("expected a string or a tuple of strings, found ", type_name(affixes));
   for (uint32_t i = 0; i < affixes.list->size && !*out; ++i) {
     if (!affixes.list->items[i].is(Kind::string)) return heap_.fail("expected a tuple of strings");
-    *out = matches(affixes.list->items[i].view());
+    if (!matches(affixes.list->items[i].view())) return false;
   }
   return true;
 }
@@ -362,21 +367,22 @@ bool Interpreter::search_string(const Method& method, const Value* a, Value* out
   if (!heap_.defined(a[0])) return false;
   if (!a[0].is(Kind::string)) return heap_.fail("expected a string, found ", type_name(a[0]));
   const std::string_view sub = a[0].view();
-  if (!heap_.spend_bytes(text.size() * (sub.size() > 8 ? 8 : sub.size() + 1))) return false;
   if (id == MethodId::string_count) {
     int64_t count = 0;
     if (sub.empty()) {
       count = valid ? end - start + 1 : 0;
     } else {
-      for (size_t at = 0; (at = find_text(text, sub, at)) != std::string_view::npos;
-           at += sub.size())
-        ++count;
+      for (size_t at = 0;; at += sub.size(), ++count) {
+        if (!heap_.search(text, sub, at, &at)) return false;
+        if (at == std::string_view::npos) break;
+      }
     }
     *out = Value::number(count);
     return true;
   }
   const bool from_right = id == MethodId::string_rfind || id == MethodId::string_rindex;
-  const size_t at = from_right ? text.rfind(sub) : find_text(text, sub);
+  size_t at = 0;
+  if (!search(text, sub, from_right, &at)) return false;
   if (!valid || at == std::string_view::npos) {
     if (id == MethodId::string_index || id == MethodId::string_rindex)
       return heap_.fail("substring not found");

@@ -198,6 +198,51 @@ bool Heap::concatenate(std::string_view a, std::string_view b, Value* out) noexc
   return true;
 }
 
+// Whether `part` stands at that place. `*compared`: bytes, which are counted now and then.
+bool Heap::matches(std::string_view text, std::string_view part, size_t at, uint64_t* compared,
+                   bool* out) noexcept {
+  constexpr uint64_t kCountAt = 4096;
+  constexpr size_t kStep = 64;
+  size_t same = 0;  // bytes, in whole steps
+  for (; same < part.size() && text[at + same] == part[same]; same += kStep) {
+    const std::string_view next = slice(part, same, kStep);
+    if (slice(text, at + same, next.size()) != next) break;
+  }
+  *out = same >= part.size();
+  *compared += same + 1;
+  if (!*out && *compared < kCountAt) return true;
+  const uint64_t bytes = *compared;
+  *compared = 0;
+  return spend_bytes(bytes);
+}
+
+bool Heap::search(std::string_view text, std::string_view part, size_t from, size_t* out) noexcept {
+  uint64_t compared = 0;
+  *out = std::string_view::npos;
+  for (; from <= text.size() && part.size() <= text.size() - from; ++from) {
+    bool found = false;
+    if (!matches(text, part, from, &compared, &found)) return false;
+    if (!found) continue;
+    *out = from;
+    return true;
+  }
+  return spend_bytes(compared);
+}
+
+bool Heap::search_last(std::string_view text, std::string_view part, size_t* out) noexcept {
+  uint64_t compared = 0;
+  *out = std::string_view::npos;
+  if (part.size() > text.size()) return true;
+  for (size_t at = text.size() - part.size() + 1; at-- > 0;) {
+    bool found = false;
+    if (!matches(text, part, at, &compared, &found)) return false;
+    if (!found) continue;
+    *out = at;
+    return true;
+  }
+  return spend_bytes(compared);
+}
+
 // ---- lists and dicts ----
 
 bool Heap::make_list(size_t capacity, List::Shape shape, List** out) noexcept {
@@ -236,7 +281,9 @@ Entry* Heap::find(const Dict& dict, std::string_view key) noexcept {
   operations_ += dict.size / 4;
   for (uint32_t i = 0; i < dict.size; ++i) {
     Entry& entry = dict.entries[i];
-    if (entry.key.is(Kind::string) && entry.key.view() == key) return &entry;
+    if (!entry.key.is(Kind::string) || entry.key.size != key.size()) continue;
+    operations_ += key.size() / 32;
+    if (entry.key.view() == key) return &entry;
   }
   return nullptr;
 }
@@ -491,8 +538,10 @@ bool Heap::contains(const Value& container, const Value& item, bool* out) noexce
       if (!defined(item)) return false;
       return fail("'in <string>' requires string as left operand, not ", type_name(item));
     }
-    *out = find_text(container.view(), item.view()) != std::string_view::npos;
-    return spend_bytes(uint64_t{container.size} * (item.size > 8 ? 8 : item.size + 1));
+    size_t at = 0;
+    if (!search(container.view(), item.view(), 0, &at)) return false;
+    *out = at != std::string_view::npos;
+    return true;
   }
   if (container.is(Kind::dict)) {
     Entry* entry = nullptr;

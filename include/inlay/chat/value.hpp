@@ -192,6 +192,12 @@ class Heap {
   // Strings.
   [[nodiscard]] bool copy(std::string_view text, Value* out) noexcept;
   [[nodiscard]] bool concatenate(std::string_view a, std::string_view b, Value* out) noexcept;
+  // Where `part` first stands in `text`, from byte `from` on, or last; npos: nowhere. Counts what
+  // it compares, which may be the product of both lengths.
+  [[nodiscard]] bool search(std::string_view text, std::string_view part, size_t from,
+                            size_t* out) noexcept;
+  [[nodiscard]] bool search_last(std::string_view text, std::string_view part,
+                                 size_t* out) noexcept;
 
   // Lists and dicts.
   [[nodiscard]] bool make_list(size_t capacity, List::Shape shape, List** out) noexcept;
@@ -238,6 +244,8 @@ class Heap {
 
  private:
   INLAY_COLD bool too_many_operations() noexcept;
+  bool matches(std::string_view text, std::string_view part, size_t at, uint64_t* compared,
+               bool* out) noexcept;
   bool write_items(const List& list, std::string_view open, std::string_view close, String* out,
                    uint32_t depth) noexcept;
   bool new_line(const JsonStyle& style, uint32_t depth, String* out) noexcept;
