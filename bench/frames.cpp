@@ -17,7 +17,8 @@
 // Beside each overrun stands the machine's own: that of a loop which only looks at the clock, on as
 // many threads; and beside what cancel() takes, that of a loop which only looks for it ("flag").
 // Tokens (and looks at the clock) are per second inside the engine; "of free" compares the tokens
-// that a second of the process's CPU time gives with those of the same work in one go.
+// that a second of the process's CPU time, without what the pauses between frames took, gives with
+// those of the same work in one go.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -136,14 +137,27 @@ void print(const Options& o, const char* work, uint32_t threads, uint32_t budget
 
 // ---- the work ----
 
+// Microseconds of CPU time, by one of the system's clocks.
+double cpu_us(clockid_t clock) {
+  timespec time = {};
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+}
+
 // Tokens, and the time inside the engine and on all CPUs that they took.
 class Speed {
  public:
   void add_time(double us) { now_.us += us; }
+  // Sleeps. What that costs this thread, a timer and two changes of context, is the game's.
+  void pause_until(Clock::time_point end) {
+    const double start = cpu_us(CLOCK_THREAD_CPUTIME_ID);
+    std::this_thread::sleep_until(end);
+    paused_us_ += cpu_us(CLOCK_THREAD_CPUTIME_ID) - start;
+  }
   // Tokens that were finished by now.
   void add_tokens(double tokens) {
     now_.tokens += tokens;
-    now_.cpu_us = static_cast<double>(std::clock()) * 1e6 / CLOCKS_PER_SEC;
+    now_.cpu_us = cpu_us(CLOCK_PROCESS_CPUTIME_ID) - paused_us_;
     last_ = now_;
     if (first_.cpu_us == 0) first_ = last_;
   }
@@ -157,6 +171,7 @@ class Speed {
   struct Point {
     double us = 0, cpu_us = 0, tokens = 0;
   } now_, first_, last_;
+  double paused_us_ = 0;
 };
 
 // Texts that are embedded, again and again.
@@ -260,9 +275,10 @@ class Work {
   Speed speed_;
 };
 
-// `body(microseconds)` is called in each frame until it has used what is left of the budget.
-template <class F, class Done>
-std::vector<double> play(const Options& o, uint32_t budget, F body, Done done) {
+// `body(microseconds)` is called in each frame until it has used what is left of the budget;
+// `pause(end)` waits for the next frame.
+template <class F, class Done, class Pause>
+std::vector<double> play(const Options& o, uint32_t budget, F body, Done done, Pause pause) {
   std::vector<double> overruns;
   const auto frame = std::chrono::duration_cast<Clock::duration>(
       std::chrono::duration<double>(o.hz > 0 ? 1 / o.hz : 0));
@@ -275,7 +291,7 @@ std::vector<double> play(const Options& o, uint32_t budget, F body, Done done) {
     overruns.push_back(std::max(0.0, since(start) - budget));
     next += frame;
     if (next > Clock::now()) {
-      std::this_thread::sleep_until(next);
+      pause(next);
     } else {
       next = Clock::now();
     }
@@ -283,9 +299,9 @@ std::vector<double> play(const Options& o, uint32_t budget, F body, Done done) {
   return overruns;
 }
 
-template <class F>
-std::vector<double> play(const Options& o, uint32_t budget, F body) {
-  return play(o, budget, body, [] { return false; });
+template <class F, class Done>
+std::vector<double> play(const Options& o, uint32_t budget, F body, Done done) {
+  return play(o, budget, body, done, [](auto end) { std::this_thread::sleep_until(end); });
 }
 
 template <class W>
@@ -301,7 +317,9 @@ void measure(const Options& o, const char* name, W work, uint32_t threads) {
   double free_rate = run_free();
   for (const uint32_t budget : o.budgets) {
     speed.start();
-    std::vector<double> overruns = play(o, budget, [&](uint32_t us) { return work.step(us); });
+    std::vector<double> overruns = play(
+        o, budget, [&](uint32_t us) { return work.step(us); }, [] { return false; },
+        [&](auto end) { speed.pause_until(end); });
     const double rate = speed.per_second(), share = speed.per_cpu_second();
     const double free_before = free_rate;
     free_rate = run_free();  // before and after: the machine may get slower meanwhile
@@ -359,7 +377,7 @@ void measure_clock(const Options& o, uint32_t threads) {
       }
       return true;
     };
-    const Times times(play(o, budget, body));
+    const Times times(play(o, budget, body, [] { return false; }));
     const double rate = looks / slices_us * 1e6;
     print(o, "clock", threads, budget, times, rate,
           rate / look(Clock::now() + std::chrono::seconds(1)));
