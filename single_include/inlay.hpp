@@ -4383,13 +4383,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xdfcbc6ab
+#define INLAY_SELF_ID_ 0x4c90dc96
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xdfcbc6ab
+#elif INLAY_SELF_ID_ != 0x4c90dc96
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -19757,7 +19757,8 @@ struct Automaton {
         token_sets(allocator),
         token_ids(allocator),
         loops(allocator),
-        rules(allocator) {}
+        rules(allocator),
+        alike(allocator) {}
   Automaton(Automaton&&) noexcept = default;
   Automaton& operator=(Automaton&&) noexcept = default;
 
@@ -19798,6 +19799,12 @@ struct Automaton {
 
   bool token_in(uint32_t set, Token token) const noexcept;
 
+  // Fills `alike`. Errors: out_of_memory.
+  Status find_alike() noexcept;
+  static constexpr uint32_t kAlikeBytes = 16;
+  // Of a number in `alike`: nodes that have it have the same texts of any length.
+  static constexpr uint64_t kExactly = 1;
+
   uint32_t root = 0;
   bool root_empty = false;  // whether the empty text is one of the grammar's
   uint32_t n_classes = 0;   // bytes that no edge tells apart are of one class
@@ -19810,6 +19817,10 @@ struct Automaton {
   Array<Token> token_ids;
   Array<Loop> loops;
   Array<Rule> rules;
+  // [nodes] or nothing. The same number: the same texts of at most kAlikeBytes bytes lead on within
+  // the rule, and to places that are alike for what is left. (Others may have it by chance, 1 in
+  // 2^63.) So the places of a long repetition that is written out count as one.
+  Array<uint64_t> alike;
 };
 
 }  // namespace detail
@@ -20432,6 +20443,63 @@ Result<Automaton> Automaton::compile(const Expressions& grammar, uint32_t root,
   return AutomatonCompiler(grammar, allocator).run(root, may_be_empty);
 }
 
+// Round by round: what nodes are alike for one byte more follows from what those are for that they
+// lead to. A call reads something before it goes on, and the rules that begin with another one come
+// behind that.
+INLAY_COLD Status Automaton::find_alike() noexcept {
+  const size_t n = nodes.size() - 1;
+  Array<uint64_t> before(alike.allocator()), sorted(alike.allocator());
+  Array<uint32_t> starts(alike.allocator());  // of rules, by rank
+  if (!alike.resize(n) || !before.resize(n) || !sorted.resize(n) || !starts.resize(rules.size())) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  for (const Rule& rule : rules) starts[rule.rank] = rule.start;
+  const auto number_of = [&](size_t node) {
+    const Node &from = nodes[node], &next = nodes[node + 1];
+    uint64_t hash = from.end ? 1 : 2;
+    const auto add = [&hash](uint64_t value) {
+      hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+      hash ^= hash >> 32;
+    };
+    for (uint32_t i = from.edge; i < next.edge; ++i) {
+      add(uint64_t{edges[i].first} << 8 | edges[i].last);
+      add(before[edges[i].to]);
+    }
+    for (uint32_t i = from.token_edge; i < next.token_edge; ++i) {
+      add(uint64_t{token_edges[i].set} << 16);
+      add(before[token_edges[i].to]);
+    }
+    for (uint32_t i = from.call; i < next.call; ++i) {
+      add(alike[rules[calls[i].rule].start]);
+      add((calls[i].next & kLoop) != 0 ? calls[i].next : before[calls[i].next]);
+    }
+    return hash & ~kExactly;
+  };
+  const auto distinct = [&] {
+    std::memcpy(sorted.data(), alike.data(), n * sizeof(uint64_t));
+    std::sort(sorted.begin(), sorted.end());
+    size_t count = n == 0 ? 0 : 1;
+    for (size_t i = 1; i < n; ++i) count += sorted[i] != sorted[i - 1] ? 1 : 0;
+    return count;
+  };
+  const auto round = [&] {
+    std::memcpy(before.data(), alike.data(), n * sizeof(uint64_t));
+    for (size_t rank = starts.size(); rank-- > 0;) alike[starts[rank]] = number_of(starts[rank]);
+    for (size_t node = 0; node < n; ++node) alike[node] = number_of(node);
+  };
+  for (uint32_t bytes = 0; bytes < kAlikeBytes; ++bytes) round();
+  const size_t found = distinct();
+  round();
+  // If one more byte tells no more of them apart, none ever does; else those are exact that are
+  // alone.
+  const bool exact = distinct() == found;
+  for (uint64_t& one : alike) {
+    const auto equal = std::equal_range(sorted.begin(), sorted.end(), one);
+    if (exact || equal.second - equal.first == 1) one |= kExactly;
+  }
+  return {};
+}
+
 }  // namespace detail
 INLAY_END_NAMESPACE
 
@@ -20522,9 +20590,9 @@ class GrammarMachine {
     return items_.span().subspan(states_[state].first, states_[state].count);
   }
 
-  // Equal for states from which the same texts of at most `bytes` bytes may follow, though the
-  // counts of repetitions differ; 0: not known. `*exact`: the same texts of any length. (Others may
-  // have the same key by chance: 1 in 2^63.)
+  // Equal for states from which the same texts of at most `bytes` bytes (not over
+  // Automaton::kAlikeBytes) may follow, though the counts of repetitions differ; 0: not known.
+  // `*exact`: the same texts of any length. (Others may have the same key by chance: 1 in 2^63.)
   uint64_t key(State state, uint32_t bytes, bool* exact) const noexcept;
 
   // Drops all that the given states do not need, and gives these their new numbers. False if there
@@ -20604,6 +20672,10 @@ class GrammarMachine {
       hash ^= hash >> 32;
     }
   };
+  void add_node(uint32_t node, Key* key) const noexcept {
+    key->add(automaton_->alike[node]);
+    key->exact = key->exact && (automaton_->alike[node] & Automaton::kExactly) != 0;
+  }
   void add_frame(Frame frame, Key* key) const noexcept;
 
   const Automaton* automaton_ = nullptr;
@@ -20939,9 +21011,14 @@ void GrammarMachine::add_frame(Frame frame, Key* key) const noexcept {
     if (key->left == 0) return;
     --key->left;
     const Entry& entry = entries_[i];
-    key->add(entry.next);
-    if (entry.next == kAccept || entry.next == kEscape) continue;
-    if ((entry.next & Automaton::kLoop) != 0) {
+    if (entry.next == kAccept || entry.next == kEscape) {
+      key->add(entry.next);
+      continue;
+    }
+    if ((entry.next & Automaton::kLoop) == 0) {
+      add_node(entry.next, key);
+    } else {
+      key->add(entry.next);
       // A repetition takes a byte at least: a bound that is further away is not met.
       const Automaton::Loop& loop = automaton_->loops[entry.next & ~Automaton::kLoop];
       const uint32_t far_off = key->bytes + 1;
@@ -20959,7 +21036,7 @@ uint64_t GrammarMachine::key(State state, uint32_t bytes, bool* exact) const noe
   constexpr uint32_t kMostEntries = 256;
   Key key{0, bytes, kMostEntries, true};
   for (const Item& item : items(state)) {
-    key.add(item.node);
+    add_node(item.node, &key);
     add_frame(item.frame, &key);
   }
   *exact = key.exact;
@@ -25693,6 +25770,7 @@ INLAY_COLD Result<GrammarImpl*> make_grammar(const GrammarOptions& options, Pars
   if (!root) return root.error();
   auto automaton = Automaton::compile(expressions, *root, allocator, may_be_empty);
   if (!automaton) return automaton.error();
+  INLAY_TRY(automaton->find_alike());
   auto* impl = create<GrammarImpl>(allocator, allocator);
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   impl->automaton = std::move(*automaton);
@@ -26219,6 +26297,7 @@ inline bool GrammarMatcherImpl::allow_all(Span<uint64_t> allowed) noexcept {
   // Where that was much work before: all tokens, or all but the long ones.
   const VocabularyTrie& trie = vocabulary->trie;
   bool exact = false;
+  static_assert(VocabularyTrie::kLong <= Automaton::kAlikeBytes, "keys tell that many bytes");
   const uint64_t key = machine.key(states.back(), VocabularyTrie::kLong, &exact);
   const uint64_t key_of_state = key | uint64_t{1} << 63;  // no node has such a number
   if (key != 0 && masks->find(key_of_state, allowed, &escapes)) {

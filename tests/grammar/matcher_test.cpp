@@ -63,11 +63,20 @@ TEST_CASE("masks are what reading each token's bytes gives, along random texts")
       "root ::= [a-c]{60,} (\",\" [a-c]{1,20}){0,5}",
       "root ::= x | y\nx ::= \"[\" (x | \"1\")* \"]\"\ny ::= \"[[\" (y | \"12\")* \"]]\"",
       "root ::= \"\"",
+      // Schemas. Their counts are written out: places far from the bound have one mask.
+      R"({"type": "string", "pattern": "^[a-c ,]{1,60}$"})",
+      R"({"type": "string", "pattern": "^([a-f]{2}x?){9,40}y$", "maxLength": 90})",
+      R"({"type": "array", "items": {"type": "string", "pattern": "^(an?|[b-e]){3,50}$"}})",
+      R"({"type": "object", "properties": {"a": {"type": "string", "pattern": "^a{20,50}$"},
+          "b": {"type": "string", "pattern": "^a{20,40}$"}}, "additionalProperties": false})",
   };
   inlay_test::MixedText random(7);
   for (const char* text : grammars) {
-    CAPTURE(text);
-    const Grammar grammar = gbnf(text);
+    CAPTURE(std::string(text));
+    const bool is_schema = text[0] == '{';
+    auto made = is_schema ? Grammar::from_json_schema(text) : Grammar::from_gbnf(text);
+    REQUIRE(made);
+    const Grammar grammar = *made;
     GrammarMatcher matcher = matcher_of(grammar, words);
     auto probe = GrammarMatcher::create(grammar);
     REQUIRE(probe);

@@ -2,6 +2,7 @@
 #define INLAY_GRAMMAR_AUTOMATON_INL_HPP_
 
 #include <algorithm>
+#include <cstring>
 
 #include "inlay/grammar/automaton.hpp"
 #include "inlay/text/unicode.hpp"
@@ -618,6 +619,63 @@ Result<Automaton> Automaton::compile(const Expressions& grammar, uint32_t root,
                                      const Allocator& allocator, bool may_be_empty) noexcept {
   INLAY_TRY(grammar.status());
   return AutomatonCompiler(grammar, allocator).run(root, may_be_empty);
+}
+
+// Round by round: what nodes are alike for one byte more follows from what those are for that they
+// lead to. A call reads something before it goes on, and the rules that begin with another one come
+// behind that.
+INLAY_COLD Status Automaton::find_alike() noexcept {
+  const size_t n = nodes.size() - 1;
+  Array<uint64_t> before(alike.allocator()), sorted(alike.allocator());
+  Array<uint32_t> starts(alike.allocator());  // of rules, by rank
+  if (!alike.resize(n) || !before.resize(n) || !sorted.resize(n) || !starts.resize(rules.size())) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  for (const Rule& rule : rules) starts[rule.rank] = rule.start;
+  const auto number_of = [&](size_t node) {
+    const Node &from = nodes[node], &next = nodes[node + 1];
+    uint64_t hash = from.end ? 1 : 2;
+    const auto add = [&hash](uint64_t value) {
+      hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+      hash ^= hash >> 32;
+    };
+    for (uint32_t i = from.edge; i < next.edge; ++i) {
+      add(uint64_t{edges[i].first} << 8 | edges[i].last);
+      add(before[edges[i].to]);
+    }
+    for (uint32_t i = from.token_edge; i < next.token_edge; ++i) {
+      add(uint64_t{token_edges[i].set} << 16);
+      add(before[token_edges[i].to]);
+    }
+    for (uint32_t i = from.call; i < next.call; ++i) {
+      add(alike[rules[calls[i].rule].start]);
+      add((calls[i].next & kLoop) != 0 ? calls[i].next : before[calls[i].next]);
+    }
+    return hash & ~kExactly;
+  };
+  const auto distinct = [&] {
+    std::memcpy(sorted.data(), alike.data(), n * sizeof(uint64_t));
+    std::sort(sorted.begin(), sorted.end());
+    size_t count = n == 0 ? 0 : 1;
+    for (size_t i = 1; i < n; ++i) count += sorted[i] != sorted[i - 1] ? 1 : 0;
+    return count;
+  };
+  const auto round = [&] {
+    std::memcpy(before.data(), alike.data(), n * sizeof(uint64_t));
+    for (size_t rank = starts.size(); rank-- > 0;) alike[starts[rank]] = number_of(starts[rank]);
+    for (size_t node = 0; node < n; ++node) alike[node] = number_of(node);
+  };
+  for (uint32_t bytes = 0; bytes < kAlikeBytes; ++bytes) round();
+  const size_t found = distinct();
+  round();
+  // If one more byte tells no more of them apart, none ever does; else those are exact that are
+  // alone.
+  const bool exact = distinct() == found;
+  for (uint64_t& one : alike) {
+    const auto equal = std::equal_range(sorted.begin(), sorted.end(), one);
+    if (exact || equal.second - equal.first == 1) one |= kExactly;
+  }
+  return {};
 }
 
 }  // namespace detail

@@ -32,7 +32,8 @@ struct Automaton {
         token_sets(allocator),
         token_ids(allocator),
         loops(allocator),
-        rules(allocator) {}
+        rules(allocator),
+        alike(allocator) {}
   Automaton(Automaton&&) noexcept = default;
   Automaton& operator=(Automaton&&) noexcept = default;
 
@@ -73,6 +74,12 @@ struct Automaton {
 
   bool token_in(uint32_t set, Token token) const noexcept;
 
+  // Fills `alike`. Errors: out_of_memory.
+  Status find_alike() noexcept;
+  static constexpr uint32_t kAlikeBytes = 16;
+  // Of a number in `alike`: nodes that have it have the same texts of any length.
+  static constexpr uint64_t kExactly = 1;
+
   uint32_t root = 0;
   bool root_empty = false;  // whether the empty text is one of the grammar's
   uint32_t n_classes = 0;   // bytes that no edge tells apart are of one class
@@ -85,6 +92,10 @@ struct Automaton {
   Array<Token> token_ids;
   Array<Loop> loops;
   Array<Rule> rules;
+  // [nodes] or nothing. The same number: the same texts of at most kAlikeBytes bytes lead on within
+  // the rule, and to places that are alike for what is left. (Others may have it by chance, 1 in
+  // 2^63.) So the places of a long repetition that is written out count as one.
+  Array<uint64_t> alike;
 };
 
 }  // namespace detail

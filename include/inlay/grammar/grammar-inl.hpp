@@ -58,6 +58,7 @@ INLAY_COLD Result<GrammarImpl*> make_grammar(const GrammarOptions& options, Pars
   if (!root) return root.error();
   auto automaton = Automaton::compile(expressions, *root, allocator, may_be_empty);
   if (!automaton) return automaton.error();
+  INLAY_TRY(automaton->find_alike());
   auto* impl = create<GrammarImpl>(allocator, allocator);
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   impl->automaton = std::move(*automaton);

@@ -314,9 +314,14 @@ void GrammarMachine::add_frame(Frame frame, Key* key) const noexcept {
     if (key->left == 0) return;
     --key->left;
     const Entry& entry = entries_[i];
-    key->add(entry.next);
-    if (entry.next == kAccept || entry.next == kEscape) continue;
-    if ((entry.next & Automaton::kLoop) != 0) {
+    if (entry.next == kAccept || entry.next == kEscape) {
+      key->add(entry.next);
+      continue;
+    }
+    if ((entry.next & Automaton::kLoop) == 0) {
+      add_node(entry.next, key);
+    } else {
+      key->add(entry.next);
       // A repetition takes a byte at least: a bound that is further away is not met.
       const Automaton::Loop& loop = automaton_->loops[entry.next & ~Automaton::kLoop];
       const uint32_t far_off = key->bytes + 1;
@@ -334,7 +339,7 @@ uint64_t GrammarMachine::key(State state, uint32_t bytes, bool* exact) const noe
   constexpr uint32_t kMostEntries = 256;
   Key key{0, bytes, kMostEntries, true};
   for (const Item& item : items(state)) {
-    key.add(item.node);
+    add_node(item.node, &key);
     add_frame(item.frame, &key);
   }
   *exact = key.exact;

@@ -83,9 +83,9 @@ class GrammarMachine {
     return items_.span().subspan(states_[state].first, states_[state].count);
   }
 
-  // Equal for states from which the same texts of at most `bytes` bytes may follow, though the
-  // counts of repetitions differ; 0: not known. `*exact`: the same texts of any length. (Others may
-  // have the same key by chance: 1 in 2^63.)
+  // Equal for states from which the same texts of at most `bytes` bytes (not over
+  // Automaton::kAlikeBytes) may follow, though the counts of repetitions differ; 0: not known.
+  // `*exact`: the same texts of any length. (Others may have the same key by chance: 1 in 2^63.)
   uint64_t key(State state, uint32_t bytes, bool* exact) const noexcept;
 
   // Drops all that the given states do not need, and gives these their new numbers. False if there
@@ -165,6 +165,10 @@ class GrammarMachine {
       hash ^= hash >> 32;
     }
   };
+  void add_node(uint32_t node, Key* key) const noexcept {
+    key->add(automaton_->alike[node]);
+    key->exact = key->exact && (automaton_->alike[node] & Automaton::kExactly) != 0;
+  }
   void add_frame(Frame frame, Key* key) const noexcept;
 
   const Automaton* automaton_ = nullptr;

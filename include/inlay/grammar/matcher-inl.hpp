@@ -442,6 +442,7 @@ inline bool GrammarMatcherImpl::allow_all(Span<uint64_t> allowed) noexcept {
   // Where that was much work before: all tokens, or all but the long ones.
   const VocabularyTrie& trie = vocabulary->trie;
   bool exact = false;
+  static_assert(VocabularyTrie::kLong <= Automaton::kAlikeBytes, "keys tell that many bytes");
   const uint64_t key = machine.key(states.back(), VocabularyTrie::kLong, &exact);
   const uint64_t key_of_state = key | uint64_t{1} << 63;  // no node has such a number
   if (key != 0 && masks->find(key_of_state, allowed, &escapes)) {
