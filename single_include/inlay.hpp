@@ -4383,13 +4383,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x4c90dc96
+#define INLAY_SELF_ID_ 0x66270b91
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x4c90dc96
+#elif INLAY_SELF_ID_ != 0x66270b91
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -7001,6 +7001,9 @@ INLAY_END_NAMESPACE
 //   sub_scales(chunk) of a superblock: the integers in 16 bytes that its scales are kDelta's half
 //                     times, and of 8 sub-blocks the mins, those times kDeltaMin's half; of 16 with
 //                     mins, nibbles of both
+//   four_rows(chunks, r)
+//                     of superblocks of 8 sub-blocks, instead of scales(): these integers of four
+//                     rows at once
 // and means w = scale * (u - kOffset), or w = scale * u - min. Block layouts: ggml-common.h of
 // ggml. Compiled once per SIMD target; no include guard.
 
@@ -7509,9 +7512,44 @@ struct Q2_0 : ByRows {  // 64 values: half d; 2 bits each, minus 1, four in a by
 };
 
 // ---- superblocks of 256 -------------------------------------------------------------------------
-struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
-                // bytes of indices
-  static constexpr size_t kBlock = 256, kChunkBytes = 136, kSub = 32;
+// The integers that the scales of 8 sub-blocks are made of, of four rows at once: those of one row
+// fill a vector only when they are floats.
+struct EightScales {
+  static constexpr size_t kBlock = 256, kSub = 32;
+};
+using FourWords = hn::Vec<hn::Full128<uint32_t>>;  // 4 bytes of each row
+struct FourRows {
+  // [sub-block / 4][row][sub-block % 4]; the scales are signed, unless there are mins
+  alignas(16) uint8_t scale[2][16], min[2][16];
+  FourWords halves;  // what scales are multiplied with, and mins
+};
+static HWY_INLINE FourWords set_words(uint32_t value) {
+  return hn::Set(hn::Full128<uint32_t>(), value);
+}
+static HWY_INLINE void store_words(FourWords v, uint8_t* to) {
+  hn::Store(v, hn::Full128<uint32_t>(), reinterpret_cast<uint32_t*>(to));
+}
+// The first 16 bytes of each row: v[i] has bytes 4 * i ... + 3.
+static HWY_INLINE void load_words(const uint8_t* const* chunks, FourWords* v) {
+  const hn::Full128<uint32_t> d;
+  const hn::Full128<uint64_t> d64;
+  const auto row = [&](size_t r) HWY_ATTR {
+    return hn::BitCast(d, hn::LoadU(hn::Full128<uint8_t>(), chunks[r]));
+  };
+  const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d, row(0), row(1)));
+  const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d, row(2), row(3)));
+  const auto high01 = hn::BitCast(d64, hn::InterleaveUpper(d, row(0), row(1)));
+  const auto high23 = hn::BitCast(d64, hn::InterleaveUpper(d, row(2), row(3)));
+  v[0] = hn::BitCast(d, hn::InterleaveLower(d64, low01, low23));
+  v[1] = hn::BitCast(d, hn::InterleaveUpper(d64, low01, low23));
+  v[2] = hn::BitCast(d, hn::InterleaveLower(d64, high01, high23));
+  v[3] = hn::BitCast(d, hn::InterleaveUpper(d64, high01, high23));
+}
+
+struct Iq4Xs : EightScales {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
+                              // nibbles; 8 x 16
+                              // bytes of indices
+  static constexpr size_t kChunkBytes = 136;
   static constexpr int kMax = 255, kOffset = 128, kMaxScale = 32;
   static constexpr bool kSigned = true, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -7542,8 +7580,22 @@ struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
     const auto six = hn::BitCast(d, hn::Set(d64, low | high << 4));
     return hn::Sub(six, hn::Set(d, uint8_t{32}));
   }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
-    scale_signed_bytes(sub_scales(chunk), half_at(chunk), scale);
+  static HWY_INLINE void four_rows(const uint8_t* const* chunks, FourRows& r) {
+    const hn::Full128<uint8_t> d8;
+    FourWords v[4];
+    load_words(chunks, v);
+    r.halves = v[0];
+    INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {  // as in sub_scales
+      auto low = i == 0 ? hn::And(v[1], set_words(0xffff)) : hn::ShiftRight<16>(v[1]);
+      auto high =
+          i == 0 ? hn::And(hn::ShiftRight<16>(v[0]), set_words(0xff)) : hn::ShiftRight<24>(v[0]);
+      low = hn::And(hn::Or(low, hn::ShiftLeft<8>(low)), set_words(0x00ff00ff));
+      low = hn::And(hn::Or(low, hn::ShiftLeft<4>(low)), set_words(0x0f0f0f0f));
+      high = hn::And(hn::Or(high, hn::ShiftLeft<12>(high)), set_words(0x000f000f));
+      high = hn::And(hn::Or(high, hn::ShiftLeft<6>(high)), set_words(0x03030303));
+      const auto six = hn::BitCast(d8, hn::Or(low, hn::ShiftLeft<4>(high)));
+      hn::Store(hn::Sub(six, hn::Set(d8, uint8_t{32})), d8, r.scale[i]);
+    }
   }
 };
 
@@ -7658,21 +7710,35 @@ static HWY_INLINE Bytes16 six_bits(const uint8_t* chunk) {
   bytes = hn::OrAnd(bytes, hn::ShiftRight<2>(high), hn::Load(d32, kHighMask));
   return hn::BitCast(d8, bytes);
 }
-static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
-  const auto bytes = six_bits(chunk);
-  scale_bytes(bytes, half_at(chunk), scale);
-  scale_bytes(hn::ShiftRightBytes<8>(hn::Full128<uint8_t>(), bytes), half_at(chunk + 2), min);
+static HWY_INLINE void six_bits_of_rows(const uint8_t* const* chunks, FourRows& r) {
+  FourWords v[4];  // halves, a, b, c
+  load_words(chunks, v);
+  const auto low = set_words(0x0f0f0f0f), high = set_words(0x30303030), all = set_words(0x3f3f3f3f);
+  r.halves = v[0];
+  store_words(hn::And(v[1], all), r.scale[0]);
+  store_words(hn::And(v[2], all), r.min[0]);
+  store_words(hn::OrAnd(hn::And(hn::ShiftRight<2>(v[1]), high), v[3], low), r.scale[1]);
+  store_words(hn::OrAnd(hn::And(hn::ShiftRight<2>(v[2]), high), hn::ShiftRight<4>(v[3]), low),
+              r.min[1]);
 }
 
-struct Q4K {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are one group of 32, high
-              // nibbles the next
-  static constexpr size_t kBlock = 256, kChunkBytes = 144, kSub = 32;
+struct Q4K : EightScales {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are one
+                            // group of 32, high
+                            // nibbles the next
+  static constexpr size_t kChunkBytes = 144;
   static constexpr int kMax = 15, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
     INLAY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
+    return r;
+  }
+  // The same, but of odd groups times 16, which takes no shift.
+  static HWY_INLINE Lanes lanes16(const uint8_t* chunk, size_t g) {
+    Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
+    const auto mask = hn::Set(LaneTag(), static_cast<uint8_t>(g % 2 == 0 ? 0x0f : 0xf0));
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::And(r.v[i], mask);
     return r;
   }
   template <class W>
@@ -7688,14 +7754,15 @@ struct Q4K {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are on
   }
   static constexpr size_t kDelta = 0, kDeltaMin = 2;
   static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
-    scales_6bit(chunk, scale, min);
+  static HWY_INLINE void four_rows(const uint8_t* const* chunks, FourRows& r) {
+    six_bits_of_rows(chunks, r);
   }
 };
 
-struct Q5K {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles
-              // as in q4_K
-  static constexpr size_t kBlock = 256, kChunkBytes = 176, kSub = 32;
+struct Q5K : EightScales {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit of
+                            // group g; nibbles
+                            // as in q4_K
+  static constexpr size_t kChunkBytes = 176;
   static constexpr int kMax = 31, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -7726,8 +7793,8 @@ struct Q5K {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit
   }
   static constexpr size_t kDelta = 0, kDeltaMin = 2;
   static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
-    scales_6bit(chunk, scale, min);
+  static HWY_INLINE void four_rows(const uint8_t* const* chunks, FourRows& r) {
+    six_bits_of_rows(chunks, r);
   }
 };
 
@@ -8261,38 +8328,186 @@ static constexpr int dot_offset() {
   return T::kSigned && !kBiasSigned ? 0 : T::kOffset;
 }
 
-// The scales of vector `part` of a group: one, or one for each half of the lanes.
+// The scales of vector `part` of a group that starts at `scale`: one, or one for each half of the
+// lanes.
 template <size_t sub>
-static HWY_INLINE ScaleVec group_scale(const float* scale, size_t g, size_t part) {
+static HWY_INLINE ScaleVec group_scale(const float* scale, size_t part) {
   const ScaleTag df;
   if constexpr (sub == 32) {
-    return hn::Set(df, scale[g]);
+    return hn::Set(df, scale[0]);
   } else if constexpr (kParts == 2) {
-    return hn::Set(df, scale[g * 2 + part]);
+    return hn::Set(df, scale[part]);
   } else {
     alignas(32) static constexpr uint8_t kSpread[32] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
                                                         3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5,
                                                         6, 7, 4, 5, 6, 7, 4, 5, 6, 7};
     const hn::Repartition<uint64_t, ScaleTag> d64;
     uint64_t two;
-    std::memcpy(&two, &scale[g * 2], sizeof two);
+    std::memcpy(&two, scale, sizeof two);
     const auto both = hn::BitCast(LaneTag(), hn::Set(d64, two));
     return hn::BitCast(df, hn::TableLookupBytes(both, hn::Load(LaneTag(), kSpread)));
   }
 }
 
-// Adds group g of a chunk of each row; scale[stream][sub-block] includes the activations' scales.
-template <class T, size_t subs>
-static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int8_t* a,
-                                 const float (*scale)[subs], ScaleVec* sum) {
+// The scales of a chunk of each row, times the activations', are computed one turn before its
+// products: they take long to be ready. Those of superblocks for all rows at once, in vectors with
+// four lanes of each: [row][4].
+static_assert(kStreams == 4);
+using RowsTag = hn::CappedTag<float, 4 * kStreams>;
+static constexpr size_t kRowsLanes = HWY_MAX_LANES_D(RowsTag);
+static constexpr size_t kRowsVecs = 4 * kStreams / kRowsLanes;
+
+// Odd groups times 16: not with signed products, they would be negative.
+template <class T>
+static constexpr bool takes_lanes16() {
+  return std::is_same_v<T, Q4K> && kBiasSigned;
+}
+
+// Half `which` of each row of vector `v`.
+template <size_t which>
+static HWY_INLINE hn::Vec<RowsTag> deltas_of_rows(FourWords halves, size_t v) {
+  constexpr uint8_t k0 = which * 2, k1 = k0 + 1;
+  alignas(32) static constexpr uint8_t kBytes[32] = {
+      k0,      k1,      k0,      k1,      k0,      k1,      k0,      k1,      //
+      k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  //
+      k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  //
+      k0 + 12, k1 + 12, k0 + 12, k1 + 12, k0 + 12, k1 + 12, k0 + 12, k1 + 12};
+  const RowsTag df;
+  const hn::Rebind<hwy::float16_t, RowsTag> dh;
+  const hn::Repartition<uint8_t, decltype(dh)> d8;
+  const auto at = hn::Load(d8, kBytes + v * kRowsLanes * 2);
+  const auto bytes = hn::BitCast(hn::Full128<uint8_t>(), halves);
+  if constexpr (kRowsLanes == 16) {
+    const auto both = hn::BroadcastBlock<0>(hn::ResizeBitCast(d8, bytes));
+    return hn::PromoteTo(df, hn::BitCast(dh, hn::TableLookupBytes(both, at)));
+  } else {
+    return hn::PromoteTo(df, hn::BitCast(dh, hn::TableLookupBytes(bytes, at)));
+  }
+}
+
+template <class T>
+struct ChunkScales {
+  static constexpr size_t kSubs = kChunk / T::kSub;
+  static constexpr bool kRowByRow = !std::is_base_of_v<EightScales, T>;
+  static constexpr bool kLow = T::kMins || dot_offset<T>() != 0;
+
+  alignas(64) float scale[2][kStreams * kSubs];  // of even chunks, of odd ones
+  // What is to be taken away from the rows' sums: mins, or what the lanes are more than their
+  // value.
+  using LowTag = std::conditional_t<kRowByRow, ScaleTag, RowsTag>;
+  static constexpr size_t kLows = kRowByRow ? kStreams : kRowsVecs;
+
+  // Of group g of a row.
+  HWY_INLINE const float* of(size_t chunk, size_t row, size_t g) const {
+    const size_t sub = g * (kGroup / T::kSub);
+    const size_t at = kRowByRow ? row * kSubs + sub : (sub / 4 * kStreams + row) * 4 + sub % 4;
+    return scale[chunk % 2] + at;
+  }
+
+  // x_scale, x_sum: the activations', of the chunk; low[kLows].
+  HWY_INLINE void compute(const uint8_t* const* chunks, size_t chunk, size_t groups,
+                          const float* x_scale, const float* x_sum, hn::Vec<LowTag>* low) {
+    float* to = scale[chunk % 2];
+    if constexpr (kRowByRow) {
+      const ScaleTag df;
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s, to += kSubs) {
+        HWY_ALIGN float min[kSubs];
+        T::scales(chunks[s], groups, to, min);
+        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+          const auto w = hn::Load(df, to + j);
+          if constexpr (kLow) {
+            const auto total = hn::Load(df, x_sum + j);
+            low[s] = hn::MulAdd(T::kMins ? hn::Load(df, min + j) : w, total, low[s]);
+          }
+          hn::Store(hn::Mul(w, hn::Load(df, x_scale + j)), df, to + j);
+        }
+      }
+    } else {
+      const RowsTag df;
+      const hn::Rebind<int32_t, RowsTag> di;
+      using Byte = std::conditional_t<T::kMins, uint8_t, int8_t>;
+      const hn::Rebind<Byte, RowsTag> d8;
+      FourRows r;
+      T::four_rows(chunks, r);
+      // From memory: of a register, half a vector is an instruction more.
+      const FourRows* from = &r;
+      if constexpr (kRowsVecs > 1) INLAY_OPAQUE(from);
+      const auto integers = [&](const uint8_t* p) HWY_ATTR {
+        return hn::ConvertTo(df, hn::PromoteTo(di, hn::Load(d8, reinterpret_cast<const Byte*>(p))));
+      };
+      INLAY_UNROLL(4) for (size_t v = 0; v < kRowsVecs; ++v) {
+        auto delta = deltas_of_rows<0>(r.halves, v);
+        if constexpr (takes_lanes16<T>()) {
+          alignas(16) static constexpr float kTimes[4] = {1, 1.0f / 16, 1, 1.0f / 16};
+          delta = hn::Mul(delta, hn::LoadDup128(df, kTimes));
+        }
+        auto lowest = hn::Zero(df);  // a chain of its own for each chunk
+        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs / 4; ++j) {
+          const size_t at = v * kRowsLanes;
+          const auto w = hn::Mul(integers(from->scale[j] + at), delta);
+          hn::Store(hn::Mul(w, hn::LoadDup128(df, x_scale + 4 * j)), df,
+                    to + j * 4 * kStreams + at);
+          if constexpr (kLow) {
+            const auto total = hn::LoadDup128(df, x_sum + 4 * j);
+            if constexpr (T::kMins) {
+              lowest = hn::MulAdd(integers(from->min[j] + at), total, lowest);
+            } else {
+              lowest = hn::MulAdd(w, total, lowest);
+            }
+          }
+        }
+        if constexpr (T::kMins) {
+          low[v] = hn::MulAdd(lowest, deltas_of_rows<1>(r.halves, v), low[v]);
+        } else if constexpr (kLow) {
+          low[v] = hn::Add(low[v], lowest);
+        }
+      }
+    }
+  }
+
+  // The rows' sums, less what is to be taken away.
+  HWY_INLINE void finish_row(const ScaleVec* sum, const hn::Vec<LowTag>* low,
+                             ScaleVec* total) const {
+    const ScaleTag df;
+    HWY_ALIGN float lanes[4 * kStreams];
+    if constexpr (kLow && !kRowByRow) {
+      INLAY_UNROLL(4) for (size_t v = 0; v < kRowsVecs; ++v) {
+        hn::Store(low[v], RowsTag(), lanes + v * kRowsLanes);
+      }
+    }
+    const auto times = hn::Set(df, T::kMins ? 1.0f : static_cast<float>(dot_offset<T>()));
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      if constexpr (!kLow) {
+        total[s] = sum[s];
+      } else if constexpr (kRowByRow) {
+        total[s] = hn::NegMulAdd(low[s], times, sum[s]);
+      } else {
+        const hn::CappedTag<float, 4> d4;
+        const auto four = hn::ZeroExtendResizeBitCast(df, d4, hn::Load(d4, lanes + 4 * s));
+        total[s] = hn::NegMulAdd(four, times, sum[s]);
+      }
+    }
+  }
+};
+
+// Adds group g of a chunk of each row.
+template <class T>
+static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_t g,
+                                 const int8_t* a, const ChunkScales<T>& scales, ScaleVec* sum) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   static_assert(T::kSigned || T::kMax <= 127);
   INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      const auto dot = dot_lanes<T::kSigned>(T::lanes(rows[s], g).v[part], av);
-      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<T::kSub>(scale[s], g, part), sum[s]);
+      LaneVec u;
+      if constexpr (takes_lanes16<T>()) {
+        u = T::lanes16(rows[s], g).v[part];
+      } else {
+        u = T::lanes(rows[s], g).v[part];
+      }
+      const auto scale = group_scale<T::kSub>(scales.of(chunk, s, g), part);
+      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot_lanes<T::kSigned>(u, av)), scale, sum[s]);
     }
   }
 }
@@ -8310,33 +8525,26 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   const size_t groups = m.k / kGroup, chunks = layout.kp / kChunk;
   const size_t row_bytes = groups * T::kChunkBytes / 8;
   const Streams streams(begin, end);
+  ChunkScales<T> scales;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    ScaleVec sum[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+      sum[s] = hn::Zero(df);
     }
-    ScaleVec sum[kStreams], low[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
-    // The scales of a chunk are computed one turn before its products: they take long to be ready.
-    HWY_ALIGN float scale[2][kStreams][kSubs];
+    hn::Vec<typename ChunkScales<T>::LowTag> low[ChunkScales<T>::kLows];
+    INLAY_UNROLL(4) for (size_t v = 0; v < ChunkScales<T>::kLows; ++v) {
+      low[v] = hn::Zero(typename ChunkScales<T>::LowTag());
+    }
     for (size_t chunk = 0; chunk <= chunks; ++chunk) {
       if (chunk < chunks) {
-        const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
+        const uint8_t* next[kStreams];
         INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          HWY_ALIGN float min[kSubs];
-          float* to = scale[chunk % 2][s];
-          T::scales(rows[s] + (chunk > 0 ? T::kChunkBytes : 0), here, to, min);
-          INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
-            const auto w = hn::Load(df, to + j);
-            const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
-            if constexpr (T::kMins) {
-              low[s] = hn::MulAdd(hn::Load(df, min + j), total, low[s]);
-            } else if constexpr (dot_offset<T>() != 0) {
-              low[s] = hn::MulAdd(w, total, low[s]);
-            }
-            hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * kSubs + j)), df, to + j);
-          }
+          next[s] = rows[s] + (chunk > 0 ? T::kChunkBytes : 0);
         }
+        const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
+        scales.compute(next, chunk, here, x_scale + chunk * kSubs, x_sum + chunk * kSubs, low);
       }
       if (chunk == 0) continue;
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
@@ -8349,24 +8557,14 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
       // Unrolled, all shifts are constants.
       if constexpr (T::kBlock == kChunk) {
-        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
-          add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
-        }
+        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T>(rows, done, g, a, scales, sum);
       } else {
-        for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
+        for (size_t g = 0; g < here; ++g) add_group<T>(rows, done, g, a, scales, sum);
       }
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
     }
     ScaleVec total[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      if constexpr (T::kMins) {
-        total[s] = hn::Sub(sum[s], low[s]);
-      } else if constexpr (dot_offset<T>() != 0) {
-        total[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(dot_offset<T>())), sum[s]);
-      } else {
-        total[s] = sum[s];
-      }
-    }
+    scales.finish_row(sum, low, total);
     store_streams(m, streams, i, column, total);
   }
 }
@@ -9702,7 +9900,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
               const auto signs = hn::RebindMask(d8, grid_signs(from[s], g, part));
               dot = dot_lanes<false>(entries, hn::IfThenElse(signs, negative, av));
             }
-            const auto scale = group_scale<sub>(from[s].scale, g, part);
+            const auto scale = group_scale<sub>(from[s].scale + g * (kGroup / sub), part);
             sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
           }
         }

@@ -14,6 +14,9 @@
 //   sub_scales(chunk) of a superblock: the integers in 16 bytes that its scales are kDelta's half
 //                     times, and of 8 sub-blocks the mins, those times kDeltaMin's half; of 16 with
 //                     mins, nibbles of both
+//   four_rows(chunks, r)
+//                     of superblocks of 8 sub-blocks, instead of scales(): these integers of four
+//                     rows at once
 // and means w = scale * (u - kOffset), or w = scale * u - min. Block layouts: ggml-common.h of
 // ggml. Compiled once per SIMD target; no include guard.
 
@@ -522,9 +525,44 @@ struct Q2_0 : ByRows {  // 64 values: half d; 2 bits each, minus 1, four in a by
 };
 
 // ---- superblocks of 256 -------------------------------------------------------------------------
-struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low nibbles; 8 x 16
-                // bytes of indices
-  static constexpr size_t kBlock = 256, kChunkBytes = 136, kSub = 32;
+// The integers that the scales of 8 sub-blocks are made of, of four rows at once: those of one row
+// fill a vector only when they are floats.
+struct EightScales {
+  static constexpr size_t kBlock = 256, kSub = 32;
+};
+using FourWords = hn::Vec<hn::Full128<uint32_t>>;  // 4 bytes of each row
+struct FourRows {
+  // [sub-block / 4][row][sub-block % 4]; the scales are signed, unless there are mins
+  alignas(16) uint8_t scale[2][16], min[2][16];
+  FourWords halves;  // what scales are multiplied with, and mins
+};
+static HWY_INLINE FourWords set_words(uint32_t value) {
+  return hn::Set(hn::Full128<uint32_t>(), value);
+}
+static HWY_INLINE void store_words(FourWords v, uint8_t* to) {
+  hn::Store(v, hn::Full128<uint32_t>(), reinterpret_cast<uint32_t*>(to));
+}
+// The first 16 bytes of each row: v[i] has bytes 4 * i ... + 3.
+static HWY_INLINE void load_words(const uint8_t* const* chunks, FourWords* v) {
+  const hn::Full128<uint32_t> d;
+  const hn::Full128<uint64_t> d64;
+  const auto row = [&](size_t r) HWY_ATTR {
+    return hn::BitCast(d, hn::LoadU(hn::Full128<uint8_t>(), chunks[r]));
+  };
+  const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d, row(0), row(1)));
+  const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d, row(2), row(3)));
+  const auto high01 = hn::BitCast(d64, hn::InterleaveUpper(d, row(0), row(1)));
+  const auto high23 = hn::BitCast(d64, hn::InterleaveUpper(d, row(2), row(3)));
+  v[0] = hn::BitCast(d, hn::InterleaveLower(d64, low01, low23));
+  v[1] = hn::BitCast(d, hn::InterleaveUpper(d64, low01, low23));
+  v[2] = hn::BitCast(d, hn::InterleaveLower(d64, high01, high23));
+  v[3] = hn::BitCast(d, hn::InterleaveUpper(d64, high01, high23));
+}
+
+struct Iq4Xs : EightScales {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
+                              // nibbles; 8 x 16
+                              // bytes of indices
+  static constexpr size_t kChunkBytes = 136;
   static constexpr int kMax = 255, kOffset = 128, kMaxScale = 32;
   static constexpr bool kSigned = true, kMins = false;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -555,8 +593,22 @@ struct Iq4Xs {  // half d; 16 bits: high parts of the scales; 4 bytes: their low
     const auto six = hn::BitCast(d, hn::Set(d64, low | high << 4));
     return hn::Sub(six, hn::Set(d, uint8_t{32}));
   }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float*) {
-    scale_signed_bytes(sub_scales(chunk), half_at(chunk), scale);
+  static HWY_INLINE void four_rows(const uint8_t* const* chunks, FourRows& r) {
+    const hn::Full128<uint8_t> d8;
+    FourWords v[4];
+    load_words(chunks, v);
+    r.halves = v[0];
+    INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {  // as in sub_scales
+      auto low = i == 0 ? hn::And(v[1], set_words(0xffff)) : hn::ShiftRight<16>(v[1]);
+      auto high =
+          i == 0 ? hn::And(hn::ShiftRight<16>(v[0]), set_words(0xff)) : hn::ShiftRight<24>(v[0]);
+      low = hn::And(hn::Or(low, hn::ShiftLeft<8>(low)), set_words(0x00ff00ff));
+      low = hn::And(hn::Or(low, hn::ShiftLeft<4>(low)), set_words(0x0f0f0f0f));
+      high = hn::And(hn::Or(high, hn::ShiftLeft<12>(high)), set_words(0x000f000f));
+      high = hn::And(hn::Or(high, hn::ShiftLeft<6>(high)), set_words(0x03030303));
+      const auto six = hn::BitCast(d8, hn::Or(low, hn::ShiftLeft<4>(high)));
+      hn::Store(hn::Sub(six, hn::Set(d8, uint8_t{32})), d8, r.scale[i]);
+    }
   }
 };
 
@@ -671,21 +723,35 @@ static HWY_INLINE Bytes16 six_bits(const uint8_t* chunk) {
   bytes = hn::OrAnd(bytes, hn::ShiftRight<2>(high), hn::Load(d32, kHighMask));
   return hn::BitCast(d8, bytes);
 }
-static HWY_INLINE void scales_6bit(const uint8_t* chunk, float* scale, float* min) {
-  const auto bytes = six_bits(chunk);
-  scale_bytes(bytes, half_at(chunk), scale);
-  scale_bytes(hn::ShiftRightBytes<8>(hn::Full128<uint8_t>(), bytes), half_at(chunk + 2), min);
+static HWY_INLINE void six_bits_of_rows(const uint8_t* const* chunks, FourRows& r) {
+  FourWords v[4];  // halves, a, b, c
+  load_words(chunks, v);
+  const auto low = set_words(0x0f0f0f0f), high = set_words(0x30303030), all = set_words(0x3f3f3f3f);
+  r.halves = v[0];
+  store_words(hn::And(v[1], all), r.scale[0]);
+  store_words(hn::And(v[2], all), r.min[0]);
+  store_words(hn::OrAnd(hn::And(hn::ShiftRight<2>(v[1]), high), v[3], low), r.scale[1]);
+  store_words(hn::OrAnd(hn::And(hn::ShiftRight<2>(v[2]), high), hn::ShiftRight<4>(v[3]), low),
+              r.min[1]);
 }
 
-struct Q4K {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are one group of 32, high
-              // nibbles the next
-  static constexpr size_t kBlock = 256, kChunkBytes = 144, kSub = 32;
+struct Q4K : EightScales {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are one
+                            // group of 32, high
+                            // nibbles the next
+  static constexpr size_t kChunkBytes = 144;
   static constexpr int kMax = 15, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
     Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
     INLAY_UNROLL(2)
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
+    return r;
+  }
+  // The same, but of odd groups times 16, which takes no shift.
+  static HWY_INLINE Lanes lanes16(const uint8_t* chunk, size_t g) {
+    Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
+    const auto mask = hn::Set(LaneTag(), static_cast<uint8_t>(g % 2 == 0 ? 0x0f : 0xf0));
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::And(r.v[i], mask);
     return r;
   }
   template <class W>
@@ -701,14 +767,15 @@ struct Q4K {  // half d, dmin; scales as above; 4 x 32 bytes: low nibbles are on
   }
   static constexpr size_t kDelta = 0, kDeltaMin = 2;
   static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
-    scales_6bit(chunk, scale, min);
+  static HWY_INLINE void four_rows(const uint8_t* const* chunks, FourRows& r) {
+    six_bits_of_rows(chunks, r);
   }
 };
 
-struct Q5K {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit of group g; nibbles
-              // as in q4_K
-  static constexpr size_t kBlock = 256, kChunkBytes = 176, kSub = 32;
+struct Q5K : EightScales {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit of
+                            // group g; nibbles
+                            // as in q4_K
+  static constexpr size_t kChunkBytes = 176;
   static constexpr int kMax = 31, kOffset = 0, kMaxScale = 63;
   static constexpr bool kSigned = false, kMins = true;
   static HWY_INLINE Lanes lanes(const uint8_t* chunk, size_t g) {
@@ -739,8 +806,8 @@ struct Q5K {  // half d, dmin; scales as above; 32 bytes: bit g is the fifth bit
   }
   static constexpr size_t kDelta = 0, kDeltaMin = 2;
   static HWY_INLINE Bytes16 sub_scales(const uint8_t* chunk) { return six_bits(chunk); }
-  static HWY_INLINE void scales(const uint8_t* chunk, size_t, float* scale, float* min) {
-    scales_6bit(chunk, scale, min);
+  static HWY_INLINE void four_rows(const uint8_t* const* chunks, FourRows& r) {
+    six_bits_of_rows(chunks, r);
   }
 };
 

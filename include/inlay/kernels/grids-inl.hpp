@@ -401,7 +401,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
               const auto signs = hn::RebindMask(d8, grid_signs(from[s], g, part));
               dot = dot_lanes<false>(entries, hn::IfThenElse(signs, negative, av));
             }
-            const auto scale = group_scale<sub>(from[s].scale, g, part);
+            const auto scale = group_scale<sub>(from[s].scale + g * (kGroup / sub), part);
             sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
           }
         }

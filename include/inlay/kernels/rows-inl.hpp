@@ -83,38 +83,186 @@ static constexpr int dot_offset() {
   return T::kSigned && !kBiasSigned ? 0 : T::kOffset;
 }
 
-// The scales of vector `part` of a group: one, or one for each half of the lanes.
+// The scales of vector `part` of a group that starts at `scale`: one, or one for each half of the
+// lanes.
 template <size_t sub>
-static HWY_INLINE ScaleVec group_scale(const float* scale, size_t g, size_t part) {
+static HWY_INLINE ScaleVec group_scale(const float* scale, size_t part) {
   const ScaleTag df;
   if constexpr (sub == 32) {
-    return hn::Set(df, scale[g]);
+    return hn::Set(df, scale[0]);
   } else if constexpr (kParts == 2) {
-    return hn::Set(df, scale[g * 2 + part]);
+    return hn::Set(df, scale[part]);
   } else {
     alignas(32) static constexpr uint8_t kSpread[32] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2,
                                                         3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5,
                                                         6, 7, 4, 5, 6, 7, 4, 5, 6, 7};
     const hn::Repartition<uint64_t, ScaleTag> d64;
     uint64_t two;
-    std::memcpy(&two, &scale[g * 2], sizeof two);
+    std::memcpy(&two, scale, sizeof two);
     const auto both = hn::BitCast(LaneTag(), hn::Set(d64, two));
     return hn::BitCast(df, hn::TableLookupBytes(both, hn::Load(LaneTag(), kSpread)));
   }
 }
 
-// Adds group g of a chunk of each row; scale[stream][sub-block] includes the activations' scales.
-template <class T, size_t subs>
-static HWY_INLINE void add_group(const uint8_t* const* rows, size_t g, const int8_t* a,
-                                 const float (*scale)[subs], ScaleVec* sum) {
+// The scales of a chunk of each row, times the activations', are computed one turn before its
+// products: they take long to be ready. Those of superblocks for all rows at once, in vectors with
+// four lanes of each: [row][4].
+static_assert(kStreams == 4);
+using RowsTag = hn::CappedTag<float, 4 * kStreams>;
+static constexpr size_t kRowsLanes = HWY_MAX_LANES_D(RowsTag);
+static constexpr size_t kRowsVecs = 4 * kStreams / kRowsLanes;
+
+// Odd groups times 16: not with signed products, they would be negative.
+template <class T>
+static constexpr bool takes_lanes16() {
+  return std::is_same_v<T, Q4K> && kBiasSigned;
+}
+
+// Half `which` of each row of vector `v`.
+template <size_t which>
+static HWY_INLINE hn::Vec<RowsTag> deltas_of_rows(FourWords halves, size_t v) {
+  constexpr uint8_t k0 = which * 2, k1 = k0 + 1;
+  alignas(32) static constexpr uint8_t kBytes[32] = {
+      k0,      k1,      k0,      k1,      k0,      k1,      k0,      k1,      //
+      k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  //
+      k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  //
+      k0 + 12, k1 + 12, k0 + 12, k1 + 12, k0 + 12, k1 + 12, k0 + 12, k1 + 12};
+  const RowsTag df;
+  const hn::Rebind<hwy::float16_t, RowsTag> dh;
+  const hn::Repartition<uint8_t, decltype(dh)> d8;
+  const auto at = hn::Load(d8, kBytes + v * kRowsLanes * 2);
+  const auto bytes = hn::BitCast(hn::Full128<uint8_t>(), halves);
+  if constexpr (kRowsLanes == 16) {
+    const auto both = hn::BroadcastBlock<0>(hn::ResizeBitCast(d8, bytes));
+    return hn::PromoteTo(df, hn::BitCast(dh, hn::TableLookupBytes(both, at)));
+  } else {
+    return hn::PromoteTo(df, hn::BitCast(dh, hn::TableLookupBytes(bytes, at)));
+  }
+}
+
+template <class T>
+struct ChunkScales {
+  static constexpr size_t kSubs = kChunk / T::kSub;
+  static constexpr bool kRowByRow = !std::is_base_of_v<EightScales, T>;
+  static constexpr bool kLow = T::kMins || dot_offset<T>() != 0;
+
+  alignas(64) float scale[2][kStreams * kSubs];  // of even chunks, of odd ones
+  // What is to be taken away from the rows' sums: mins, or what the lanes are more than their
+  // value.
+  using LowTag = std::conditional_t<kRowByRow, ScaleTag, RowsTag>;
+  static constexpr size_t kLows = kRowByRow ? kStreams : kRowsVecs;
+
+  // Of group g of a row.
+  HWY_INLINE const float* of(size_t chunk, size_t row, size_t g) const {
+    const size_t sub = g * (kGroup / T::kSub);
+    const size_t at = kRowByRow ? row * kSubs + sub : (sub / 4 * kStreams + row) * 4 + sub % 4;
+    return scale[chunk % 2] + at;
+  }
+
+  // x_scale, x_sum: the activations', of the chunk; low[kLows].
+  HWY_INLINE void compute(const uint8_t* const* chunks, size_t chunk, size_t groups,
+                          const float* x_scale, const float* x_sum, hn::Vec<LowTag>* low) {
+    float* to = scale[chunk % 2];
+    if constexpr (kRowByRow) {
+      const ScaleTag df;
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s, to += kSubs) {
+        HWY_ALIGN float min[kSubs];
+        T::scales(chunks[s], groups, to, min);
+        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+          const auto w = hn::Load(df, to + j);
+          if constexpr (kLow) {
+            const auto total = hn::Load(df, x_sum + j);
+            low[s] = hn::MulAdd(T::kMins ? hn::Load(df, min + j) : w, total, low[s]);
+          }
+          hn::Store(hn::Mul(w, hn::Load(df, x_scale + j)), df, to + j);
+        }
+      }
+    } else {
+      const RowsTag df;
+      const hn::Rebind<int32_t, RowsTag> di;
+      using Byte = std::conditional_t<T::kMins, uint8_t, int8_t>;
+      const hn::Rebind<Byte, RowsTag> d8;
+      FourRows r;
+      T::four_rows(chunks, r);
+      // From memory: of a register, half a vector is an instruction more.
+      const FourRows* from = &r;
+      if constexpr (kRowsVecs > 1) INLAY_OPAQUE(from);
+      const auto integers = [&](const uint8_t* p) HWY_ATTR {
+        return hn::ConvertTo(df, hn::PromoteTo(di, hn::Load(d8, reinterpret_cast<const Byte*>(p))));
+      };
+      INLAY_UNROLL(4) for (size_t v = 0; v < kRowsVecs; ++v) {
+        auto delta = deltas_of_rows<0>(r.halves, v);
+        if constexpr (takes_lanes16<T>()) {
+          alignas(16) static constexpr float kTimes[4] = {1, 1.0f / 16, 1, 1.0f / 16};
+          delta = hn::Mul(delta, hn::LoadDup128(df, kTimes));
+        }
+        auto lowest = hn::Zero(df);  // a chain of its own for each chunk
+        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs / 4; ++j) {
+          const size_t at = v * kRowsLanes;
+          const auto w = hn::Mul(integers(from->scale[j] + at), delta);
+          hn::Store(hn::Mul(w, hn::LoadDup128(df, x_scale + 4 * j)), df,
+                    to + j * 4 * kStreams + at);
+          if constexpr (kLow) {
+            const auto total = hn::LoadDup128(df, x_sum + 4 * j);
+            if constexpr (T::kMins) {
+              lowest = hn::MulAdd(integers(from->min[j] + at), total, lowest);
+            } else {
+              lowest = hn::MulAdd(w, total, lowest);
+            }
+          }
+        }
+        if constexpr (T::kMins) {
+          low[v] = hn::MulAdd(lowest, deltas_of_rows<1>(r.halves, v), low[v]);
+        } else if constexpr (kLow) {
+          low[v] = hn::Add(low[v], lowest);
+        }
+      }
+    }
+  }
+
+  // The rows' sums, less what is to be taken away.
+  HWY_INLINE void finish_row(const ScaleVec* sum, const hn::Vec<LowTag>* low,
+                             ScaleVec* total) const {
+    const ScaleTag df;
+    HWY_ALIGN float lanes[4 * kStreams];
+    if constexpr (kLow && !kRowByRow) {
+      INLAY_UNROLL(4) for (size_t v = 0; v < kRowsVecs; ++v) {
+        hn::Store(low[v], RowsTag(), lanes + v * kRowsLanes);
+      }
+    }
+    const auto times = hn::Set(df, T::kMins ? 1.0f : static_cast<float>(dot_offset<T>()));
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      if constexpr (!kLow) {
+        total[s] = sum[s];
+      } else if constexpr (kRowByRow) {
+        total[s] = hn::NegMulAdd(low[s], times, sum[s]);
+      } else {
+        const hn::CappedTag<float, 4> d4;
+        const auto four = hn::ZeroExtendResizeBitCast(df, d4, hn::Load(d4, lanes + 4 * s));
+        total[s] = hn::NegMulAdd(four, times, sum[s]);
+      }
+    }
+  }
+};
+
+// Adds group g of a chunk of each row.
+template <class T>
+static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_t g,
+                                 const int8_t* a, const ChunkScales<T>& scales, ScaleVec* sum) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   static_assert(T::kSigned || T::kMax <= 127);
   INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      const auto dot = dot_lanes<T::kSigned>(T::lanes(rows[s], g).v[part], av);
-      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), group_scale<T::kSub>(scale[s], g, part), sum[s]);
+      LaneVec u;
+      if constexpr (takes_lanes16<T>()) {
+        u = T::lanes16(rows[s], g).v[part];
+      } else {
+        u = T::lanes(rows[s], g).v[part];
+      }
+      const auto scale = group_scale<T::kSub>(scales.of(chunk, s, g), part);
+      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot_lanes<T::kSigned>(u, av)), scale, sum[s]);
     }
   }
 }
@@ -132,33 +280,26 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   const size_t groups = m.k / kGroup, chunks = layout.kp / kChunk;
   const size_t row_bytes = groups * T::kChunkBytes / 8;
   const Streams streams(begin, end);
+  ChunkScales<T> scales;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    ScaleVec sum[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+      sum[s] = hn::Zero(df);
     }
-    ScaleVec sum[kStreams], low[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
-    // The scales of a chunk are computed one turn before its products: they take long to be ready.
-    HWY_ALIGN float scale[2][kStreams][kSubs];
+    hn::Vec<typename ChunkScales<T>::LowTag> low[ChunkScales<T>::kLows];
+    INLAY_UNROLL(4) for (size_t v = 0; v < ChunkScales<T>::kLows; ++v) {
+      low[v] = hn::Zero(typename ChunkScales<T>::LowTag());
+    }
     for (size_t chunk = 0; chunk <= chunks; ++chunk) {
       if (chunk < chunks) {
-        const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
+        const uint8_t* next[kStreams];
         INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          HWY_ALIGN float min[kSubs];
-          float* to = scale[chunk % 2][s];
-          T::scales(rows[s] + (chunk > 0 ? T::kChunkBytes : 0), here, to, min);
-          INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
-            const auto w = hn::Load(df, to + j);
-            const auto total = hn::Load(df, x_sum + chunk * kSubs + j);
-            if constexpr (T::kMins) {
-              low[s] = hn::MulAdd(hn::Load(df, min + j), total, low[s]);
-            } else if constexpr (dot_offset<T>() != 0) {
-              low[s] = hn::MulAdd(w, total, low[s]);
-            }
-            hn::Store(hn::Mul(w, hn::Load(df, x_scale + chunk * kSubs + j)), df, to + j);
-          }
+          next[s] = rows[s] + (chunk > 0 ? T::kChunkBytes : 0);
         }
+        const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - chunk * 8);
+        scales.compute(next, chunk, here, x_scale + chunk * kSubs, x_sum + chunk * kSubs, low);
       }
       if (chunk == 0) continue;
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
@@ -171,24 +312,14 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
       // Unrolled, all shifts are constants.
       if constexpr (T::kBlock == kChunk) {
-        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
-          add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
-        }
+        INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T>(rows, done, g, a, scales, sum);
       } else {
-        for (size_t g = 0; g < here; ++g) add_group<T, kSubs>(rows, g, a, scale[done % 2], sum);
+        for (size_t g = 0; g < here; ++g) add_group<T>(rows, done, g, a, scales, sum);
       }
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) rows[s] += T::kChunkBytes;
     }
     ScaleVec total[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      if constexpr (T::kMins) {
-        total[s] = hn::Sub(sum[s], low[s]);
-      } else if constexpr (dot_offset<T>() != 0) {
-        total[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(dot_offset<T>())), sum[s]);
-      } else {
-        total[s] = sum[s];
-      }
-    }
+    scales.finish_row(sum, low, total);
     store_streams(m, streams, i, column, total);
   }
 }
