@@ -3838,6 +3838,9 @@ struct Suggestion {
   // Of each token that is at least partly in `text`.
   Span<const float> token_probabilities;
   bool complete = false;  // nothing will be added to it
+  // Nothing will be added, but it was made of less text (CompletionOptions::first_us), and another
+  // may replace it. Who shows only one need not wait.
+  bool preliminary = false;
 };
 
 namespace detail {
@@ -4383,13 +4386,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x66270b91
+#define INLAY_SELF_ID_ 0x6c61f20f
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x66270b91
+#elif INLAY_SELF_ID_ != 0x6c61f20f
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -47342,16 +47345,18 @@ inline size_t CompletionImpl::tokens_behind(const Answer& answer, size_t from) c
   return n;
 }
 
-// Makes the suggestion of what is there. True if its text is another one than before.
+// Makes the suggestion of what is there. True if somebody may want to show it now.
 inline bool CompletionImpl::refresh() noexcept {
   const Answer& a = *shown;
   const Trimmed trimmed = trim(a, typed);
   const size_t before = suggestion.text.size(), size = wanted ? trimmed.size : 0;
+  const bool was_preliminary = suggestion.preliminary;
   const size_t behind = tokens_behind(a, typed);
   suggestion = Suggestion();
   suggestion.text = slice(view(a.text), typed, size);
   written = !a.used || a.ended || live != &a || trimmed.final || behind >= options.max_tokens;
   suggestion.complete = written && !a.provisional;
+  suggestion.preliminary = written && a.provisional;
   if (size > 0) {
     const size_t first = a.ends.size() - behind;
     size_t last = first;
@@ -47362,7 +47367,7 @@ inline bool CompletionImpl::refresh() noexcept {
       if (p < suggestion.probability) suggestion.probability = p;
     }
   }
-  return size != before;
+  return size != before || (suggestion.preliminary && !was_preliminary);
 }
 
 // Begins on what comes behind so many bytes of the text that is shown, if these are accepted.
@@ -47464,7 +47469,7 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
         // By a call of cancel() that another session's step has answered already, perhaps.
         if (writer.load()->session.stop_reason() == StopReason::cancelled) continue;
         live->ended = true;
-        refresh();
+        if (refresh() && live == shown) return Step::piece;
         continue;
       case Step::piece:
         take_piece();
@@ -48497,6 +48502,7 @@ typedef struct inlay_suggestion {
   float probability; /* of its least probable token */
   uint32_t n_tokens; /* that are at least partly in it */
   const float* token_probabilities;
+  int32_t preliminary; /* 1: whole, but made of less text (first_us): another may replace it */
 } inlay_suggestion;
 
 INLAY_C_API void inlay_completion_options_init(inlay_completion_options* options, uint32_t struct_size);
@@ -50704,6 +50710,7 @@ INLAY_C_API inlay_status inlay_completion_suggestion(const inlay_completion* com
   const Suggestion& from = completion->completion.suggestion();
   inlay_suggestion to = {};
   to.complete = from.complete;
+  to.preliminary = from.preliminary;
   to.text = detail::c_text(from.text, &to.size);
   to.probability = from.probability;
   to.n_tokens = static_cast<uint32_t>(from.token_probabilities.size());

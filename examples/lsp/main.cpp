@@ -48,6 +48,10 @@ class Server {
     std::string uri;
     bool is_inline = false;
     Clock::time_point deadline;
+    // The item that is selected in the editor's list: what is suggested begins with its text, in
+    // the place of its range.
+    std::string selected;
+    Json range;
   };
 
   void reply(const Json& id, const Json& result) {
@@ -119,6 +123,8 @@ class Server {
         refuse(pending_->id, kRequestCancelled, "cancelled");
         pending_.reset();
       }
+    } else if (method == "workspace/didChangeConfiguration") {
+      deadline_ms_ = params.value("/settings/inlay/deadline_ms"_json_pointer, deadline_ms_);
     } else {
       // Notifications that mean nothing here are to be ignored, requests are not.
       return id.is_null();
@@ -187,7 +193,7 @@ class Server {
     document.stamp = ++stamp_;
     drop_pending(uri);
     // Most edits leave the cursor behind what they put in: read up to there before being asked.
-    update(uri, false);
+    update(uri, document, false);
   }
 
   void drop_pending(const std::string& uri) {
@@ -201,15 +207,27 @@ class Server {
     const auto found = documents_.find(uri);
     if (found == documents_.end()) return refuse(id, kInvalidParams, "no open document " + uri);
     found->second.cursor = found->second.offset(position_of(params.at("position")));
+    Pending asked;
+    asked.id = id;
+    asked.uri = uri;
+    asked.is_inline = is_inline;
+    asked.deadline = Clock::now() + std::chrono::milliseconds(deadline_ms_);
+    TextDocument shown = found->second;
+    const Json selected = params.value("/context/selectedCompletionInfo"_json_pointer, Json());
+    if (is_inline && selected.is_object()) {
+      asked.selected = selected.at("text");
+      asked.range = selected.at("range");
+      shown.change(position_of(asked.range.at("start")), position_of(asked.range.at("end")),
+                   asked.selected);
+    }
     if (pending_) refuse(pending_->id, kRequestCancelled, "another request came");
-    pending_ = Pending{id, uri, is_inline, Clock::now() + std::chrono::milliseconds(deadline_ms_)};
-    update(uri, true);
+    pending_ = std::move(asked);
+    update(uri, shown, true);
     if (completion_.suggestion().complete) answer();
   }
 
   // Tells the completion where the editor is.
-  void update(const std::string& uri, bool wanted) {
-    const TextDocument& document = documents_.at(uri);
+  void update(const std::string& uri, const TextDocument& document, bool wanted) {
     if (uri != active_) {
       // The text around the place where each of the others was changed last; the latest counts
       // most.
@@ -242,8 +260,8 @@ class Server {
       std::fprintf(stderr, "lsp: %s\n", completion_.status().error().message());
     }
     busy_ = step == inlay::Step::more || step == inlay::Step::piece;
-    if (pending_ &&
-        (!busy_ || completion_.suggestion().complete || Clock::now() > pending_->deadline)) {
+    if (pending_ && (!busy_ || completion_.suggestion().complete ||
+                     completion_.suggestion().preliminary || Clock::now() > pending_->deadline)) {
       answer();
     }
   }
@@ -257,7 +275,9 @@ class Server {
       return {{"line", p.line}, {"character", p.character}};
     };
     Json items = Json::array();
-    if (!text.empty() && pending_->is_inline) {
+    if (!text.empty() && pending_->range.is_object()) {
+      items.push_back({{"insertText", pending_->selected + text}, {"range", pending_->range}});
+    } else if (!text.empty() && pending_->is_inline) {
       const Json at = json(document.cursor);
       items.push_back({{"insertText", text}, {"range", {{"start", at}, {"end", at}}}});
     } else if (!text.empty()) {

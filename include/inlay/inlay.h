@@ -770,6 +770,7 @@ typedef struct inlay_suggestion {
   float probability; /* of its least probable token */
   uint32_t n_tokens; /* that are at least partly in it */
   const float* token_probabilities;
+  int32_t preliminary; /* 1: whole, but made of less text (first_us): another may replace it */
 } inlay_suggestion;
 
 INLAY_C_API void inlay_completion_options_init(inlay_completion_options* options, uint32_t struct_size);

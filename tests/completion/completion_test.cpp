@@ -469,6 +469,8 @@ TEST_CASE("A first suggestion is made of less text where there is no time to rea
     return all;
   };
   CHECK_FALSE(first().empty());
+  while (!hasty.suggestion().preliminary) REQUIRE(hasty.step(1000000) == Step::piece);
+  CHECK_FALSE(hasty.suggestion().complete);
   const uint64_t read = hasty.tokens_read();
   CHECK(read < 150);
 
@@ -481,6 +483,8 @@ TEST_CASE("A first suggestion is made of less text where there is no time to rea
   CHECK(complete(patient, editor) == final_one());
   const uint64_t all_read = hasty.tokens_read();
   CHECK(all_read > read + 300);
+
+  CHECK_FALSE(hasty.suggestion().preliminary);
 
   // Then everything is there, and typing costs no more than without all this.
   editor.before += ");";

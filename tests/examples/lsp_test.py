@@ -128,6 +128,40 @@ def test_encodings():
         client.end()
 
 
+def test_selected():
+    """What the editor's list has selected is in the text that is completed, and in what is inserted."""
+    client = Client()
+    client.open()
+    client.notify("workspace/didChangeConfiguration", {"settings": {"inlay": {"deadline_ms": 60000}}})
+    client.change((4, 20), (4, 20), "re")
+    chosen = {"start": at(4, 20), "end": at(4, 22)}
+    params = where(4, 22)
+    params["context"] = {"triggerKind": 2, "selectedCompletionInfo": {"range": chosen, "text": "return"}}
+    items = client.ask("textDocument/inlineCompletion", params)["result"]["items"]
+    assert len(items) == 1 and items[0]["range"] == chosen, items
+    assert items[0]["insertText"].startswith("return ") and items[0]["insertText"].strip() != "return", items
+    # The document is as it was, and goes on with what is accepted.
+    client.change((4, 20), (4, 22), "return")
+    assert client.inline(4, 26)[0]["insertText"] == items[0]["insertText"][len("return"):]
+    params["context"]["selectedCompletionInfo"] = {"text": "return"}
+    assert client.ask("textDocument/inlineCompletion", params)["error"]["code"] == -32602
+    client.end()
+
+
+def test_large():
+    """Empty, and a million bytes, on one line and on many; the cursor at the end, and behind it."""
+    client = Client()
+    client.open()
+    whole = lambda text: client.notify("textDocument/didChange", {
+        "textDocument": {"uri": URI, "version": 3}, "contentChanges": [{"text": text}]})
+    for text in ("", "x" * 1000000, TEXT * 10000, "\r\n" * 1000, "\U0001F600" * 1000):
+        whole(text)
+        lines = text.count("\n")
+        for place in ((lines, 0), (lines + 5, 7), (0, 10**9), (lines // 2, 3)):
+            client.inline(*place)
+    client.end()
+
+
 def test_cancel():
     client = Client()
     client.open()
@@ -172,7 +206,7 @@ def test_errors():
 
 
 def main():
-    for test in (test_completion, test_positions, test_encodings, test_cancel, test_errors):
+    for test in (test_completion, test_positions, test_encodings, test_selected, test_large, test_cancel, test_errors):
         test()
         print(test.__name__, "passed")
 

@@ -300,6 +300,7 @@ INLAY_C_API inlay_status inlay_completion_suggestion(const inlay_completion* com
   const Suggestion& from = completion->completion.suggestion();
   inlay_suggestion to = {};
   to.complete = from.complete;
+  to.preliminary = from.preliminary;
   to.text = detail::c_text(from.text, &to.size);
   to.probability = from.probability;
   to.n_tokens = static_cast<uint32_t>(from.token_probabilities.size());

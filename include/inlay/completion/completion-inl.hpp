@@ -534,16 +534,18 @@ inline size_t CompletionImpl::tokens_behind(const Answer& answer, size_t from) c
   return n;
 }
 
-// Makes the suggestion of what is there. True if its text is another one than before.
+// Makes the suggestion of what is there. True if somebody may want to show it now.
 inline bool CompletionImpl::refresh() noexcept {
   const Answer& a = *shown;
   const Trimmed trimmed = trim(a, typed);
   const size_t before = suggestion.text.size(), size = wanted ? trimmed.size : 0;
+  const bool was_preliminary = suggestion.preliminary;
   const size_t behind = tokens_behind(a, typed);
   suggestion = Suggestion();
   suggestion.text = slice(view(a.text), typed, size);
   written = !a.used || a.ended || live != &a || trimmed.final || behind >= options.max_tokens;
   suggestion.complete = written && !a.provisional;
+  suggestion.preliminary = written && a.provisional;
   if (size > 0) {
     const size_t first = a.ends.size() - behind;
     size_t last = first;
@@ -554,7 +556,7 @@ inline bool CompletionImpl::refresh() noexcept {
       if (p < suggestion.probability) suggestion.probability = p;
     }
   }
-  return size != before;
+  return size != before || (suggestion.preliminary && !was_preliminary);
 }
 
 // Begins on what comes behind so many bytes of the text that is shown, if these are accepted.
@@ -656,7 +658,7 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
         // By a call of cancel() that another session's step has answered already, perhaps.
         if (writer.load()->session.stop_reason() == StopReason::cancelled) continue;
         live->ended = true;
-        refresh();
+        if (refresh() && live == shown) return Step::piece;
         continue;
       case Step::piece:
         take_piece();

@@ -55,6 +55,9 @@ struct Suggestion {
   // Of each token that is at least partly in `text`.
   Span<const float> token_probabilities;
   bool complete = false;  // nothing will be added to it
+  // Nothing will be added, but it was made of less text (CompletionOptions::first_us), and another
+  // may replace it. Who shows only one need not wait.
+  bool preliminary = false;
 };
 
 namespace detail {
