@@ -143,6 +143,18 @@ TEST_CASE("jinja: no template takes more time, memory or stack than its limits")
   CHECK(render(list + "]|length }}") == "5000");
 }
 
+TEST_CASE("jinja: numbers at the ends of 64 bits") {
+  const std::string most = "9223372036854775807", least = "(-9223372036854775807 - 1)";
+  CHECK(render("{{ 'abc'|truncate(" + most + ") }}") == "abc");
+  CHECK(render("{{ 'abc'|truncate(3, False, '...', " + most + ") }}") == "abc");
+  CHECK(render("{{ 'abc'|truncate(" + least + ") }}").rfind("error: ", 0) == 0);
+  CHECK(render("{{ ''.center(" + most + ") }}").rfind("error: ", 0) == 0);
+  CHECK(render("{{ ''.ljust(" + least + ") }}[{{ '-1'.zfill(" + least + ") }}]") == "[-1]");
+  const std::string again = "{% for i in range(100) %}{% set ns.x = ns.x[::9] %}{% endfor %}";
+  CHECK(render("{% set ns = namespace(x=[1, 2]) %}" + again + "{{ ns.x }}") == "[1]");
+  CHECK(render("{% set ns = namespace(x=range(2)) %}" + again).rfind("error: ", 0) == 0);
+}
+
 TEST_CASE("jinja: no allocation that fails leaks or is overlooked") {
   const std::string source =
       "{% macro m(x) %}{{ x|upper }}{% endmacro %}{% for i in l|sort %}{{ m('a' ~ i) }}{{ "

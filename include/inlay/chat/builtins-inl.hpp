@@ -431,11 +431,12 @@ INLAY_FILTER(truncate) {
       !argument_text(a[2], "...", &end) || !argument_int(a[3], 5, &leeway)) {
     return false;
   }
-  const int64_t keep = length - static_cast<int64_t>(count_characters(end));
-  if (keep < 0 || leeway < 0)
+  const int64_t end_length = static_cast<int64_t>(count_characters(end));
+  if (length < end_length || leeway < 0)
     return heap_.fail("truncate: the length is less than that of the end");
+  const int64_t keep = length - end_length;
   *out = Value::string(text);
-  if (static_cast<int64_t>(count_characters(text)) <= length + leeway) return true;
+  if (static_cast<int64_t>(count_characters(text)) - leeway <= length) return true;
   std::string_view kept = slice(text, 0, byte_of_character(text, static_cast<size_t>(keep)));
   const size_t space = kept.rfind(' ');
   if (!heap_.truth(a[1]) && space != std::string_view::npos) kept = slice(kept, 0, space);
@@ -1052,10 +1053,9 @@ INLAY_GLOBAL(range) {
     numbers[0] = 0;
   }
   const int64_t start = numbers[0], stop = numbers[1], step = numbers[2];
-  constexpr int64_t kFar = int64_t{1} << 60;
   if (step == 0) return heap_.fail("range() arg 3 must not be zero");
   for (int64_t number : numbers) {
-    if (number > kFar || number < -kFar) return heap_.fail("range(): a number is too large");
+    if (number > kMaxRangeNumber || number < -kMaxRangeNumber) return heap_.fail(kRangeTooFar);
   }
   const int64_t distance = step > 0 ? stop - start : start - stop;
   const int64_t stride = step > 0 ? step : -step;

@@ -874,10 +874,15 @@ bool Interpreter::evaluate_slice(const Node* node, Value* out) noexcept {
       return false;
     }
     for (int64_t i = 0; i < count; ++i) list->items[list->size++] = from.items[start + i * step];
+    *out = Value::of(list);
+    if (shape != List::Shape::range) return true;
+    // A part of a part of a range: steps multiply.
+    const int64_t stride = step < 0 ? -step : step;
+    const int64_t most = kMaxRangeNumber / stride;
+    if (from.step > most || from.step < -most) return heap_.fail(kRangeTooFar);
     list->step = from.step * step;
     list->start = from.start + start * from.step;
     list->stop = from.start + stop * from.step;
-    *out = Value::of(list);
     return true;
   }
   return heap_.fail("'", type_name(object), "' object cannot be sliced");

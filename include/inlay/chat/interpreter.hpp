@@ -81,6 +81,10 @@ struct BuiltinTables {
 };
 inline constexpr uint32_t kMaxParameters = 5;
 
+// Of a range's start, stop and step: the arithmetic with them fits into 64 bits.
+inline constexpr int64_t kMaxRangeNumber = int64_t{1} << 60;
+inline constexpr std::string_view kRangeTooFar = "range(): a number is too large";
+
 // Runs a template. All recursion is counted: see Heap::Limits.
 class Interpreter {
  public:

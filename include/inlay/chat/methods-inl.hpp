@@ -304,10 +304,11 @@ bool Interpreter::pad(std::string_view text, int64_t width, std::string_view fil
   // Python's center gives the odd space to the left if the width is odd.
   const int64_t left = where < 0 ? 0 : where > 0 ? missing : missing / 2 + (missing & width & 1);
   String result(heap_.allocator());
-  for (int64_t i = 0; i < missing + 1; ++i) {
+  for (int64_t i = 0; i < missing; ++i) {
     if (i == left && !heap_.put(&result, text)) return false;
-    if (i < missing && (!heap_.spend(1) || !heap_.put(&result, fill))) return false;
+    if (!heap_.spend(1) || !heap_.put(&result, fill)) return false;
   }
+  if (left == missing && !heap_.put(&result, text)) return false;
   return heap_.take(result, out);
 }
 
@@ -511,8 +512,9 @@ bool Interpreter::call_string_method(const Method& method, const Value* a, Value
       int64_t width = 0;
       if (!argument_int(a[0], 0, &width)) return false;
       const size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+      if (width > 0) width -= static_cast<int64_t>(sign);
       Value padded;
-      return pad(slice(text, sign), width - static_cast<int64_t>(sign), "0", 1, &padded) &&
+      return pad(slice(text, sign), width, "0", 1, &padded) &&
              heap_.concatenate(slice(text, 0, sign), padded.view(), out);
     }
     case MethodId::string_expandtabs: {
