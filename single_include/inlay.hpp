@@ -4386,13 +4386,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x6c61f20f
+#define INLAY_SELF_ID_ 0x2853dffd
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x6c61f20f
+#elif INLAY_SELF_ID_ != 0x2853dffd
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -28235,6 +28235,10 @@ struct BuiltinTables {
 };
 inline constexpr uint32_t kMaxParameters = 5;
 
+// Of a range's start, stop and step: the arithmetic with them fits into 64 bits.
+inline constexpr int64_t kMaxRangeNumber = int64_t{1} << 60;
+inline constexpr std::string_view kRangeTooFar = "range(): a number is too large";
+
 // Runs a template. All recursion is counted: see Heap::Limits.
 class Interpreter {
  public:
@@ -28820,10 +28824,11 @@ bool Interpreter::pad(std::string_view text, int64_t width, std::string_view fil
   // Python's center gives the odd space to the left if the width is odd.
   const int64_t left = where < 0 ? 0 : where > 0 ? missing : missing / 2 + (missing & width & 1);
   String result(heap_.allocator());
-  for (int64_t i = 0; i < missing + 1; ++i) {
+  for (int64_t i = 0; i < missing; ++i) {
     if (i == left && !heap_.put(&result, text)) return false;
-    if (i < missing && (!heap_.spend(1) || !heap_.put(&result, fill))) return false;
+    if (!heap_.spend(1) || !heap_.put(&result, fill)) return false;
   }
+  if (left == missing && !heap_.put(&result, text)) return false;
   return heap_.take(result, out);
 }
 
@@ -29027,8 +29032,9 @@ bool Interpreter::call_string_method(const Method& method, const Value* a, Value
       int64_t width = 0;
       if (!argument_int(a[0], 0, &width)) return false;
       const size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+      if (width > 0) width -= static_cast<int64_t>(sign);
       Value padded;
-      return pad(slice(text, sign), width - static_cast<int64_t>(sign), "0", 1, &padded) &&
+      return pad(slice(text, sign), width, "0", 1, &padded) &&
              heap_.concatenate(slice(text, 0, sign), padded.view(), out);
     }
     case MethodId::string_expandtabs: {
@@ -29726,11 +29732,12 @@ INLAY_FILTER(truncate) {
       !argument_text(a[2], "...", &end) || !argument_int(a[3], 5, &leeway)) {
     return false;
   }
-  const int64_t keep = length - static_cast<int64_t>(count_characters(end));
-  if (keep < 0 || leeway < 0)
+  const int64_t end_length = static_cast<int64_t>(count_characters(end));
+  if (length < end_length || leeway < 0)
     return heap_.fail("truncate: the length is less than that of the end");
+  const int64_t keep = length - end_length;
   *out = Value::string(text);
-  if (static_cast<int64_t>(count_characters(text)) <= length + leeway) return true;
+  if (static_cast<int64_t>(count_characters(text)) - leeway <= length) return true;
   std::string_view kept = slice(text, 0, byte_of_character(text, static_cast<size_t>(keep)));
   const size_t space = kept.rfind(' ');
   if (!heap_.truth(a[1]) && space != std::string_view::npos) kept = slice(kept, 0, space);
@@ -30347,10 +30354,9 @@ INLAY_GLOBAL(range) {
     numbers[0] = 0;
   }
   const int64_t start = numbers[0], stop = numbers[1], step = numbers[2];
-  constexpr int64_t kFar = int64_t{1} << 60;
   if (step == 0) return heap_.fail("range() arg 3 must not be zero");
   for (int64_t number : numbers) {
-    if (number > kFar || number < -kFar) return heap_.fail("range(): a number is too large");
+    if (number > kMaxRangeNumber || number < -kMaxRangeNumber) return heap_.fail(kRangeTooFar);
   }
   const int64_t distance = step > 0 ? stop - start : start - stop;
   const int64_t stride = step > 0 ? step : -step;
@@ -32011,10 +32017,15 @@ bool Interpreter::evaluate_slice(const Node* node, Value* out) noexcept {
       return false;
     }
     for (int64_t i = 0; i < count; ++i) list->items[list->size++] = from.items[start + i * step];
+    *out = Value::of(list);
+    if (shape != List::Shape::range) return true;
+    // A part of a part of a range: steps multiply.
+    const int64_t stride = step < 0 ? -step : step;
+    const int64_t most = kMaxRangeNumber / stride;
+    if (from.step > most || from.step < -most) return heap_.fail(kRangeTooFar);
     list->step = from.step * step;
     list->start = from.start + start * from.step;
     list->stop = from.start + stop * from.step;
-    *out = Value::of(list);
     return true;
   }
   return heap_.fail("'", type_name(object), "' object cannot be sliced");
@@ -46225,9 +46236,9 @@ class FimWriter {
   Status status_;
 };
 
-inline constexpr size_t kFimPathBytes = 100;
+inline constexpr uint32_t kFimPathBytes = 100;
 // A file with less room than this beside its header is not worth it. At most a token for each byte.
-inline constexpr size_t kFimHeaderTokens = kFimPathBytes + 8;
+inline constexpr uint32_t kFimHeaderTokens = kFimPathBytes + 8;
 
 // The line that names a file.
 inline void put_file_header(const FimLayout& layout, std::string_view path,

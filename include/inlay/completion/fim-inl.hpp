@@ -210,9 +210,9 @@ class FimWriter {
   Status status_;
 };
 
-inline constexpr size_t kFimPathBytes = 100;
+inline constexpr uint32_t kFimPathBytes = 100;
 // A file with less room than this beside its header is not worth it. At most a token for each byte.
-inline constexpr size_t kFimHeaderTokens = kFimPathBytes + 8;
+inline constexpr uint32_t kFimHeaderTokens = kFimPathBytes + 8;
 
 // The line that names a file.
 inline void put_file_header(const FimLayout& layout, std::string_view path,
