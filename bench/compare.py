@@ -12,7 +12,7 @@ is also taken in each round by itself: the least and the greatest of those say h
 
 Both programs are measured by the same rules: ppN reads N tokens into the cache and computes the last one's
 logits; tgN writes N tokens, one at a time, without sampling; "@ dN" with N tokens in the cache already.
-Batches of at most 512. "cold" is the time from the start of the process to its end for one prompt, with the
+Batches as each makes them unless told otherwise (256 tokens, 512). "cold" is the time from the start of the process to its end for one prompt, with the
 file in the page cache. Peak memory is the process's, mapped pages of the file included; less than this
 script's own 25 MiB cannot be told.
 

@@ -327,7 +327,7 @@ INLAY_C_API void inlay_sampling_init(inlay_sampling* sampling, uint32_t struct_s
 typedef struct inlay_session_options {
   uint32_t struct_size;
   uint32_t context;               /* positions; 0: what the model was trained for, at most 4096 */
-  uint32_t batch;                 /* most tokens of a prompt that are processed at once; 512 */
+  uint32_t batch;                 /* most tokens of a prompt that are processed at once; 256 */
   uint32_t threads;               /* the caller's own included, 1 to 64; 1 */
   uint32_t max_tokens;            /* end after so many; 0: when the model or the context ends */
   int32_t kv_cache;               /* INLAY_KV_CACHE_; F16 */

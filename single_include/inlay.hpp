@@ -3373,7 +3373,9 @@ class Session;
 
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
-  uint32_t batch = 512;  // most tokens of a prompt that are processed at once
+  // Most tokens of a prompt that are processed at once. What they are computed with takes memory in
+  // proportion, and more of them no longer fits the caches.
+  uint32_t batch = 256;
   // The caller's own included; the rest are the host's (Host::jobs) or the session's. Of the
   // session's, no more than CPUs that the process may use.
   uint32_t threads = 1;
@@ -4386,13 +4388,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x2853dffd
+#define INLAY_SELF_ID_ 0x3a1f18c4
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x2853dffd
+#elif INLAY_SELF_ID_ != 0x3a1f18c4
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10357,11 +10359,13 @@ struct PanelColumns {
   const uint32_t* start;  // of sub-blocks
 };
 
-// More columns than that are faster in tiles, which expand weights once for all of them. Without an
-// instruction for bytes two are.
-static constexpr size_t kPanelColumns = kDot == DotKind::wide   ? 1
-                                        : kDot == DotKind::vnni ? 3 * kColumns
-                                                                : 2 * kColumns - 1;
+// More columns than that are faster in tiles, which expand weights once for all of them. Bytes need
+// little expanding, scales of superblocks much. Without an instruction for bytes two are.
+static constexpr size_t most_panel_columns(PanelLayout layout) {
+  if (kDot == DotKind::wide) return 1;
+  if (kDot == DotKind::vnni) return layout.block == kGroup ? 4 * kColumns : 3 * kColumns;
+  return layout.bits == 8 ? 3 * kColumns : 2 * kColumns - 1;
+}
 
 // Up to kStreams panels that are multiplied in lockstep.
 struct PanelTurn {
@@ -10750,7 +10754,7 @@ static constexpr Recipe recipe() {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
     // Each instance costs compile time: three columns go with one of zeros.
     r.panel[0] = multiply_panel<W, integer, 1>;
-    if constexpr (kPanelColumns > 1) {
+    if constexpr (kDot != DotKind::wide) {
       r.panel[1] = multiply_panel<W, integer, 2>;
       r.panel[2] = r.panel[3] = multiply_panel<W, integer, 4>;
     }
@@ -10936,7 +10940,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   if constexpr (!kTilesOnly) {
-    if (m.packed && m.n <= kPanelColumns && !m.tiles)
+    if (m.packed && m.n <= most_panel_columns(panel_layout(m.type)) && !m.tiles)
       return multiply_panels(m, r, begin, end, streams);
   }
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times
@@ -48070,7 +48074,7 @@ INLAY_C_API void inlay_sampling_init(inlay_sampling* sampling, uint32_t struct_s
 typedef struct inlay_session_options {
   uint32_t struct_size;
   uint32_t context;               /* positions; 0: what the model was trained for, at most 4096 */
-  uint32_t batch;                 /* most tokens of a prompt that are processed at once; 512 */
+  uint32_t batch;                 /* most tokens of a prompt that are processed at once; 256 */
   uint32_t threads;               /* the caller's own included, 1 to 64; 1 */
   uint32_t max_tokens;            /* end after so many; 0: when the model or the context ends */
   int32_t kv_cache;               /* INLAY_KV_CACHE_; F16 */

@@ -135,7 +135,7 @@ int bench(int argc, char** argv) {
   std::vector<uint32_t> threads = {default_threads()}, prompt = {512}, generate = {64},
                         depths = {0};
   std::vector<const Cache*> caches = {&kCaches[0]};
-  uint32_t runs = 3, batch = 512;
+  uint32_t runs = 3, batch = inlay::SessionOptions().batch;
   ModelChoice choice;
   bool json = false, no_warm_up = false;
   Command command("bench", "MODEL [options]",

@@ -1329,7 +1329,7 @@ TEST_CASE("structs of an older and of a newer program") {
   std::memset(&options, 0x55, sizeof options);
   inlay_session_options_init(&options, kOlder);
   CHECK(options.struct_size == kOlder);
-  CHECK(options.batch == 512);
+  CHECK(options.batch == 256);
   CHECK(options.max_tokens == 0x55555555);
   options.context = 64;
   REQUIRE(inlay_session_create(opened.model, &options, &session, &error) == INLAY_OK);

@@ -286,6 +286,7 @@ TEST_CASE("an edit costs what follows it, from the second one at a place on") {
     CAPTURE(std::string(name));
     const Opened model(name);
     SessionOptions options = exact(640);
+    options.batch = 512;
     options.max_tokens = 5;
     Session session = create(*model, options);
     Tokens prompt = some_tokens(600, 3);

@@ -90,7 +90,7 @@ static constexpr Recipe recipe() {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
     // Each instance costs compile time: three columns go with one of zeros.
     r.panel[0] = multiply_panel<W, integer, 1>;
-    if constexpr (kPanelColumns > 1) {
+    if constexpr (kDot != DotKind::wide) {
       r.panel[1] = multiply_panel<W, integer, 2>;
       r.panel[2] = r.panel[3] = multiply_panel<W, integer, 4>;
     }
@@ -276,7 +276,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   if constexpr (!kTilesOnly) {
-    if (m.packed && m.n <= kPanelColumns && !m.tiles)
+    if (m.packed && m.n <= most_panel_columns(panel_layout(m.type)) && !m.tiles)
       return multiply_panels(m, r, begin, end, streams);
   }
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times

@@ -396,11 +396,13 @@ struct PanelColumns {
   const uint32_t* start;  // of sub-blocks
 };
 
-// More columns than that are faster in tiles, which expand weights once for all of them. Without an
-// instruction for bytes two are.
-static constexpr size_t kPanelColumns = kDot == DotKind::wide   ? 1
-                                        : kDot == DotKind::vnni ? 3 * kColumns
-                                                                : 2 * kColumns - 1;
+// More columns than that are faster in tiles, which expand weights once for all of them. Bytes need
+// little expanding, scales of superblocks much. Without an instruction for bytes two are.
+static constexpr size_t most_panel_columns(PanelLayout layout) {
+  if (kDot == DotKind::wide) return 1;
+  if (kDot == DotKind::vnni) return layout.block == kGroup ? 4 * kColumns : 3 * kColumns;
+  return layout.bits == 8 ? 3 * kColumns : 2 * kColumns - 1;
+}
 
 // Up to kStreams panels that are multiplied in lockstep.
 struct PanelTurn {

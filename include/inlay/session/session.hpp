@@ -25,7 +25,9 @@ class Session;
 
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
-  uint32_t batch = 512;  // most tokens of a prompt that are processed at once
+  // Most tokens of a prompt that are processed at once. What they are computed with takes memory in
+  // proportion, and more of them no longer fits the caches.
+  uint32_t batch = 256;
   // The caller's own included; the rest are the host's (Host::jobs) or the session's. Of the
   // session's, no more than CPUs that the process may use.
   uint32_t threads = 1;
