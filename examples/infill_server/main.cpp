@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "generator.hpp"
+#include "open_ai.hpp"
 #include "request.hpp"
 
 namespace {
@@ -177,6 +178,9 @@ class Server {
     post("/infill", &Server::infill);
     post("/completion", &Server::completion);
     post("/completions", &Server::completion);
+    post("/v1/completions", &Server::open_ai_completion);
+    post("/v1/chat/completions", &Server::chat_completion);
+    post("/chat/completions", &Server::chat_completion);
     post("/tokenize", &Server::tokenize);
     post("/detokenize", &Server::detokenize);
     post("/apply-template", &Server::apply_template);
@@ -329,8 +333,23 @@ class Server {
     job->matcher = std::make_shared<inlay::GrammarMatcher>(std::move(*matcher));
   }
 
-  // One prompt: a text, an array of tokens, or of tokens and texts; or an array of prompts.
   void completion(const httplib::Request& request, httplib::Response& response, const Json& body) {
+    generate(request, response, body, prompts_of(body));
+  }
+  void open_ai_completion(const httplib::Request& request, httplib::Response& response,
+                          const Json& body) {
+    const auto kind = std::make_shared<OpenAi>(body, settings_.model);
+    generate(request, response, kind->settings(), prompts_of(body), nullptr, kind);
+  }
+  void chat_completion(const httplib::Request& request, httplib::Response& response,
+                       const Json& body) {
+    std::vector<inlay::Token> prompt;
+    const auto kind = std::make_shared<OpenAi>(body, settings_.model, generator_.model(), &prompt);
+    generate(request, response, kind->settings(), {prompt}, nullptr, kind);
+  }
+
+  // One prompt: a text, an array of tokens, or of tokens and texts; or an array of prompts.
+  std::vector<std::vector<inlay::Token>> prompts_of(const Json& body) const {
     const Json& prompt = body.at("prompt");
     const auto one = [this](const Json& given) {
       const bool object = given.is_object() && given.contains("prompt_string");
@@ -360,7 +379,7 @@ class Server {
     if (prompts.empty()) {
       throw Refused{400, "invalid_request_error", "\"prompt\" must not be empty"};
     }
-    generate(request, response, body, std::move(prompts));
+    return prompts;
   }
 
   Json token_json(const inlay::TokenLogprob& one, bool post) const {
@@ -457,10 +476,12 @@ class Server {
               {"time_ms", static_cast<int64_t>(ms)}}}};
   }
 
-  // `told`: what the model was told to fill in, or null.
+  // `told`: what the model was told to fill in, or null. `open_ai`: whose form the answer has, or
+  // null for llama-server's own.
   void generate(const httplib::Request& request, httplib::Response& response, const Json& body,
                 std::vector<std::vector<inlay::Token>> prompts,
-                const inlay::FimText* told = nullptr) {
+                const inlay::FimText* told = nullptr,
+                const std::shared_ptr<OpenAi>& open_ai = nullptr) {
     // Shared with the function that writes a stream's events as they come.
     const auto asked = std::make_shared<::Request>(parse_request(body, generator_));
     if (told != nullptr) limit(*told, &asked->job);
@@ -488,38 +509,65 @@ class Server {
         if (const auto done = work_on(*asked, prompt, answers.size(), listener, &outcome); !done) {
           throw Refused{500, "server_error", done.error().message()};
         }
-        answers.push_back(answer(*asked, answers.size(), prompt, outcome));
+        if (open_ai == nullptr) {
+          answers.push_back(answer(*asked, answers.size(), prompt, outcome));
+          continue;
+        }
+        const Json probs = asked->job.n_probs > 0 ? all_probs(*asked, outcome) : Json();
+        answers.push_back(open_ai->choice(answers.size(), outcome, probs));
+        if (answers.size() < all.size()) continue;
+        const size_t n_prompt = prompt.size();
+        return send(response,
+                    open_ai->answer(answers, n_prompt, outcome, timings(n_prompt, outcome)));
       }
       return send(response, answers.size() == 1 ? answers[0] : answers);
     }
-    response.set_chunked_content_provider(
-        "text/event-stream", [this, asked, all, listener](size_t, httplib::DataSink& sink) {
-          const auto event = [&sink](const char* kind, const Json& json) {
-            const std::string text = kind + (": " + dump(json)) + "\n\n";
-            sink.write(text.data(), text.size());
-          };
-          for (size_t index = 0; index < all.size(); ++index) {
-            const size_t n_prompt = all[index].size();
-            Listener own = listener;
-            own.on_piece = [&](std::string_view text, inlay::Token token, const Outcome& o) {
-              event("data", part(*asked, index, n_prompt, text, token, o));
-            };
-            if (asked->return_progress) {
-              own.on_progress = [&](uint32_t processed, double ms, const Outcome& o) {
-                event("data", progress_part(index, n_prompt, processed, ms, o));
-              };
-            }
-            Outcome outcome;
-            const auto done = work_on(*asked, all[index], index, own, &outcome);
-            if (!done) {
-              event("error", error_json({500, "server_error", done.error().message()})["error"]);
-              break;
-            }
-            event("data", answer(*asked, index, all[index], outcome));
+    response.set_chunked_content_provider("text/event-stream", [this, asked, all, listener,
+                                                                open_ai](size_t,
+                                                                         httplib::DataSink& sink) {
+      const auto write = [&sink](const std::string& text) { sink.write(text.data(), text.size()); };
+      const auto event = [&write](const char* kind, const Json& json) {
+        write(kind + (": " + dump(json)) + "\n\n");
+      };
+      const auto events = [&event](const std::vector<Json>& list) {
+        for (const Json& one : list) event("data", one);
+      };
+      bool failed = false;
+      for (size_t index = 0; index < all.size() && !failed; ++index) {
+        const size_t n_prompt = all[index].size();
+        Listener own = listener;
+        bool begun = false;
+        own.on_piece = [&](std::string_view text, inlay::Token token, const Outcome& o) {
+          if (open_ai == nullptr) {
+            return event("data", part(*asked, index, n_prompt, text, token, o));
           }
-          sink.done();
-          return true;
-        });
+          if (!begun) events(open_ai->begin(index));
+          begun = true;
+          const bool has_probs = !o.probs.empty() && token != inlay::kNoToken;
+          events(open_ai->piece(
+              index, text, has_probs ? Json::array({probs_json(o.probs.back(), false)}) : Json()));
+        };
+        if (asked->return_progress && open_ai == nullptr) {
+          own.on_progress = [&](uint32_t processed, double ms, const Outcome& o) {
+            event("data", progress_part(index, n_prompt, processed, ms, o));
+          };
+        }
+        Outcome outcome;
+        const auto done = work_on(*asked, all[index], index, own, &outcome);
+        if (!done) {
+          event("error", error_json({500, "server_error", done.error().message()})["error"]);
+          failed = true;
+        } else if (open_ai == nullptr) {
+          event("data", answer(*asked, index, all[index], outcome));
+        } else {
+          if (!begun) events(open_ai->begin(index));
+          events(open_ai->end(index, n_prompt, outcome, timings(n_prompt, outcome)));
+        }
+      }
+      if (open_ai != nullptr && !failed) write("data: [DONE]\n\n");
+      sink.done();
+      return true;
+    });
   }
   inlay::Status work_on(const ::Request& asked, const std::vector<inlay::Token>& prompt,
                         size_t index, const Listener& listener, Outcome* outcome) {

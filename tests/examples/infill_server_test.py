@@ -86,6 +86,24 @@ def check_forms(url):
     assert [byte for token in tokens for byte in token["piece"]] == list("\u00e9".encode()), tokens
 
 
+def check_chat(url):
+    """A chat is the completion of its template's prompt, and a stream of it the same text."""
+    chat = {**infill.HELLO, "max_tokens": 12}
+    prompt = post(url, "/apply-template", {"messages": chat["messages"]})["prompt"]
+    plain = post(url, "/completion", {"prompt": prompt, "temperature": 0, "n_predict": 12})
+    answer = post(url, infill.CHAT, chat)
+    message = answer["choices"][0]["message"]
+    assert message["content"].strip() == plain["content"].strip() != "", (answer, plain)
+    assert answer["usage"]["prompt_tokens"] == plain["tokens_evaluated"], (answer, plain)
+    with urllib.request.urlopen(infill.request(url + infill.CHAT, {**chat, "stream": True})) as stream:
+        events = [event[6:] for event in stream.read().decode().split("\n\n") if event]
+    assert events.pop() == "[DONE]"
+    deltas = [json.loads(event)["choices"][0]["delta"] for event in events]
+    assert "".join(delta.get("content") or "" for delta in deltas) == message["content"], deltas
+    text = post(url, "/v1/completions", {"prompt": prompt, "temperature": 0, "max_tokens": 12})["choices"][0]["text"]
+    assert text == plain["content"], text
+
+
 def check_gone(url, port):
     """A client that goes away must not keep the next one waiting."""
     long = {**infill.VSCODE, "n_predict": -1, "ignore_eos": True, "input_prefix": "int a;\n" * 120, "stream": False}
@@ -115,6 +133,7 @@ def main():
             check_shapes(url)
             check_answers(url)
             check_forms(url)
+            check_chat(url)
             check_gone(url, int(url.split(":")[-1]))
         finally:
             server.terminate()

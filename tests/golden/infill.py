@@ -32,6 +32,8 @@ VSCODE_RING = {"input_prefix": "", "input_suffix": "", "input_extra": VSCODE["in
                "stream": False, "samplers": [], "cache_prompt": True, "t_max_prompt_ms": 1, "t_max_predict_ms": 1}
 TEXT = {"prompt": "int main(", "n_predict": 4, "temperature": 0}
 INTEGER = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+CHAT = "/v1/chat/completions"
+HELLO = {"messages": [{"role": "user", "content": "int main"}], "max_tokens": 4, "temperature": 0}
 REQUESTS = [
     ("llama.vim", "/infill", VIM),
     ("llama.vim, chunks", "/infill", VIM_RING),
@@ -96,6 +98,24 @@ REQUESTS = [
     ("tokenize bytes", "/tokenize", {"content": "\u00e9", "with_pieces": True}),
     ("detokenize what is no token", "/detokenize", {"tokens": [-1]}),
     ("template", "/apply-template", {"messages": [{"role": "user", "content": "hi"}]}),
+    ("chat", CHAT, HELLO),
+    ("chat, another path", "/chat/completions", HELLO),
+    ("chat, streaming", CHAT, {**HELLO, "stream": True}),
+    ("chat, streaming, usage", CHAT, {**HELLO, "stream": True, "stream_options": {"include_usage": True}}),
+    ("chat, probabilities", CHAT, {**HELLO, "logprobs": True, "top_logprobs": 2}),
+    ("chat, probabilities, streaming", CHAT, {**HELLO, "logprobs": True, "top_logprobs": 1, "stream": True}),
+    ("chat, parts", CHAT, {**HELLO, "messages": [
+        {"role": "system", "content": "x"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]}]}),
+    ("chat, other fields", CHAT, {**HELLO, "max_completion_tokens": 2, "response_format": {"type": "json_object"}}),
+    ("chat, schema", CHAT, {**HELLO, "response_format": {"type": "json_schema", "json_schema": {"schema": INTEGER}}}),
+    ("chat without messages", CHAT, {"max_tokens": 1}),
+    ("chat, messages of another type", CHAT, {"messages": 5}),
+    ("chat, no content", CHAT, {"messages": [{"role": "user"}]}),
+    ("chat, content of another type", CHAT, {"messages": [{"role": "user", "content": 5}]}),
+    ("chat, unknown form", CHAT, {**HELLO, "response_format": {"type": "x"}}),
+    ("texts", "/v1/completions", {"prompt": "int main(", "max_tokens": 4, "temperature": 0}),
+    ("texts, several", "/v1/completions", {"prompt": ["a", "b"], "max_tokens": 2, "logprobs": 1}),
+    ("texts, streaming", "/v1/completions", {"prompt": "int main(", "max_tokens": 4, "temperature": 0, "stream": True}),
     ("slots", "/slots", None),
     ("props", "/props", None),
     ("adapters", "/lora-adapters", None),
@@ -130,9 +150,10 @@ def ask(url, path, body):
     kind = kind.split(";")[0]
     if kind != "text/event-stream":
         return {"status": status, "type": kind, "shapes": [shape(json.loads(text))]}
-    events = [line[6:] for line in text.split("\n\n") if line]
-    assert all(line.startswith("data: ") for line in text.split("\n\n") if line), text
-    return {"status": status, "type": kind, "shapes": [shape(json.loads(events[i])) for i in (0, -1)]}
+    events = [line[6:] for line in text.split("\n\n") if line.strip()]
+    assert all(line.startswith("data: ") for line in text.split("\n\n") if line.strip()), text
+    end = {"end": events.pop()} if events[-1] == "[DONE]" else {}
+    return {"status": status, "type": kind, "shapes": [shape(json.loads(events[i])) for i in (0, 1, -1)[::1 if end else 2]], **end}
 
 
 if __name__ == "__main__":
