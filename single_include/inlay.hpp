@@ -3374,7 +3374,8 @@ class Session;
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
   // Most tokens of a prompt that are processed at once. What they are computed with takes memory in
-  // proportion, and more of them no longer fits the caches.
+  // proportion, and more of them no longer fits the caches. (So many that a batch would be 2^22
+  // tasks, 524,288 with 8 KV heads, are cut down to fewer.)
   uint32_t batch = 256;
   // The caller's own included; the rest are the host's (Host::jobs) or the session's. Of the
   // session's, no more than CPUs that the process may use.
@@ -4388,13 +4389,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x3a1f18c4
+#define INLAY_SELF_ID_ 0x98ef4a33
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x3a1f18c4
+#elif INLAY_SELF_ID_ != 0x98ef4a33
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -43666,6 +43667,13 @@ inline Status check_threads(const ModelImpl& m, uint32_t threads, uint32_t* work
   return {};
 }
 
+// Most positions of a batch: a phase has fewer than 2^22 tasks, and attention's may be one for each
+// position and KV head.
+INLAY_COLD inline uint32_t most_positions(const Hyper& h) noexcept {
+  const size_t kv_heads = h.most([](const LayerHyper& layer) { return layer.n_kv_heads; });
+  return ((1u << 22) - 1) / static_cast<uint32_t>(kv_heads > 4 ? kv_heads : 4);
+}
+
 inline constexpr uint32_t kMaxTopLogprobs = 64;
 
 inline Status check_options(const ModelImpl& m, const SessionOptions& options,
@@ -43686,6 +43694,7 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
   if (options.batch == 0)
     return Error(ErrorCode::bad_argument, "option batch: expected at least 1");
   s->batch = options.batch < s->context ? options.batch : s->context;
+  if (const uint32_t at_once = most_positions(m.hyper); s->batch > at_once) s->batch = at_once;
   INLAY_TRY(check_threads(m, options.threads, &s->threads));
   if (options.workspace_of != nullptr) {
     const SessionImpl& other = SessionImpl::of(*options.workspace_of);
@@ -44980,9 +44989,7 @@ inline Status check_options(const ModelImpl& m, const EmbedderOptions& options,
   constexpr uint32_t kDefaultContext = 2048;
   const Hyper& h = m.hyper;
   e->impl = &m;
-  // A phase has fewer than 2^22 tasks; attention's may be one for each position and KV head.
-  const size_t kv_heads = h.most([](const LayerHyper& layer) { return layer.n_kv_heads; });
-  uint32_t most = ((1u << 22) - 1) / static_cast<uint32_t>(kv_heads > 4 ? kv_heads : 4);
+  uint32_t most = most_positions(h);
   if (h.max_context > 0 && h.max_context < most) most = h.max_context;
   e->context = options.context;
   if (e->context == 0) {

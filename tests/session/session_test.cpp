@@ -273,6 +273,21 @@ TEST_CASE("the plan is what create() takes, and nothing is taken afterwards") {
   CHECK(counter.wrong_releases() == 0);
 }
 
+TEST_CASE("a batch is never more tasks than a phase can have") {
+  const Opened model("llama-gqa");
+  const auto activations = [&](uint32_t batch) {
+    SessionOptions options = greedy(1u << 22);
+    options.batch = batch;
+    const auto plan = Session::plan(*model, options);
+    REQUIRE(plan);
+    return plan->activations;
+  };
+  const uint32_t heads = std::max(model->shape().n_kv_heads, 4u);
+  const uint32_t most = ((1u << 22) - 1) / heads;
+  CHECK(activations(most - 1) < activations(most));
+  CHECK(activations(1u << 22) == activations(most));
+}
+
 TEST_CASE("a KV cache of smaller numbers is smaller, and grows with the context") {
   const Opened model("llama-gqa");
   const auto bytes = [&](inlay::KvCacheType type, uint32_t context) {

@@ -103,9 +103,7 @@ inline Status check_options(const ModelImpl& m, const EmbedderOptions& options,
   constexpr uint32_t kDefaultContext = 2048;
   const Hyper& h = m.hyper;
   e->impl = &m;
-  // A phase has fewer than 2^22 tasks; attention's may be one for each position and KV head.
-  const size_t kv_heads = h.most([](const LayerHyper& layer) { return layer.n_kv_heads; });
-  uint32_t most = ((1u << 22) - 1) / static_cast<uint32_t>(kv_heads > 4 ? kv_heads : 4);
+  uint32_t most = most_positions(h);
   if (h.max_context > 0 && h.max_context < most) most = h.max_context;
   e->context = options.context;
   if (e->context == 0) {

@@ -211,6 +211,13 @@ inline Status check_threads(const ModelImpl& m, uint32_t threads, uint32_t* work
   return {};
 }
 
+// Most positions of a batch: a phase has fewer than 2^22 tasks, and attention's may be one for each
+// position and KV head.
+INLAY_COLD inline uint32_t most_positions(const Hyper& h) noexcept {
+  const size_t kv_heads = h.most([](const LayerHyper& layer) { return layer.n_kv_heads; });
+  return ((1u << 22) - 1) / static_cast<uint32_t>(kv_heads > 4 ? kv_heads : 4);
+}
+
 inline constexpr uint32_t kMaxTopLogprobs = 64;
 
 inline Status check_options(const ModelImpl& m, const SessionOptions& options,
@@ -231,6 +238,7 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
   if (options.batch == 0)
     return Error(ErrorCode::bad_argument, "option batch: expected at least 1");
   s->batch = options.batch < s->context ? options.batch : s->context;
+  if (const uint32_t at_once = most_positions(m.hyper); s->batch > at_once) s->batch = at_once;
   INLAY_TRY(check_threads(m, options.threads, &s->threads));
   if (options.workspace_of != nullptr) {
     const SessionImpl& other = SessionImpl::of(*options.workspace_of);

@@ -26,7 +26,8 @@ class Session;
 struct SessionOptions {
   uint32_t context = 0;  // positions; 0: what the model was trained for, at most 4096
   // Most tokens of a prompt that are processed at once. What they are computed with takes memory in
-  // proportion, and more of them no longer fits the caches.
+  // proportion, and more of them no longer fits the caches. (So many that a batch would be 2^22
+  // tasks, 524,288 with 8 KV heads, are cut down to fewer.)
   uint32_t batch = 256;
   // The caller's own included; the rest are the host's (Host::jobs) or the session's. Of the
   // session's, no more than CPUs that the process may use.
