@@ -12,9 +12,9 @@ is also taken in each round by itself: the least and the greatest of those say h
 
 Both programs are measured by the same rules: ppN reads N tokens into the cache and computes the last one's
 logits; tgN writes N tokens, one at a time, without sampling; "@ dN" with N tokens in the cache already.
-Batches as each makes them unless told otherwise (256 tokens, 512). "cold" is the time from the start of the process to its end for one prompt, with the
-file in the page cache. Peak memory is the process's, mapped pages of the file included; less than this
-script's own 25 MiB cannot be told.
+Batches as each makes them unless told otherwise (256 tokens, 512). "cold" is the time from the start of the
+process to its end for one prompt, with the file in the page cache. Peak memory is the process's, mapped pages
+of the file included; less than this script's own 25 MiB cannot be told.
 
 "of limit" is the share of what the machine can do: in writing, the bytes that a token must read, over what
 as many threads read from memory in four streams; in reading, the products that the prompt needs, over what

@@ -4389,13 +4389,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x98ef4a33
+#define INLAY_SELF_ID_ 0xa051dbb0
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x98ef4a33
+#elif INLAY_SELF_ID_ != 0xa051dbb0
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -9161,9 +9161,18 @@ static constexpr size_t kRowLanes = HWY_MAX_LANES_D(WideTag) / 4;  // rows of a 
 // Two vectors of rows at a time: with 512 bits one of each panel, else both of one panel.
 static constexpr size_t kVectors = 2;
 
+// The low halves of both, `first` before `second`.
+template <class V>
+static HWY_INLINE auto low_halves(V first, V second) {
+  const hn::DFromV<V> d32;
+  const hn::Repartition<int16_t, decltype(d32)> d16;
+  return hn::BitCast(d16, hn::Or(hn::And(first, hn::Set(d32, 0xffff)), hn::ShiftLeft<16>(second)));
+}
+
 // With `integer`, a sub-block's scale is an integer of at most 8 bits, times t.delta of its chunk:
-// the sums of 32 k are exact in int32, and below 2^24, hence in float.
-template <size_t sub, bool integer, bool starts, size_t headroom>
+// the sums of 32 k are exact in int32, and below 2^24, hence in float. `narrow`: the sum of 16
+// products fits an int16.
+template <size_t sub, bool integer, bool starts, bool narrow>
 static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns& columns,
                                        size_t groups,
                                        float (*HWY_RESTRICT c)[kColumns][kPanelRows]) {
@@ -9176,6 +9185,9 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub;  // in a group
   constexpr size_t kSteps = sub / 4;      // in a sub-block
+  // Of two sub-blocks, pmaddwd makes both products with the scales and adds them, on the one port
+  // that multiplies 512 bits. (Arm has nothing like it.)
+  constexpr bool kPairs = HWY_ARCH_X86 && integer && kSubs == 2 && narrow;
   const uint32_t* HWY_RESTRICT a = columns.q;
   const float* HWY_RESTRICT a_scale = columns.scale;
   const uint32_t* HWY_RESTRICT start = columns.start;
@@ -9220,7 +9232,16 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
             INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
               const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-                if constexpr (integer) {
+                if constexpr (kPairs) {
+                  if (s == 0) {
+                    total[r][j] = dot[r][j];
+                  } else {
+                    const VF before = hn::Load(df, &t.scale[panel[r]][at - 1][lane[r]]);
+                    total[r][j] = hn::WidenMulPairwiseAdd(
+                        d32, low_halves(total[r][j], dot[r][j]),
+                        low_halves(hn::BitCast(d32, before), hn::BitCast(d32, w)));
+                  }
+                } else if constexpr (integer) {
                   const auto scaled = hn::Mul(dot[r][j], hn::BitCast(d32, w));
                   total[r][j] = s == 0 ? scaled : hn::Add(total[r][j], scaled);
                 } else {
@@ -9252,6 +9273,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         }
       } else {
         static_assert(kDot == DotKind::vnni || kVectors * kRowLanes <= kPanelRows);
+        constexpr size_t kHeadroom = narrow ? kSteps : 4;  // steps that an int16 lane may sum
         // More sums than registers: the compiler keeps them on the stack, where the core forwards
         // stores to loads without waiting. Anywhere else they take 1.15 times as long (Zen 4).
         VF sum[kVectors][kColumns];
@@ -9269,7 +9291,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         for (size_t g = g0; g < g0 + turn; ++g) {
           hn::Vec<decltype(d32)> dot[kVectors][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
-            INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
+            INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / kHeadroom; ++run) {
               hn::Vec<decltype(d16)> acc[kVectors][kColumns];
               if constexpr (starts) {
                 INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
@@ -9278,7 +9300,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
                   }
                 }
               }
-              INLAY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
+              INLAY_UNROLL(8) for (size_t step = 0; step < kHeadroom; ++step) {
                 hn::Vec<WideTag> w[kVectors];
                 INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                   const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
@@ -10739,17 +10761,17 @@ static constexpr Recipe recipe() {
   if constexpr (wide) {
     r.tile = multiply_wide_tile<T::kSub, integer>;
   } else {
-    // Steps of 4 k that an int16 lane may sum: with start values the centred sum has to fit, else
-    // the plain one.
+    // With start values the centred sum has to fit, else the plain one. Where it makes no
+    // difference, both are one instance.
     constexpr int biggest = HWY_MAX(T::kOffset, T::kMax - T::kOffset);
-    constexpr size_t headroom =
-        T::kSub == 32 && (kDot == DotKind::vnni || biggest * 127 * 16 <= 32767) ? 8 : 4;
+    constexpr bool narrow =
+        biggest * 127 * 16 <= 32767 && T::kSub == (kDot == DotKind::vnni ? 16 : 32);
     static_assert(T::kSigned || T::kMax <= 127);
     static_assert(kDot == DotKind::vnni ||
-                  (2 * 127 * T::kMax <= 32767 && biggest * 127 * 2 * int{headroom} <= 32767));
+                  (2 * 127 * T::kMax <= 32767 && biggest * 127 * (narrow ? 16 : 8) <= 32767));
     if constexpr (integer)  // an exact float
       static_assert(int64_t{biggest} * 127 * 32 * T::kMaxScale < 1 << 24);
-    r.tile = multiply_tile<T::kSub, integer, offset != 0, headroom>;
+    r.tile = multiply_tile<T::kSub, integer, offset != 0, narrow>;
   }
   if constexpr (!kTilesOnly && !std::is_void_v<W>) {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);

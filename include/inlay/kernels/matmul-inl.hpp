@@ -74,17 +74,17 @@ static constexpr Recipe recipe() {
   if constexpr (wide) {
     r.tile = multiply_wide_tile<T::kSub, integer>;
   } else {
-    // Steps of 4 k that an int16 lane may sum: with start values the centred sum has to fit, else
-    // the plain one.
+    // With start values the centred sum has to fit, else the plain one. Where it makes no
+    // difference, both are one instance.
     constexpr int biggest = HWY_MAX(T::kOffset, T::kMax - T::kOffset);
-    constexpr size_t headroom =
-        T::kSub == 32 && (kDot == DotKind::vnni || biggest * 127 * 16 <= 32767) ? 8 : 4;
+    constexpr bool narrow =
+        biggest * 127 * 16 <= 32767 && T::kSub == (kDot == DotKind::vnni ? 16 : 32);
     static_assert(T::kSigned || T::kMax <= 127);
     static_assert(kDot == DotKind::vnni ||
-                  (2 * 127 * T::kMax <= 32767 && biggest * 127 * 2 * int{headroom} <= 32767));
+                  (2 * 127 * T::kMax <= 32767 && biggest * 127 * (narrow ? 16 : 8) <= 32767));
     if constexpr (integer)  // an exact float
       static_assert(int64_t{biggest} * 127 * 32 * T::kMaxScale < 1 << 24);
-    r.tile = multiply_tile<T::kSub, integer, offset != 0, headroom>;
+    r.tile = multiply_tile<T::kSub, integer, offset != 0, narrow>;
   }
   if constexpr (!kTilesOnly && !std::is_void_v<W>) {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);

@@ -339,9 +339,18 @@ static constexpr size_t kRowLanes = HWY_MAX_LANES_D(WideTag) / 4;  // rows of a 
 // Two vectors of rows at a time: with 512 bits one of each panel, else both of one panel.
 static constexpr size_t kVectors = 2;
 
+// The low halves of both, `first` before `second`.
+template <class V>
+static HWY_INLINE auto low_halves(V first, V second) {
+  const hn::DFromV<V> d32;
+  const hn::Repartition<int16_t, decltype(d32)> d16;
+  return hn::BitCast(d16, hn::Or(hn::And(first, hn::Set(d32, 0xffff)), hn::ShiftLeft<16>(second)));
+}
+
 // With `integer`, a sub-block's scale is an integer of at most 8 bits, times t.delta of its chunk:
-// the sums of 32 k are exact in int32, and below 2^24, hence in float.
-template <size_t sub, bool integer, bool starts, size_t headroom>
+// the sums of 32 k are exact in int32, and below 2^24, hence in float. `narrow`: the sum of 16
+// products fits an int16.
+template <size_t sub, bool integer, bool starts, bool narrow>
 static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns& columns,
                                        size_t groups,
                                        float (*HWY_RESTRICT c)[kColumns][kPanelRows]) {
@@ -354,6 +363,9 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub;  // in a group
   constexpr size_t kSteps = sub / 4;      // in a sub-block
+  // Of two sub-blocks, pmaddwd makes both products with the scales and adds them, on the one port
+  // that multiplies 512 bits. (Arm has nothing like it.)
+  constexpr bool kPairs = HWY_ARCH_X86 && integer && kSubs == 2 && narrow;
   const uint32_t* HWY_RESTRICT a = columns.q;
   const float* HWY_RESTRICT a_scale = columns.scale;
   const uint32_t* HWY_RESTRICT start = columns.start;
@@ -398,7 +410,16 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
             INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
               const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-                if constexpr (integer) {
+                if constexpr (kPairs) {
+                  if (s == 0) {
+                    total[r][j] = dot[r][j];
+                  } else {
+                    const VF before = hn::Load(df, &t.scale[panel[r]][at - 1][lane[r]]);
+                    total[r][j] = hn::WidenMulPairwiseAdd(
+                        d32, low_halves(total[r][j], dot[r][j]),
+                        low_halves(hn::BitCast(d32, before), hn::BitCast(d32, w)));
+                  }
+                } else if constexpr (integer) {
                   const auto scaled = hn::Mul(dot[r][j], hn::BitCast(d32, w));
                   total[r][j] = s == 0 ? scaled : hn::Add(total[r][j], scaled);
                 } else {
@@ -430,6 +451,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         }
       } else {
         static_assert(kDot == DotKind::vnni || kVectors * kRowLanes <= kPanelRows);
+        constexpr size_t kHeadroom = narrow ? kSteps : 4;  // steps that an int16 lane may sum
         // More sums than registers: the compiler keeps them on the stack, where the core forwards
         // stores to loads without waiting. Anywhere else they take 1.15 times as long (Zen 4).
         VF sum[kVectors][kColumns];
@@ -447,7 +469,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         for (size_t g = g0; g < g0 + turn; ++g) {
           hn::Vec<decltype(d32)> dot[kVectors][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
-            INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / headroom; ++run) {
+            INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / kHeadroom; ++run) {
               hn::Vec<decltype(d16)> acc[kVectors][kColumns];
               if constexpr (starts) {
                 INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
@@ -456,7 +478,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
                   }
                 }
               }
-              INLAY_UNROLL(8) for (size_t step = 0; step < headroom; ++step) {
+              INLAY_UNROLL(8) for (size_t step = 0; step < kHeadroom; ++step) {
                 hn::Vec<WideTag> w[kVectors];
                 INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
                   const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
