@@ -4389,13 +4389,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xa051dbb0
+#define INLAY_SELF_ID_ 0xcbadc3cd
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xa051dbb0
+#elif INLAY_SELF_ID_ != 0xcbadc3cd
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -23279,6 +23279,7 @@ class JsonSchemaCompiler {
   static constexpr uint32_t kMaxParts = 256;  // schemas that a value must be valid by at once
   static constexpr uint32_t kMaxSubsets = 5;  // branches of anyOf, where all their subsets count
   static constexpr uint32_t kMaxKeyPatterns = 4;     // for one object: all their subsets count
+  static constexpr uint32_t kMaxDistinct = 8;        // values of unique items: all sets count
   static constexpr uint32_t kMaxContains = 3;        // for one array: all their subsets count
   static constexpr uint32_t kMaxDepth = 3;           // of compilers that judge values for others
   static constexpr size_t kMaxValues = 16384;        // of an enum
@@ -23415,6 +23416,8 @@ class JsonSchemaCompiler {
 
   // Values of the first enum or const that are valid by all else.
   Status listed_values(const Schemas& list, const JsonValue& values, uint8_t types,
+                       Array<const JsonValue*>* out) noexcept;
+  Status one_of_values(const Schemas& list, const JsonValue& values, uint8_t types,
                        ExpressionId* out) noexcept;
 
   static bool limits_values(std::string_view keyword) noexcept;
@@ -23527,6 +23530,10 @@ class JsonSchemaCompiler {
   // ---- arrays
 
   Status array(const Schemas& list, ExpressionId* out) noexcept;
+  // The keyword uniqueItems, where items are listed values: a rule for each set of those that were
+  // written. `owner` has the keyword.
+  Status distinct_items(const Schemas& list, const JsonValue& owner, uint32_t least, uint32_t most,
+                        ExpressionId* out) noexcept;
   // The keyword contains: some items are valid by `wanted`.
   struct Contains {
     const JsonValue *owner, *wanted;
@@ -23705,7 +23712,7 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
     n_prefix = std::max(n_prefix, prefix_of(*s).size());
     const JsonValue* unique = s->find("uniqueItems");
     if (unique != nullptr && unique->boolean() && most > 1) {
-      return unsupported(*s, "the keyword uniqueItems is not supported");
+      return distinct_items(list, *s, least, most, out);
     }
   }
   if (least > most) {
@@ -23770,6 +23777,69 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
     if (i >= least) tail = out_.optional(tail);
   }
   *out = out_.sequence({out_.bytes("["), space(), tail, space(), out_.bytes("]")});
+  return {};
+}
+
+inline Status JsonSchemaCompiler::distinct_items(const Schemas& list, const JsonValue& owner,
+                                                 uint32_t least, uint32_t most,
+                                                 ExpressionId* out) noexcept {
+  const auto not_supported = [&] {
+    return unsupported(owner,
+                       "uniqueItems is supported for items that are one of up to 8 values only");
+  };
+  if (has_any(list, {"prefixItems", "contains", "unevaluatedItems"})) return not_supported();
+  Schemas item(allocator_);
+  for (const JsonValue* s : list) {
+    if (!s->is_object()) continue;
+    if (!prefix_of(*s).empty()) return not_supported();
+    const JsonValue* rest = rest_of(*s);
+    if (rest != nullptr) INLAY_TRY(add(&item, rest));
+  }
+  bool possible = true;
+  INLAY_TRY(expand(&item, &possible));
+  if (has_any(item, {"anyOf", "oneOf"})) return not_supported();
+  const JsonValue* listed = nullptr;
+  for (const JsonValue* s : item) {
+    if (s->is_object() && listed == nullptr) listed = values_of(*s);
+  }
+  if (possible && listed == nullptr) return not_supported();
+  Array<const JsonValue*> values(allocator_);
+  if (possible) {
+    Array<const JsonValue*> valid(allocator_);
+    uint8_t types = 0;
+    INLAY_TRY(types_of(item, &types));
+    INLAY_TRY(listed_values(item, *listed, types, &valid));
+    for (const JsonValue* v : valid) {
+      bool again = false;
+      for (const JsonValue* known : values) again = again || equal(*v, *known);
+      if (again) continue;
+      if (values.size() == kMaxDistinct) return not_supported();
+      if (!values.push_back(v)) return no_memory();
+    }
+  }
+  const auto n = static_cast<uint32_t>(values.size());
+  if (least > n) {
+    *out = out_.nothing();
+    return {};
+  }
+  uint32_t rules[1u << kMaxDistinct];
+  for (uint32_t written = 0; written < 1u << n; ++written) rules[written] = out_.add_rule("items");
+  Array<ExpressionId> ways(allocator_);
+  for (uint32_t written = 0; written < 1u << n; ++written) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; ++i) count += written >> i & 1;
+    ways.clear();
+    if (count >= least && !ways.push_back(out_.bytes({}))) return no_memory();
+    for (uint32_t i = 0; i < n && count < most; ++i) {
+      if (written >> i & 1) continue;
+      const ExpressionId way =
+          out_.sequence({written != 0 ? comma() : out_.bytes({}), literal(*values[i]),
+                         out_.rule(rules[written | 1u << i])});
+      if (!ways.push_back(way)) return no_memory();
+    }
+    out_.define(rules[written], ways.empty() ? out_.nothing() : out_.choice(ways.span()));
+  }
+  *out = out_.sequence({out_.bytes("["), space(), out_.rule(rules[0]), space(), out_.bytes("]")});
   return {};
 }
 
@@ -25153,7 +25223,8 @@ inline Span<const JsonValue> JsonSchemaCompiler::value_list(const JsonValue& s) 
 }
 
 inline Status JsonSchemaCompiler::listed_values(const Schemas& list, const JsonValue& values,
-                                                uint8_t types, ExpressionId* out) noexcept {
+                                                uint8_t types,
+                                                Array<const JsonValue*>* out) noexcept {
   Span<const JsonValue> candidates;
   bool plain = true;  // only types besides
   for (const JsonValue* s : list) {
@@ -25167,7 +25238,6 @@ inline Status JsonSchemaCompiler::listed_values(const Schemas& list, const JsonV
     for (const JsonMember& member : s->members()) plain = plain && !limits_values(member.key);
   }
   if (candidates.size() > kMaxValues) return unsupported(values, "an enum of over 16384 values");
-  Array<ExpressionId> ways(allocator_);
   Judge rest(allocator_);
   if (!plain && depth_ == kMaxDepth) {
     return unsupported(values, "values listed beside other keywords, within others of that kind");
@@ -25184,7 +25254,18 @@ inline Status JsonSchemaCompiler::listed_values(const Schemas& list, const JsonV
       if (s->find("const") != nullptr && !equal(v, *s->find("const"))) valid = false;
     }
     if (valid && !plain) INLAY_TRY(rest.accepts(v, &valid));
-    if (valid && !ways.push_back(literal(v))) return no_memory();
+    if (valid && !out->push_back(&v)) return no_memory();
+  }
+  return {};
+}
+
+inline Status JsonSchemaCompiler::one_of_values(const Schemas& list, const JsonValue& values,
+                                                uint8_t types, ExpressionId* out) noexcept {
+  Array<const JsonValue*> valid(allocator_);
+  INLAY_TRY(listed_values(list, values, types, &valid));
+  Array<ExpressionId> ways(allocator_);
+  for (const JsonValue* v : valid) {
+    if (!ways.push_back(literal(*v))) return no_memory();
   }
   *out = ways.empty() ? out_.nothing() : out_.choice(ways.span());
   return {};
@@ -25568,7 +25649,7 @@ inline Status JsonSchemaCompiler::value(Schemas* list, bool without_values,
   if (!without_values) {
     for (const JsonValue* s : *list) {
       const JsonValue* values = s->is_object() ? values_of(*s) : nullptr;
-      if (values != nullptr) return listed_values(*list, *values, types, out);
+      if (values != nullptr) return one_of_values(*list, *values, types, out);
     }
   }
   Array<ExpressionId> ways(allocator_);

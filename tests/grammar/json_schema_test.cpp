@@ -293,12 +293,42 @@ TEST_CASE("schema: counts whose product does not fit 64 bits") {
         "schema #/not: the keyword not with a schema that cannot be negated is not supported");
 }
 
+TEST_CASE("schema: unique items of listed values") {
+  check(R"({"type": "array", "uniqueItems": true, "minItems": 1, "maxItems": 3,
+      "items": {"$ref": "#/$defs/tag"},
+      "$defs": {"tag": {"type": "string", "enum": ["a", "b", "c", "d", "a", 5]}}})",
+        {R"(["a"])", R"(["d","b"])", R"([ "c", "a", "d" ])"},
+        {"[]", R"(["a","a"])", R"(["a","b","a"])", R"(["a","b","c","d"])", "[5]", R"(["e"])"});
+  check(R"({"uniqueItems": true, "items": {"enum": [1, 2.5, 2.50, 3], "maximum": 2.5}})",
+        {"[]", "[2.5, 1]", "\"no array\""}, {"[2.5, 2.5]", "[3]", "[1, 2.5, 1]"});
+  check(
+      R"({"uniqueItems": true, "minItems": 3, "items": {"enum": [1, 2]}, "type": ["array", "null"]})",
+      {"null"}, {"[1, 2]", "[1, 2, 1]", "[]"});
+  constexpr std::string_view kNumbers = R"({"uniqueItems": true, "items": {"enum": [1, 2]}})";
+  for (const std::string_view text : {"[]", "[1.0, 2]", "[2, 1]"}) {
+    CAPTURE(text);
+    const auto is_valid = valid_json(text, kNumbers);
+    REQUIRE(is_valid);
+    CHECK(*is_valid);
+  }
+  const auto again = valid_json("[1, 1.0]", kNumbers);
+  REQUIRE(again);
+  CHECK_FALSE(*again);
+  for (const std::string_view schema :
+       {R"({"uniqueItems": true, "items": {"enum": [1, 2, 3, 4, 5, 6, 7, 8, 9]}})",
+        R"({"uniqueItems": true, "items": {"enum": [1]}, "contains": true})",
+        R"({"uniqueItems": true, "items": {"enum": [1], "anyOf": [true, false]}})",
+        R"({"uniqueItems": true, "prefixItems": [{"const": 1}], "items": {"enum": [1]}})"}) {
+    CHECK(error_of(schema).find("uniqueItems") != std::string::npos);
+  }
+}
+
 TEST_CASE("schema: what cannot be kept is named") {
   CHECK(error_of(R"({"properties": {"a": {"not": {"format": "date"}}}})") ==
         "schema #/properties/a/not: the keyword not with a schema that cannot be negated is not "
         "supported");
   CHECK(error_of(R"({"type": "array", "uniqueItems": true})") ==
-        "schema #: the keyword uniqueItems is not supported");
+        "schema #: uniqueItems is supported for items that are one of up to 8 values only");
   CHECK(error_of(R"({"oneOf": [{"items": true}, {"additionalProperties": true}]})") ==
         "schema #/oneOf: a value may be valid by alternatives 0 and 1 of oneOf, and nothing that "
         "grammars can say excludes it");

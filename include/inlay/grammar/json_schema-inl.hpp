@@ -250,7 +250,7 @@ inline Status JsonSchemaCompiler::value(Schemas* list, bool without_values,
   if (!without_values) {
     for (const JsonValue* s : *list) {
       const JsonValue* values = s->is_object() ? values_of(*s) : nullptr;
-      if (values != nullptr) return listed_values(*list, *values, types, out);
+      if (values != nullptr) return one_of_values(*list, *values, types, out);
     }
   }
   Array<ExpressionId> ways(allocator_);

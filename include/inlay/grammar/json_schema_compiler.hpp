@@ -65,6 +65,7 @@ class JsonSchemaCompiler {
   static constexpr uint32_t kMaxParts = 256;  // schemas that a value must be valid by at once
   static constexpr uint32_t kMaxSubsets = 5;  // branches of anyOf, where all their subsets count
   static constexpr uint32_t kMaxKeyPatterns = 4;     // for one object: all their subsets count
+  static constexpr uint32_t kMaxDistinct = 8;        // values of unique items: all sets count
   static constexpr uint32_t kMaxContains = 3;        // for one array: all their subsets count
   static constexpr uint32_t kMaxDepth = 3;           // of compilers that judge values for others
   static constexpr size_t kMaxValues = 16384;        // of an enum
@@ -201,6 +202,8 @@ class JsonSchemaCompiler {
 
   // Values of the first enum or const that are valid by all else.
   Status listed_values(const Schemas& list, const JsonValue& values, uint8_t types,
+                       Array<const JsonValue*>* out) noexcept;
+  Status one_of_values(const Schemas& list, const JsonValue& values, uint8_t types,
                        ExpressionId* out) noexcept;
 
   static bool limits_values(std::string_view keyword) noexcept;
@@ -313,6 +316,10 @@ class JsonSchemaCompiler {
   // ---- arrays
 
   Status array(const Schemas& list, ExpressionId* out) noexcept;
+  // The keyword uniqueItems, where items are listed values: a rule for each set of those that were
+  // written. `owner` has the keyword.
+  Status distinct_items(const Schemas& list, const JsonValue& owner, uint32_t least, uint32_t most,
+                        ExpressionId* out) noexcept;
   // The keyword contains: some items are valid by `wanted`.
   struct Contains {
     const JsonValue *owner, *wanted;

@@ -78,7 +78,7 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
     n_prefix = std::max(n_prefix, prefix_of(*s).size());
     const JsonValue* unique = s->find("uniqueItems");
     if (unique != nullptr && unique->boolean() && most > 1) {
-      return unsupported(*s, "the keyword uniqueItems is not supported");
+      return distinct_items(list, *s, least, most, out);
     }
   }
   if (least > most) {
@@ -143,6 +143,69 @@ inline Status JsonSchemaCompiler::array(const Schemas& list, ExpressionId* out) 
     if (i >= least) tail = out_.optional(tail);
   }
   *out = out_.sequence({out_.bytes("["), space(), tail, space(), out_.bytes("]")});
+  return {};
+}
+
+inline Status JsonSchemaCompiler::distinct_items(const Schemas& list, const JsonValue& owner,
+                                                 uint32_t least, uint32_t most,
+                                                 ExpressionId* out) noexcept {
+  const auto not_supported = [&] {
+    return unsupported(owner,
+                       "uniqueItems is supported for items that are one of up to 8 values only");
+  };
+  if (has_any(list, {"prefixItems", "contains", "unevaluatedItems"})) return not_supported();
+  Schemas item(allocator_);
+  for (const JsonValue* s : list) {
+    if (!s->is_object()) continue;
+    if (!prefix_of(*s).empty()) return not_supported();
+    const JsonValue* rest = rest_of(*s);
+    if (rest != nullptr) INLAY_TRY(add(&item, rest));
+  }
+  bool possible = true;
+  INLAY_TRY(expand(&item, &possible));
+  if (has_any(item, {"anyOf", "oneOf"})) return not_supported();
+  const JsonValue* listed = nullptr;
+  for (const JsonValue* s : item) {
+    if (s->is_object() && listed == nullptr) listed = values_of(*s);
+  }
+  if (possible && listed == nullptr) return not_supported();
+  Array<const JsonValue*> values(allocator_);
+  if (possible) {
+    Array<const JsonValue*> valid(allocator_);
+    uint8_t types = 0;
+    INLAY_TRY(types_of(item, &types));
+    INLAY_TRY(listed_values(item, *listed, types, &valid));
+    for (const JsonValue* v : valid) {
+      bool again = false;
+      for (const JsonValue* known : values) again = again || equal(*v, *known);
+      if (again) continue;
+      if (values.size() == kMaxDistinct) return not_supported();
+      if (!values.push_back(v)) return no_memory();
+    }
+  }
+  const auto n = static_cast<uint32_t>(values.size());
+  if (least > n) {
+    *out = out_.nothing();
+    return {};
+  }
+  uint32_t rules[1u << kMaxDistinct];
+  for (uint32_t written = 0; written < 1u << n; ++written) rules[written] = out_.add_rule("items");
+  Array<ExpressionId> ways(allocator_);
+  for (uint32_t written = 0; written < 1u << n; ++written) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; ++i) count += written >> i & 1;
+    ways.clear();
+    if (count >= least && !ways.push_back(out_.bytes({}))) return no_memory();
+    for (uint32_t i = 0; i < n && count < most; ++i) {
+      if (written >> i & 1) continue;
+      const ExpressionId way =
+          out_.sequence({written != 0 ? comma() : out_.bytes({}), literal(*values[i]),
+                         out_.rule(rules[written | 1u << i])});
+      if (!ways.push_back(way)) return no_memory();
+    }
+    out_.define(rules[written], ways.empty() ? out_.nothing() : out_.choice(ways.span()));
+  }
+  *out = out_.sequence({out_.bytes("["), space(), out_.rule(rules[0]), space(), out_.bytes("]")});
   return {};
 }
 

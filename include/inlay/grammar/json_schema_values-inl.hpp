@@ -142,7 +142,8 @@ inline Span<const JsonValue> JsonSchemaCompiler::value_list(const JsonValue& s) 
 }
 
 inline Status JsonSchemaCompiler::listed_values(const Schemas& list, const JsonValue& values,
-                                                uint8_t types, ExpressionId* out) noexcept {
+                                                uint8_t types,
+                                                Array<const JsonValue*>* out) noexcept {
   Span<const JsonValue> candidates;
   bool plain = true;  // only types besides
   for (const JsonValue* s : list) {
@@ -156,7 +157,6 @@ inline Status JsonSchemaCompiler::listed_values(const Schemas& list, const JsonV
     for (const JsonMember& member : s->members()) plain = plain && !limits_values(member.key);
   }
   if (candidates.size() > kMaxValues) return unsupported(values, "an enum of over 16384 values");
-  Array<ExpressionId> ways(allocator_);
   Judge rest(allocator_);
   if (!plain && depth_ == kMaxDepth) {
     return unsupported(values, "values listed beside other keywords, within others of that kind");
@@ -173,7 +173,18 @@ inline Status JsonSchemaCompiler::listed_values(const Schemas& list, const JsonV
       if (s->find("const") != nullptr && !equal(v, *s->find("const"))) valid = false;
     }
     if (valid && !plain) INLAY_TRY(rest.accepts(v, &valid));
-    if (valid && !ways.push_back(literal(v))) return no_memory();
+    if (valid && !out->push_back(&v)) return no_memory();
+  }
+  return {};
+}
+
+inline Status JsonSchemaCompiler::one_of_values(const Schemas& list, const JsonValue& values,
+                                                uint8_t types, ExpressionId* out) noexcept {
+  Array<const JsonValue*> valid(allocator_);
+  INLAY_TRY(listed_values(list, values, types, &valid));
+  Array<ExpressionId> ways(allocator_);
+  for (const JsonValue* v : valid) {
+    if (!ways.push_back(literal(*v))) return no_memory();
   }
   *out = ways.empty() ? out_.nothing() : out_.choice(ways.span());
   return {};
