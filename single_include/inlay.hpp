@@ -4389,13 +4389,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xcbadc3cd
+#define INLAY_SELF_ID_ 0x0ae2033b
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xcbadc3cd
+#elif INLAY_SELF_ID_ != 0x0ae2033b
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -44368,8 +44368,9 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
   }
   INLAY_TRY(check_tokens(*s, tokens));
   INLAY_TRY(own_pages(s, s->n_cached, s->n_cached));
-  for (size_t i = 0; i < tokens.size(); ++i) s->tokens[first + i] = tokens[i];
   if (tokens.empty()) return {};
+  // They may be the session's own.
+  std::memmove(s->tokens + first, tokens.data(), tokens.size() * sizeof(Token));
   s->n_tokens += static_cast<uint32_t>(tokens.size());
   while (s->n_cached < s->n_tokens) {
     const uint32_t begin = s->n_cached, left = s->n_tokens - begin;

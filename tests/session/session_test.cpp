@@ -273,6 +273,19 @@ TEST_CASE("the plan is what create() takes, and nothing is taken afterwards") {
   CHECK(counter.wrong_releases() == 0);
 }
 
+TEST_CASE("a session's own tokens can be read once more") {
+  const Opened model("llama-gqa");
+  SessionOptions options = greedy(64);
+  options.batch = 4;
+  Session session = create(*model, options);
+  REQUIRE(session.prompt(span(kPrompt)));
+  while (session.cached() < 4) session.step(0);
+  REQUIRE(session.evaluate(session.tokens(), true, nullptr, nullptr));
+  Tokens expected(kPrompt.begin(), kPrompt.begin() + 4);
+  expected.insert(expected.end(), kPrompt.begin(), kPrompt.end());
+  CHECK(tokens_of(session) == expected);
+}
+
 TEST_CASE("a batch is never more tasks than a phase can have") {
   const Opened model("llama-gqa");
   const auto activations = [&](uint32_t batch) {

@@ -809,8 +809,9 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
   }
   INLAY_TRY(check_tokens(*s, tokens));
   INLAY_TRY(own_pages(s, s->n_cached, s->n_cached));
-  for (size_t i = 0; i < tokens.size(); ++i) s->tokens[first + i] = tokens[i];
   if (tokens.empty()) return {};
+  // They may be the session's own.
+  std::memmove(s->tokens + first, tokens.data(), tokens.size() * sizeof(Token));
   s->n_tokens += static_cast<uint32_t>(tokens.size());
   while (s->n_cached < s->n_tokens) {
     const uint32_t begin = s->n_cached, left = s->n_tokens - begin;
