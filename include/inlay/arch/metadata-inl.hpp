@@ -94,9 +94,12 @@ struct Gemma4Metadata {
     keys.read("attention.value_length_swa", 1, kMaxWidth, false, &head_v);
     keys.read("attention.shared_kv_layers", 0, h->n_layers - 1, false, &shared);
     if (!keys.status()) return;
-    RopeHyper& rope = h->rope[1];
-    rope.n_rot = head_k;
-    keys.read("rope.dimension_count_swa", 2, head_k, false, &rope.n_rot);
+    const auto rotated = [&](std::string_view key, uint32_t head, RopeHyper& rope) {
+      rope.n_rot = head;
+      keys.read(key, 2, head, false, &rope.n_rot);
+    };
+    rotated("rope.dimension_count", h->layers[0].head_k, h->rope[0]);
+    rotated("rope.dimension_count_swa", head_k, h->rope[1]);
     for (uint32_t i = 0; i < h->n_layers && keys.status(); ++i) {
       LayerHyper& layer = h->layers[i];
       if (layer.window != 0) {

@@ -84,11 +84,16 @@ inline void read_ropes(Keys& keys, const Facts& a, Hyper* h) noexcept {
 
   RopeHyper& rope = h->rope[0];
   rope.n_rot = h->layers[0].head_k;
-  keys.read("rope.dimension_count", 2, rope.n_rot, false, &rope.n_rot);
+  const uint32_t head_k = rope.n_rot;
+  keys.read("rope.dimension_count", 2, head_k, false, &rope.n_rot);
+  // llama.cpp rotates as many elements in all layers as in the first one.
+  if (h->layers[0].window != 0) {
+    keys.read("rope.dimension_count_swa", 2, head_k, false, &rope.n_rot);
+  }
   if (rope.n_rot % 2 != 0) {
     return keys.fail(Error(ErrorCode::corrupt, "key ")
-                     << a.name << ".rope.dimension_count: " << rope.n_rot << " of "
-                     << h->layers[0].head_k << " elements cannot be rotated");
+                     << a.name << ".rope.dimension_count: " << rope.n_rot << " of " << head_k
+                     << " elements cannot be rotated");
   }
   keys.read("rope.freq_base", 1e-3, 1e12, false, &rope.base);
   const bool own =
