@@ -4389,13 +4389,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x0ae2033b
+#define INLAY_SELF_ID_ 0x4e4c3e34
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x0ae2033b
+#elif INLAY_SELF_ID_ != 0x4e4c3e34
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -15996,7 +15996,8 @@ inline constexpr PreTokenizer kPreTokenizers[] = {
   {"dbrx smaug-bpe", 0, {INLAY_LLAMA3}},
   {"glm4 glm5 chatglm-bpe", kNoBos, {INLAY_LLAMA3}},
   {"minicpm5", kIgnoreMerges, {R"(\p{N}{1,3})", INLAY_LLAMA3_WITH(INLAY_WORD, R"(\p{N}+)")}},
-  {"k2-horizon", 0, {INLAY_LLAMA3_WITH(R"([^\r\n\p{L}\p{N}]?(?:\p{L}|\p{M}|\u200C|\u200D)+)", R"(\p{N}{1,3})")}},
+  // Here alone, letters that fold to another's case are in contractions: U+017F is an s.
+  {"k2-horizon", 0, {R"('\u017F|)" INLAY_LLAMA3_WITH(R"([^\r\n\p{L}\p{N}]?(?:\p{L}|\p{M}|\u200C|\u200D)+)", R"(\p{N}{1,3})")}},
   {"jais-2", 0, {INLAY_CONTRACTIONS "|" INLAY_WORD R"(|\p{N}{1,3}|)" INLAY_SYMBOLS R"(|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})"}},
 
   {"qwen2 deepseek-r1-qwen kormo openpangu f2llmv2 megrez stablelm2 hunyuan solar-open grok-2", 0, {INLAY_QWEN2}},
@@ -40086,9 +40087,12 @@ struct Gemma4Metadata {
     keys.read("attention.value_length_swa", 1, kMaxWidth, false, &head_v);
     keys.read("attention.shared_kv_layers", 0, h->n_layers - 1, false, &shared);
     if (!keys.status()) return;
-    RopeHyper& rope = h->rope[1];
-    rope.n_rot = head_k;
-    keys.read("rope.dimension_count_swa", 2, head_k, false, &rope.n_rot);
+    const auto rotated = [&](std::string_view key, uint32_t head, RopeHyper& rope) {
+      rope.n_rot = head;
+      keys.read(key, 2, head, false, &rope.n_rot);
+    };
+    rotated("rope.dimension_count", h->layers[0].head_k, h->rope[0]);
+    rotated("rope.dimension_count_swa", head_k, h->rope[1]);
     for (uint32_t i = 0; i < h->n_layers && keys.status(); ++i) {
       LayerHyper& layer = h->layers[i];
       if (layer.window != 0) {
@@ -40372,11 +40376,16 @@ inline void read_ropes(Keys& keys, const Facts& a, Hyper* h) noexcept {
 
   RopeHyper& rope = h->rope[0];
   rope.n_rot = h->layers[0].head_k;
-  keys.read("rope.dimension_count", 2, rope.n_rot, false, &rope.n_rot);
+  const uint32_t head_k = rope.n_rot;
+  keys.read("rope.dimension_count", 2, head_k, false, &rope.n_rot);
+  // llama.cpp rotates as many elements in all layers as in the first one.
+  if (h->layers[0].window != 0) {
+    keys.read("rope.dimension_count_swa", 2, head_k, false, &rope.n_rot);
+  }
   if (rope.n_rot % 2 != 0) {
     return keys.fail(Error(ErrorCode::corrupt, "key ")
-                     << a.name << ".rope.dimension_count: " << rope.n_rot << " of "
-                     << h->layers[0].head_k << " elements cannot be rotated");
+                     << a.name << ".rope.dimension_count: " << rope.n_rot << " of " << head_k
+                     << " elements cannot be rotated");
   }
   keys.read("rope.freq_base", 1e-3, 1e12, false, &rope.base);
   const bool own =

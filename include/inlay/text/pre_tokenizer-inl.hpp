@@ -60,7 +60,8 @@ inline constexpr PreTokenizer kPreTokenizers[] = {
   {"dbrx smaug-bpe", 0, {INLAY_LLAMA3}},
   {"glm4 glm5 chatglm-bpe", kNoBos, {INLAY_LLAMA3}},
   {"minicpm5", kIgnoreMerges, {R"(\p{N}{1,3})", INLAY_LLAMA3_WITH(INLAY_WORD, R"(\p{N}+)")}},
-  {"k2-horizon", 0, {INLAY_LLAMA3_WITH(R"([^\r\n\p{L}\p{N}]?(?:\p{L}|\p{M}|\u200C|\u200D)+)", R"(\p{N}{1,3})")}},
+  // Here alone, letters that fold to another's case are in contractions: U+017F is an s.
+  {"k2-horizon", 0, {R"('\u017F|)" INLAY_LLAMA3_WITH(R"([^\r\n\p{L}\p{N}]?(?:\p{L}|\p{M}|\u200C|\u200D)+)", R"(\p{N}{1,3})")}},
   {"jais-2", 0, {INLAY_CONTRACTIONS "|" INLAY_WORD R"(|\p{N}{1,3}|)" INLAY_SYMBOLS R"(|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})"}},
 
   {"qwen2 deepseek-r1-qwen kormo openpangu f2llmv2 megrez stablelm2 hunyuan solar-open grok-2", 0, {INLAY_QWEN2}},
