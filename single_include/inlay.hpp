@@ -4389,13 +4389,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x4e4c3e34
+#define INLAY_SELF_ID_ 0x02c1a041
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x4e4c3e34
+#elif INLAY_SELF_ID_ != 0x02c1a041
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -47221,6 +47221,7 @@ struct CompletionImpl {
   std::atomic<bool> cancelled{false};
   uint64_t read_us = 0, read_tokens = 0;  // how long it took to read prompts
   uint64_t waited_us = 0;                 // for a batch that is not read yet
+  bool measures = false;                  // all tokens that are cached from now on are read
   size_t window = 0;                      // bytes of a window of the document at most
   Spelling spelling;
   String repository;
@@ -47416,6 +47417,8 @@ inline Status CompletionImpl::prepare(const Document& document, Answer* answer,
   ++n_prompts;
   n_read += reader.unread();
   waited_us = 0;
+  // What is only moved in the cache takes no time worth speaking of.
+  measures = reader.session.reused() == reader.session.cached();
 
   const std::string_view all = document.text;
   const size_t cut = document.cursor - healed;
@@ -47566,7 +47569,7 @@ inline Step CompletionImpl::step_session(uint64_t deadline_us) noexcept {
   const uint32_t read = session.cached() - cached;
   waited_us += now_us(model.host().clock) - now;
   if (read == 0) return step;
-  if (read >= kMeasuredTokens) {
+  if (measures && read >= kMeasuredTokens) {
     read_us += waited_us + 1;
     read_tokens += read;
     while (read_tokens > kRememberedTokens) read_us = read_us / 2 + 1, read_tokens /= 2;
@@ -47581,9 +47584,9 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
     if (cancelled.exchange(false)) return Step::done;
     if (!wants_more()) {
       if (wanted && shown->provisional && live == next && take_over()) return Step::piece;
-      if (!wanted || live != shown) return Step::done;
       const bool widens = shown->provisional;
-      if (!widens && (!predicts || next->used || suggestion.text.empty())) return Step::done;
+      const bool goes_on = wanted && predicts && !next->used && !suggestion.text.empty();
+      if (live != shown || !(widens || goes_on)) return Step::done;
       status = write_next(widens ? 0 : suggestion.text.size());
       if (!status) {
         next->clear();

@@ -509,6 +509,19 @@ TEST_CASE("A first suggestion is made of less text where there is no time to rea
   CHECK(shown(hasty).find(begun.substr(1)) == 0);
   editor.before += "?";
   final_one();
+
+  // The rest is read ahead too, while nobody wants a suggestion.
+  std::string other;
+  for (int i = 0; i < 60; ++i) other += "double g" + std::to_string(i) + "(double other);\n";
+  editor.before = other;
+  editor.after = "\n";
+  first();
+  const uint64_t before = hasty.tokens_read();
+  REQUIRE(bool(hasty.update(editor.document(), false)));
+  while (hasty.step(1000000) == Step::piece) continue;
+  CHECK(shown(hasty).empty());
+  CHECK(hasty.tokens_read() > before + 200);
+  final_one();
 }
 
 TEST_CASE("A model that is told what to fill in keeps to the form of an answer") {

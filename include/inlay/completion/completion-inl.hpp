@@ -275,6 +275,7 @@ struct CompletionImpl {
   std::atomic<bool> cancelled{false};
   uint64_t read_us = 0, read_tokens = 0;  // how long it took to read prompts
   uint64_t waited_us = 0;                 // for a batch that is not read yet
+  bool measures = false;                  // all tokens that are cached from now on are read
   size_t window = 0;                      // bytes of a window of the document at most
   Spelling spelling;
   String repository;
@@ -470,6 +471,8 @@ inline Status CompletionImpl::prepare(const Document& document, Answer* answer,
   ++n_prompts;
   n_read += reader.unread();
   waited_us = 0;
+  // What is only moved in the cache takes no time worth speaking of.
+  measures = reader.session.reused() == reader.session.cached();
 
   const std::string_view all = document.text;
   const size_t cut = document.cursor - healed;
@@ -620,7 +623,7 @@ inline Step CompletionImpl::step_session(uint64_t deadline_us) noexcept {
   const uint32_t read = session.cached() - cached;
   waited_us += now_us(model.host().clock) - now;
   if (read == 0) return step;
-  if (read >= kMeasuredTokens) {
+  if (measures && read >= kMeasuredTokens) {
     read_us += waited_us + 1;
     read_tokens += read;
     while (read_tokens > kRememberedTokens) read_us = read_us / 2 + 1, read_tokens /= 2;
@@ -635,9 +638,9 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
     if (cancelled.exchange(false)) return Step::done;
     if (!wants_more()) {
       if (wanted && shown->provisional && live == next && take_over()) return Step::piece;
-      if (!wanted || live != shown) return Step::done;
       const bool widens = shown->provisional;
-      if (!widens && (!predicts || next->used || suggestion.text.empty())) return Step::done;
+      const bool goes_on = wanted && predicts && !next->used && !suggestion.text.empty();
+      if (live != shown || !(widens || goes_on)) return Step::done;
       status = write_next(widens ? 0 : suggestion.text.size());
       if (!status) {
         next->clear();
