@@ -89,7 +89,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   render(text);
   read_json(text);
   if (size == 0) return 0;
-  const auto tools = static_cast<inlay::ToolSyntax>(input[size - 1] % 8);
+  constexpr int kSyntaxes = static_cast<int>(inlay::ToolSyntax::kimi_k2) + 1;
+  const auto tools = static_cast<inlay::ToolSyntax>(input[size - 1] % kSyntaxes);
   const std::string whole = parse(text, tools, size);
   expect(parse(text, tools, 1) == whole);
   expect(parse(text, tools, 3) == whole);
