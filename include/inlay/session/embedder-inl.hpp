@@ -46,7 +46,7 @@ inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderIm
   // unless layers read those of others.
   KvView* views = arena.take<KvView>(h.n_layers);
   float** states = arena.take<float*>(h.n_layers);
-  const size_t before_cache = arena.used();
+  const uint64_t before_cache = arena.used();
   bool shared = true;
   size_t k_bytes = 0, v_bytes = 0;
   for (uint32_t i = 0; i < h.n_layers; ++i) {
@@ -74,13 +74,14 @@ inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderIm
                 layer.head_v,
                 e->slots};
   }
-  const size_t before_states = arena.used();
+  const uint64_t before_states = arena.used();
   e->recurrent = arena.take<float>(0);
   for (uint32_t i = 0; i < h.n_layers; ++i) {
     float* state = arena.take<float>(h.layers[i].state_floats);
     if (base != nullptr) states[i] = state;
   }
-  plan.recurrent_state = e->recurrent_bytes = arena.used() - before_states;
+  plan.recurrent_state = arena.used() - before_states;
+  e->recurrent_bytes = saturated(plan.recurrent_state);
   e->state.kv = views;
   e->state.recurrent = states;
   plan.kv_cache = arena.used() - before_cache;

@@ -16,21 +16,22 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 // Hands out parts of one block of memory; without a block it only counts, so that the plan and the
-// allocation are made by the same code.
+// allocation are made by the same code. Counts in 64 bits: what is more than a 32-bit system's
+// memory must not look like less.
 class Arena {
  public:
   explicit Arena(uint8_t* base) noexcept : base_(base) {}
   template <class T>
-  T* take(size_t count) noexcept {
+  T* take(uint64_t count) noexcept {
     T* part = base_ == nullptr ? nullptr : static_cast<T*>(static_cast<void*>(base_ + used_));
-    used_ += round_up(count * sizeof(T), kAlignment);
+    used_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     return part;
   }
-  size_t used() const noexcept { return used_; }
+  uint64_t used() const noexcept { return used_; }
 
  private:
   uint8_t* base_;
-  size_t used_ = 0;
+  uint64_t used_ = 0;
 };
 
 struct SessionImpl {
@@ -113,13 +114,13 @@ inline void lay_out_activations(const Hyper& h, const Needs& needs, uint32_t bat
                                 uint32_t context, uint32_t logits, Arena* arena,
                                 State* s) noexcept {
   for (size_t i = 0; i < kBuffers; ++i) {
-    const size_t rows = static_cast<Buffer>(i) == Buffer::logits ? logits : batch;
+    const uint64_t rows = static_cast<Buffer>(i) == Buffer::logits ? logits : batch;
     s->buffers[i] = arena->take<float>(rows * needs.width[i]);
   }
   s->quantized = arena->take<uint8_t>(quantized_capacity(needs, batch));
   s->quantized_hidden = arena->take<uint8_t>(quantized_hidden_capacity(needs, batch));
   s->experts = arena->take<uint8_t>(ExpertMemory(nullptr, needs.experts, batch).bytes);
-  s->rope = arena->take<float>(size_t{batch} * h.rope_floats());
+  s->rope = arena->take<float>(uint64_t{batch} * h.rope_floats());
   const uint32_t chunked = batch < kChunkedQueries ? batch : kChunkedQueries;
   const size_t partial = h.most([&](const LayerHyper& layer) {
     return layer.n_kv_heads == 0
@@ -169,13 +170,13 @@ INLAY_COLD inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& o
   float** states = arena.take<float*>(h.n_layers);
   uint8_t** pages = arena.take<uint8_t*>(s->cache.pages());
   if (base != nullptr) s->cache.set_memory(h, s->kv_format, pages, views);
-  const size_t before_states = arena.used();
+  const uint64_t before_states = arena.used();
   float* first_state = arena.take<float>(0);
   for (uint32_t i = 0; i < h.n_layers; ++i) {
     float* state = arena.take<float>(h.layers[i].state_floats);
     if (base != nullptr) states[i] = state;
   }
-  const size_t state_floats = (arena.used() - before_states) / sizeof(float);
+  const size_t state_floats = saturated((arena.used() - before_states) / sizeof(float));
   s->recurrent.set_sizes(state_floats, h.n_embd, options.snapshots);
   s->recurrent.set_memory(first_state, arena.take<float>(s->recurrent.snapshot_floats()));
   s->state.kv = views;
