@@ -4389,13 +4389,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x02c1a041
+#define INLAY_SELF_ID_ 0xf1459d26
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x02c1a041
+#elif INLAY_SELF_ID_ != 0xf1459d26
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11847,7 +11847,7 @@ Result<FileMapping> FileMapping::map(int file, const char* path, uint64_t offset
 
 void FileMapping::unmap() noexcept {
   if (data_ == nullptr) return;
-  const size_t skipped = reinterpret_cast<uintptr_t>(data_) % page_bytes();
+  const size_t skipped = reinterpret_cast<uintptr_t>(data_) % static_cast<size_t>(page_bytes());
   munmap(const_cast<uint8_t*>(data_ - skipped), size_ + skipped);
 }
 
@@ -21040,7 +21040,7 @@ void GrammarMachine::begin() noexcept {
 
 bool GrammarMachine::first_time(uint32_t node, uint32_t frame) noexcept {
   const uint64_t key = (uint64_t{node} << 32 | frame) * 0x9E3779B97F4A7C15u;
-  for (size_t i = key >> 40;; ++i) {
+  for (size_t i = static_cast<size_t>(key >> 40);; ++i) {
     Seen& seen = seen_[i & (seen_.size() - 1)];
     if (seen.stamp != stamp_) {
       seen = {stamp_, node, frame};
@@ -43584,21 +43584,22 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 // Hands out parts of one block of memory; without a block it only counts, so that the plan and the
-// allocation are made by the same code.
+// allocation are made by the same code. Counts in 64 bits: what is more than a 32-bit system's
+// memory must not look like less.
 class Arena {
  public:
   explicit Arena(uint8_t* base) noexcept : base_(base) {}
   template <class T>
-  T* take(size_t count) noexcept {
+  T* take(uint64_t count) noexcept {
     T* part = base_ == nullptr ? nullptr : static_cast<T*>(static_cast<void*>(base_ + used_));
-    used_ += round_up(count * sizeof(T), kAlignment);
+    used_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     return part;
   }
-  size_t used() const noexcept { return used_; }
+  uint64_t used() const noexcept { return used_; }
 
  private:
   uint8_t* base_;
-  size_t used_ = 0;
+  uint64_t used_ = 0;
 };
 
 struct SessionImpl {
@@ -43681,13 +43682,13 @@ inline void lay_out_activations(const Hyper& h, const Needs& needs, uint32_t bat
                                 uint32_t context, uint32_t logits, Arena* arena,
                                 State* s) noexcept {
   for (size_t i = 0; i < kBuffers; ++i) {
-    const size_t rows = static_cast<Buffer>(i) == Buffer::logits ? logits : batch;
+    const uint64_t rows = static_cast<Buffer>(i) == Buffer::logits ? logits : batch;
     s->buffers[i] = arena->take<float>(rows * needs.width[i]);
   }
   s->quantized = arena->take<uint8_t>(quantized_capacity(needs, batch));
   s->quantized_hidden = arena->take<uint8_t>(quantized_hidden_capacity(needs, batch));
   s->experts = arena->take<uint8_t>(ExpertMemory(nullptr, needs.experts, batch).bytes);
-  s->rope = arena->take<float>(size_t{batch} * h.rope_floats());
+  s->rope = arena->take<float>(uint64_t{batch} * h.rope_floats());
   const uint32_t chunked = batch < kChunkedQueries ? batch : kChunkedQueries;
   const size_t partial = h.most([&](const LayerHyper& layer) {
     return layer.n_kv_heads == 0
@@ -43737,13 +43738,13 @@ INLAY_COLD inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& o
   float** states = arena.take<float*>(h.n_layers);
   uint8_t** pages = arena.take<uint8_t*>(s->cache.pages());
   if (base != nullptr) s->cache.set_memory(h, s->kv_format, pages, views);
-  const size_t before_states = arena.used();
+  const uint64_t before_states = arena.used();
   float* first_state = arena.take<float>(0);
   for (uint32_t i = 0; i < h.n_layers; ++i) {
     float* state = arena.take<float>(h.layers[i].state_floats);
     if (base != nullptr) states[i] = state;
   }
-  const size_t state_floats = (arena.used() - before_states) / sizeof(float);
+  const size_t state_floats = saturated((arena.used() - before_states) / sizeof(float));
   s->recurrent.set_sizes(state_floats, h.n_embd, options.snapshots);
   s->recurrent.set_memory(first_state, arena.take<float>(s->recurrent.snapshot_floats()));
   s->state.kv = views;
@@ -45045,7 +45046,7 @@ inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderIm
   // unless layers read those of others.
   KvView* views = arena.take<KvView>(h.n_layers);
   float** states = arena.take<float*>(h.n_layers);
-  const size_t before_cache = arena.used();
+  const uint64_t before_cache = arena.used();
   bool shared = true;
   size_t k_bytes = 0, v_bytes = 0;
   for (uint32_t i = 0; i < h.n_layers; ++i) {
@@ -45073,13 +45074,14 @@ inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderIm
                 layer.head_v,
                 e->slots};
   }
-  const size_t before_states = arena.used();
+  const uint64_t before_states = arena.used();
   e->recurrent = arena.take<float>(0);
   for (uint32_t i = 0; i < h.n_layers; ++i) {
     float* state = arena.take<float>(h.layers[i].state_floats);
     if (base != nullptr) states[i] = state;
   }
-  plan.recurrent_state = e->recurrent_bytes = arena.used() - before_states;
+  plan.recurrent_state = arena.used() - before_states;
+  e->recurrent_bytes = saturated(plan.recurrent_state);
   e->state.kv = views;
   e->state.recurrent = states;
   plan.kv_cache = arena.used() - before_cache;

@@ -419,7 +419,7 @@ Result<FileMapping> FileMapping::map(int file, const char* path, uint64_t offset
 
 void FileMapping::unmap() noexcept {
   if (data_ == nullptr) return;
-  const size_t skipped = reinterpret_cast<uintptr_t>(data_) % page_bytes();
+  const size_t skipped = reinterpret_cast<uintptr_t>(data_) % static_cast<size_t>(page_bytes());
   munmap(const_cast<uint8_t*>(data_ - skipped), size_ + skipped);
 }
 

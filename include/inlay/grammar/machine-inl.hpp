@@ -114,7 +114,7 @@ void GrammarMachine::begin() noexcept {
 
 bool GrammarMachine::first_time(uint32_t node, uint32_t frame) noexcept {
   const uint64_t key = (uint64_t{node} << 32 | frame) * 0x9E3779B97F4A7C15u;
-  for (size_t i = key >> 40;; ++i) {
+  for (size_t i = static_cast<size_t>(key >> 40);; ++i) {
     Seen& seen = seen_[i & (seen_.size() - 1)];
     if (seen.stamp != stamp_) {
       seen = {stamp_, node, frame};
