@@ -94,7 +94,8 @@ typedef struct inlay_host {
   /* Remarks for a developer: one line, NUL-terminated, without a newline. */
   void (*log)(void* user, int32_t level, const char* text);
   void* log_user;
-  /* Calls task(context, 0) to task(context, count - 1) on any threads, and returns when all have returned. */
+  /* Calls task(context, 0) to task(context, count - 1) on any threads, and returns when all have returned. What it does
+   * not call is done by the caller. */
   void (*parallel_for)(void* user, uint32_t count, void (*task)(void* context, uint32_t index), void* context);
   void* jobs_user;
   /* A monotonic clock in microseconds. */

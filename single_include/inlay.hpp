@@ -1472,8 +1472,9 @@ struct Log {
 };
 
 // A job system. `parallel_for` calls task(context, 0) to task(context, count - 1), on any threads,
-// in any order, and returns when all have returned. Tasks that start late, or one after another,
-// cost speed and nothing else.
+// in any order, and returns when all have returned. Tasks that start late, one after another, or
+// never (a job system that is full or has ended) cost speed and nothing else: the caller does what
+// is left.
 struct Jobs {
   void (*parallel_for)(void* user, uint32_t count, void (*task)(void* context, uint32_t index),
                        void* context) = nullptr;
@@ -4389,13 +4390,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf1459d26
+#define INLAY_SELF_ID_ 0x00b2cef2
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf1459d26
+#elif INLAY_SELF_ID_ != 0x00b2cef2
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -36135,6 +36136,7 @@ Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
           static_cast<Executor*>(executor)->draw_tickets(index);
         },
         this);
+    draw_tickets(0);  // what is left if the host ran none of them, as at its end
     open_.store(false);
   } else {
     if (n_threads_ > 0) {
@@ -47966,7 +47968,8 @@ typedef struct inlay_host {
   /* Remarks for a developer: one line, NUL-terminated, without a newline. */
   void (*log)(void* user, int32_t level, const char* text);
   void* log_user;
-  /* Calls task(context, 0) to task(context, count - 1) on any threads, and returns when all have returned. */
+  /* Calls task(context, 0) to task(context, count - 1) on any threads, and returns when all have returned. What it does
+   * not call is done by the caller. */
   void (*parallel_for)(void* user, uint32_t count, void (*task)(void* context, uint32_t index), void* context);
   void* jobs_user;
   /* A monotonic clock in microseconds. */

@@ -231,16 +231,29 @@ TEST_SUITE("plan") {
         for (uint32_t i = 0; i < n; ++i) all.emplace_back(task, user, i);
         for (std::thread& thread : all) thread.join();
       }
+      // A job system that has no room, or has ended.
+      static void last_only(void*, uint32_t n, void (*task)(void*, uint32_t), void* user) {
+        task(user, n - 1);
+      }
+      static void none(void*, uint32_t, void (*)(void*, uint32_t), void*) {}
     };
-    Jobs backwards, threads;
+    Jobs backwards, threads, last_only, none;
     backwards.parallel_for = Host::backwards;
     threads.parallel_for = Host::threads;
-    for (const Jobs& jobs : {backwards, threads}) {
+    last_only.parallel_for = Host::last_only;
+    none.parallel_for = Host::none;
+    for (const Jobs& jobs : {backwards, threads, last_only, none}) {
       Runner runner(4, jobs);
       Trace trace(kCounts);
       runner.open(&trace);
       CHECK(runner.executor.run(0) == Outcome::finished);
       CHECK(trace.each_once());
+
+      Trace slices(kCounts);  // a deadline that is past: each run gets on, and the last finishes
+      runner.open(&slices);
+      uint32_t runs = 0;
+      while (runner.executor.run(1) == Outcome::budget_spent) REQUIRE(++runs < 1000);
+      CHECK(slices.each_once());
     }
   }
 

@@ -32,8 +32,9 @@ struct Log {
 };
 
 // A job system. `parallel_for` calls task(context, 0) to task(context, count - 1), on any threads,
-// in any order, and returns when all have returned. Tasks that start late, or one after another,
-// cost speed and nothing else.
+// in any order, and returns when all have returned. Tasks that start late, one after another, or
+// never (a job system that is full or has ended) cost speed and nothing else: the caller does what
+// is left.
 struct Jobs {
   void (*parallel_for)(void* user, uint32_t count, void (*task)(void* context, uint32_t index),
                        void* context) = nullptr;

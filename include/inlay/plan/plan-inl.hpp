@@ -120,6 +120,7 @@ Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
           static_cast<Executor*>(executor)->draw_tickets(index);
         },
         this);
+    draw_tickets(0);  // what is left if the host ran none of them, as at its end
     open_.store(false);
   } else {
     if (n_threads_ > 0) {
