@@ -4390,13 +4390,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x00b2cef2
+#define INLAY_SELF_ID_ 0xd3151593
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x00b2cef2
+#elif INLAY_SELF_ID_ != 0xd3151593
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -20678,9 +20678,11 @@ Result<Automaton> Automaton::compile(const Expressions& grammar, uint32_t root,
 // behind that.
 INLAY_COLD Status Automaton::find_alike() noexcept {
   const size_t n = nodes.size() - 1;
-  Array<uint64_t> before(alike.allocator()), sorted(alike.allocator());
+  Array<uint64_t> before(alike.allocator()), sorted(alike.allocator()), found(alike.allocator());
   Array<uint32_t> starts(alike.allocator());  // of rules, by rank
-  if (!alike.resize(n) || !before.resize(n) || !sorted.resize(n) || !starts.resize(rules.size())) {
+  Array<uint32_t> sizes(alike.allocator());   // how many nodes are alike for any number of bytes
+  if (!alike.resize(n) || !before.resize(n) || !sorted.resize(n) || !found.resize(n) ||
+      !starts.resize(rules.size()) || !sizes.resize(n)) {
     return Error(ErrorCode::out_of_memory);
   }
   for (const Rule& rule : rules) starts[rule.rank] = rule.start;
@@ -20718,14 +20720,26 @@ INLAY_COLD Status Automaton::find_alike() noexcept {
     for (size_t node = 0; node < n; ++node) alike[node] = number_of(node);
   };
   for (uint32_t bytes = 0; bytes < kAlikeBytes; ++bytes) round();
-  const size_t found = distinct();
-  round();
-  // If one more byte tells no more of them apart, none ever does; else those are exact that are
-  // alone.
-  const bool exact = distinct() == found;
-  for (uint64_t& one : alike) {
-    const auto equal = std::equal_range(sorted.begin(), sorted.end(), one);
-    if (exact || equal.second - equal.first == 1) one |= kExactly;
+  std::memcpy(found.data(), alike.data(), n * sizeof(uint64_t));
+  // Goes on until one more byte tells no more of them apart, for then none ever does. If that is
+  // much work, only those are exact that are alone.
+  constexpr size_t kVisits = size_t{1} << 21;
+  size_t classes = distinct(), before_last = 0;
+  for (size_t visits = 0; classes != before_last && visits < kVisits; visits += n + edges.size()) {
+    before_last = classes;
+    round();
+    classes = distinct();
+  }
+  const bool stable = classes == before_last;
+  const auto size_of = [&](uint64_t number) {
+    const auto equal = std::equal_range(sorted.begin(), sorted.end(), number);
+    return static_cast<uint32_t>(equal.second - equal.first);
+  };
+  for (size_t node = 0; node < n; ++node) sizes[node] = stable ? size_of(alike[node]) : 1;
+  std::memcpy(alike.data(), found.data(), n * sizeof(uint64_t));
+  (void)distinct();
+  for (size_t node = 0; node < n; ++node) {
+    if (size_of(found[node]) == sizes[node]) alike[node] |= kExactly;
   }
   return {};
 }
