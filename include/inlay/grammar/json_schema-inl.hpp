@@ -360,6 +360,16 @@ inline Status JsonSchemaCompiler::choose(const Schemas& list, const JsonValue& b
   return {};
 }
 
+inline Status JsonSchemaCompiler::intersect(const Language& a, const Language& b,
+                                            bool* out) noexcept {
+  const auto both = counted(Language::both(a, b));
+  if (!both) return both.error();
+  const Result<bool> none = both->empty();
+  if (!none) return none.error();
+  *out = !*none;
+  return {};
+}
+
 inline Status JsonSchemaCompiler::disjoint(Schemas* a, Schemas* b, bool* out) noexcept {
   bool possible_a = true, possible_b = true;
   INLAY_TRY(expand(a, &possible_a));
@@ -377,21 +387,17 @@ inline Status JsonSchemaCompiler::disjoint(Schemas* a, Schemas* b, bool* out) no
     Language x(allocator_), y(allocator_);
     INLAY_TRY(number_language(*a, false, &x));
     INLAY_TRY(number_language(*b, false, &y));
-    auto both = counted(Language::both(x, y));
-    if (!both) return both.error();
-    const Result<bool> none = both->empty();
-    if (!none) return none.error();
-    if (!*none) return {};
+    bool meet = false;
+    INLAY_TRY(intersect(x, y, &meet));
+    if (meet) return {};
   }
   if (types & kString) {
     Language x(allocator_), y(allocator_);
     INLAY_TRY(string_language(*a, &x));
     INLAY_TRY(string_language(*b, &y));
-    auto both = counted(Language::both(x, y));
-    if (!both) return both.error();
-    const Result<bool> none = both->empty();
-    if (!none) return none.error();
-    if (!*none) return {};
+    bool meet = false;
+    INLAY_TRY(intersect(x, y, &meet));
+    if (meet) return {};
   }
   *out = true;
   return {};

@@ -187,15 +187,18 @@ class JsonSchemaCompiler {
   static bool is_reference(std::string_view keyword) noexcept;
   static bool is_only_reference(const JsonValue& s) noexcept;
 
+  // The same where one of `branches` is valid too: of anyOf at least one, of oneOf only one.
   Status choose(const Schemas& list, const JsonValue& branches, bool one,
                 ExpressionId* out) noexcept;
 
+  // The types (bits) that all schemas of the list allow.
   Status types_of(const Schemas& list, uint8_t* out) noexcept;
   static uint8_t type_bit(std::string_view name) noexcept;
   static uint8_t type_of(const JsonValue& v) noexcept;
 
   // ---- enum and const
 
+  // The member enum, or else const; or null.
   static const JsonValue* values_of(const JsonValue& s) noexcept;
   // The values of enum; or the one of const, which may itself be an array.
   static Span<const JsonValue> value_list(const JsonValue& s) noexcept;
@@ -206,6 +209,7 @@ class JsonSchemaCompiler {
   Status one_of_values(const Schemas& list, const JsonValue& values, uint8_t types,
                        ExpressionId* out) noexcept;
 
+  // Whether a keyword limits values of a type, besides enum, const and type itself.
   static bool limits_values(std::string_view keyword) noexcept;
 
   static bool is_one_of(const JsonValue& v, Span<const JsonValue> all) noexcept;
@@ -215,10 +219,11 @@ class JsonSchemaCompiler {
   // A value as text, with room for whitespace between its parts.
   ExpressionId literal(const JsonValue& v) noexcept;
 
-  struct Judge;
+  struct Judge;  // says which values are valid
 
   // ---- parts of texts
 
+  // A call of the rule of that number, which is made when it is first asked for (kNone before).
   ExpressionId shared(uint32_t* rule, const char* name,
                       ExpressionId (JsonSchemaCompiler::*make)() noexcept) noexcept;
   ExpressionId space() noexcept {
@@ -228,7 +233,7 @@ class JsonSchemaCompiler {
   ExpressionId make_space() noexcept;
   ExpressionId comma() noexcept { return out_.sequence({space(), out_.bytes(","), space()}); }
   ExpressionId colon() noexcept { return out_.sequence({space(), out_.bytes(":"), space()}); }
-  ExpressionId key(std::string_view name) noexcept;
+  ExpressionId key(std::string_view name) noexcept;  // a member's name, quoted
 
   ExpressionId hex(uint32_t count) noexcept;
   // A character in a string, with the escapes that JSON has for it.
@@ -248,9 +253,11 @@ class JsonSchemaCompiler {
 
   // ---- numbers
 
+  // Whether a schema of the list has one of these keywords.
   static bool has_any(const Schemas& list,
                       std::initializer_list<std::string_view> keywords) noexcept;
 
+  // The number texts that all schemas of the list allow.
   Status number(const Schemas& list, bool integers, ExpressionId* out) noexcept;
 
   // The same, or an error if there have been too many of them.
@@ -269,19 +276,22 @@ class JsonSchemaCompiler {
 
   // ---- strings
 
-  // The value of a keyword that counts something; `none` if it is not there.
+  // The value of a keyword that counts something, at most kMaxCount (an upper bound beyond it is
+  // kUnlimited); `none` if it is not there.
   Status count(const JsonValue& s, std::string_view keyword, uint32_t none, uint32_t* out) noexcept;
   Status count_range(const Schemas& list, std::string_view least_keyword,
                      std::string_view most_keyword, uint32_t* least, uint32_t* most) noexcept;
 
+  // The string texts, with their quotes, that all schemas of the list allow.
   Status string(const Schemas& list, ExpressionId* out) noexcept;
 
   // The texts, not as JSON writes them, that the list's patterns, formats and lengths allow.
   Status string_language(const Schemas& list, Language* out) noexcept;
   // The strings among the values of enum or const.
   Result<Language> string_values(const JsonValue& s) noexcept;
-  Error in_place(const Schemas& list, const Error& error) const noexcept;
+  Error in_place(const Schemas& list, const Error& error) const noexcept;  // with the first's path
 
+  // The language of the expression that `make` writes.
   template <class Make>
   Result<Language> texts(Make&& make) noexcept {
     Expressions expressions(allocator_);
@@ -367,6 +377,8 @@ class JsonSchemaCompiler {
   // The keys that a schema of propertyNames allows.
   Status key_language(const JsonValue& schema, Language* out) noexcept;
 
+  // What members may be there beside the named ones: for each set of patterns that a key can match.
+  // `names`: those that propertyNames allows, or null.
   Status find_extras(const Schemas& list, Span<const KeyPattern> patterns, const Language* names,
                      const Array<Member>& members, Array<Extra>* extras) noexcept;
 
@@ -386,6 +398,8 @@ class JsonSchemaCompiler {
 
   // ---- oneOf
 
+  // Whether a text is in both languages.
+  Status intersect(const Language& a, const Language& b, bool* out) noexcept;
   // Whether no value is valid by both lists of schemas, as far as that can be seen.
   Status disjoint(Schemas* a, Schemas* b, bool* out) noexcept;
   // Whether a's values are listed, and none of them is one of b's or of its types.
@@ -408,8 +422,8 @@ class JsonSchemaCompiler {
   Array<Set> sets_;
   Array<Slot> slots_;  // open hash table of sets
   Schemas originals_;
-  uint32_t negations_ = 0;
-  size_t language_states_ = 0;
+  uint32_t negations_ = 0;      // at most kMaxNegations
+  size_t language_states_ = 0;  // at most kMaxLanguageStates
   Made* made_ = nullptr;
   const Made* borrowed_ = nullptr;  // those of another compiler, which end the list
   uint32_t depth_ = 0;              // of compilers that judge values for others
