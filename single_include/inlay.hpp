@@ -4390,13 +4390,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x821a31a5
+#define INLAY_SELF_ID_ 0xdee4d979
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x821a31a5
+#elif INLAY_SELF_ID_ != 0xdee4d979
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -41639,19 +41639,19 @@ class Loading {
 INLAY_COLD inline Result<Loading*> Loading::create(const GgufSource& source,
                                                    const ModelOptions& options) noexcept {
   const Allocator host = options.host.allocator;
+  const uint64_t bytes = sizeof(Meter) + sizeof(Loading);
+  Meter first(host, options.max_bytes);  // there may not be room for the one that stays
+  if (!first.add(bytes)) return first.explain(Error(ErrorCode::out_of_memory));
   Meter* meter = detail::create<Meter>(host, host, options.max_bytes);
   if (meter == nullptr) return Error(ErrorCode::out_of_memory);
-  Loading* loading = nullptr;
-  if (meter->add(sizeof(Meter) + sizeof(Loading))) {
-    loading = detail::create<Loading>(host, meter, source, options);
-  }
+  meter->add(bytes);
+  Loading* loading = detail::create<Loading>(host, meter, source, options);
   if (loading != nullptr) {
     loading->host_ = host;
     return loading;
   }
-  const Error error = meter->explain(Error(ErrorCode::out_of_memory));
   destroy(host, meter);
-  return error;
+  return Error(ErrorCode::out_of_memory);
 }
 
 // What the model keeps, now that it is complete; or would keep.

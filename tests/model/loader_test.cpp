@@ -370,6 +370,19 @@ TEST_CASE("a limit holds for a model and all that is made of it, and says what i
       options.plan_only = true;  // which says so before
     }
     options.plan_only = false;
+    for (const uint64_t limit : {uint64_t{1}, uint64_t{1000}, peak / 3, peak / 2}) {
+      CountingAllocator limited;
+      ModelOptions little = options;
+      little.host.allocator = limited.get();
+      little.max_bytes = limit;
+      const auto refused = Model::open(archive.by_function(), little);
+      REQUIRE_FALSE(refused);
+      const std::string message = refused.error().message();
+      CAPTURE(message);
+      CHECK(message.find("max_bytes") != std::string::npos);
+      CHECK(limited.peak_bytes() <= limit);
+      CHECK(limited.live_blocks() == 0);
+    }
 
     SessionOptions session;
     session.context = 64;

@@ -206,19 +206,19 @@ class Loading {
 INLAY_COLD inline Result<Loading*> Loading::create(const GgufSource& source,
                                                    const ModelOptions& options) noexcept {
   const Allocator host = options.host.allocator;
+  const uint64_t bytes = sizeof(Meter) + sizeof(Loading);
+  Meter first(host, options.max_bytes);  // there may not be room for the one that stays
+  if (!first.add(bytes)) return first.explain(Error(ErrorCode::out_of_memory));
   Meter* meter = detail::create<Meter>(host, host, options.max_bytes);
   if (meter == nullptr) return Error(ErrorCode::out_of_memory);
-  Loading* loading = nullptr;
-  if (meter->add(sizeof(Meter) + sizeof(Loading))) {
-    loading = detail::create<Loading>(host, meter, source, options);
-  }
+  meter->add(bytes);
+  Loading* loading = detail::create<Loading>(host, meter, source, options);
   if (loading != nullptr) {
     loading->host_ = host;
     return loading;
   }
-  const Error error = meter->explain(Error(ErrorCode::out_of_memory));
   destroy(host, meter);
-  return error;
+  return Error(ErrorCode::out_of_memory);
 }
 
 // What the model keeps, now that it is complete; or would keep.
