@@ -40,8 +40,9 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void store_streams(const Matmul& m, const S
   }
 }
 
-// Sums of the products of 4 (VNNI) or of as many as a vector's int32 lane covers.
-template <bool is_signed>
+// Sums of the products of 4 (VNNI) or of as many as a vector's int32 lane covers. negatable: no
+// lane of u is -128.
+template <bool is_signed, bool negatable = false>
 static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
     LaneVec u, hn::Vec<hn::Repartition<int8_t, LaneTag>> a) {
   const LaneTag du8;
@@ -54,6 +55,12 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
   } else if constexpr (kDot == DotKind::maddubs && !is_signed) {
     // u <= 127: a pair is at most 2 * 127 * 127.
     return hn::WidenMulPairwiseAdd(d32, hn::SatWidenMulPairwiseAdd(d16, u, a), hn::Set(d16, 1));
+  } else if constexpr (kDot == DotKind::maddubs && negatable) {
+    // |a| is computed once for all rows.
+    const auto magnitude = hn::BitCast(du8, hn::Abs(a));
+    const auto product = hn::SatWidenMulPairwiseAdd(
+        d16, magnitude, hn::IfNegativeThenNegOrUndefIfZero(a, hn::BitCast(d8, u)));
+    return hn::WidenMulPairwiseAdd(d32, product, hn::Set(d16, 1));
   } else if constexpr (kDot == DotKind::maddubs) {
     // |u| <= 128 and |a| <= 127: a pair is at most 2 * 128 * 127 = 32512.
     const auto s = hn::BitCast(d8, u);
@@ -245,6 +252,12 @@ struct ChunkScales {
   }
 };
 
+// Whether lanes are the values of a table, the least of which is -127.
+template <class T>
+static constexpr bool is_iq4() {
+  return std::is_same_v<T, Iq4Nl> || std::is_same_v<T, Iq4Xs>;
+}
+
 // Adds group g of a chunk of each row.
 template <class T>
 static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_t g,
@@ -262,7 +275,8 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_
         u = T::lanes(rows[s], g).v[part];
       }
       const auto scale = group_scale<T::kSub>(scales.of(chunk, s, g), part);
-      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot_lanes<T::kSigned>(u, av)), scale, sum[s]);
+      const auto dot = dot_lanes<T::kSigned, is_iq4<T>()>(u, av);
+      sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
     }
   }
 }
