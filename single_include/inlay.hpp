@@ -4390,13 +4390,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf68cedfd
+#define INLAY_SELF_ID_ 0x2300c70d
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf68cedfd
+#elif INLAY_SELF_ID_ != 0x2300c70d
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -40429,7 +40429,7 @@ inline void read_ropes(Keys& keys, const Facts& a, Hyper* h) noexcept {
   const uint32_t head_k = rope.n_rot;
   keys.read("rope.dimension_count", 2, head_k, false, &rope.n_rot);
   // llama.cpp rotates as many elements in all layers as in the first one.
-  if (h->layers[0].window != 0) {
+  if (a.window_rope != arch::WindowRope::same && h->layers[0].window != 0) {
     keys.read("rope.dimension_count_swa", 2, head_k, false, &rope.n_rot);
   }
   if (rope.n_rot % 2 != 0) {

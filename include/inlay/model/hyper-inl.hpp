@@ -87,7 +87,7 @@ inline void read_ropes(Keys& keys, const Facts& a, Hyper* h) noexcept {
   const uint32_t head_k = rope.n_rot;
   keys.read("rope.dimension_count", 2, head_k, false, &rope.n_rot);
   // llama.cpp rotates as many elements in all layers as in the first one.
-  if (h->layers[0].window != 0) {
+  if (a.window_rope != arch::WindowRope::same && h->layers[0].window != 0) {
     keys.read("rope.dimension_count_swa", 2, head_k, false, &rope.n_rot);
   }
   if (rope.n_rot % 2 != 0) {
