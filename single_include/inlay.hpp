@@ -3489,7 +3489,8 @@ class Session {
   // Set what is to be continued. The text's tokens replace the session's: those at the front that
   // the KV cache already holds are kept, so an edit near the end costs only what follows it.
   // Computes nothing yet. Errors: context_full (says by how much), bad_argument (an id outside the
-  // vocabulary), out_of_memory (only after fork()).
+  // vocabulary), out_of_memory (only after fork(), or of a text: the tokenizer takes a little, and
+  // gives it back).
   Status prompt(std::string_view text, const TokenizeOptions& options = {}) noexcept;
   Status prompt(Span<const Token> tokens) noexcept;
 
@@ -4390,13 +4391,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x2300c70d
+#define INLAY_SELF_ID_ 0x917822c9
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x2300c70d
+#elif INLAY_SELF_ID_ != 0x917822c9
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -44352,7 +44353,7 @@ inline Status check_tokens(const SessionImpl& s, Span<const Token> tokens) noexc
 
 // What the tokenizer's error means for a prompt: bad_argument is its word for too little room.
 inline Error encode_error(const SessionImpl& s, const Error& error, size_t bytes) noexcept {
-  if (error.code() != ErrorCode::bad_argument) return error;
+  if (error.code() != ErrorCode::bad_argument) return s.impl->meter->explain(error);
   return Error(ErrorCode::context_full, "the prompt of ")
          << uint64_t{bytes} << " bytes has more tokens than the context of " << s.context;
 }

@@ -416,6 +416,31 @@ TEST_CASE("a limit holds for a model and all that is made of it, and says what i
   }
 }
 
+TEST_CASE("a text that a limit leaves no room to tokenize: an error, and the session can go on") {
+  const char* const path = INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf";
+  SessionOptions session;
+  session.context = 64;
+  ModelOptions options;
+  {
+    const auto model = Model::open(path);
+    REQUIRE(bool(model));
+    const auto plan = Session::plan(*model, session);
+    options.max_bytes = model->memory().total() + plan->total();
+  }
+  const auto model = Model::open(path, options);
+  REQUIRE(bool(model));
+  auto made = Session::create(*model, session);
+  REQUIRE(bool(made));
+  const inlay::Status refused = made->prompt("int main() { return 0; }");
+  REQUIRE_FALSE(bool(refused));
+  CHECK(refused.error().code() == ErrorCode::out_of_memory);
+  CHECK(std::string(refused.error().message()).find("max_bytes") != std::string::npos);
+  const inlay::Token tokens[] = {1, 2};
+  CHECK(bool(made->prompt(inlay::Span<const inlay::Token>(tokens, 2))));
+  made->next();
+  CHECK(bool(made->status()));
+}
+
 TEST_CASE("when any one allocation fails, opening in slices fails cleanly") {
   Archive archive;
   for (const bool plan_only : {false, true}) {

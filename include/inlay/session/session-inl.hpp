@@ -734,7 +734,7 @@ inline Status check_tokens(const SessionImpl& s, Span<const Token> tokens) noexc
 
 // What the tokenizer's error means for a prompt: bad_argument is its word for too little room.
 inline Error encode_error(const SessionImpl& s, const Error& error, size_t bytes) noexcept {
-  if (error.code() != ErrorCode::bad_argument) return error;
+  if (error.code() != ErrorCode::bad_argument) return s.impl->meter->explain(error);
   return Error(ErrorCode::context_full, "the prompt of ")
          << uint64_t{bytes} << " bytes has more tokens than the context of " << s.context;
 }
