@@ -16,6 +16,7 @@
 
 #include "gguf/malformed.hpp"
 #include "support/counting_allocator.hpp"
+#include "support/vocabulary_folder.hpp"
 
 using inlay::ErrorCode;
 using inlay::Gguf;
@@ -840,11 +841,9 @@ TEST_CASE("the fuzzer's corpus is what make_corpus writes") {
 }
 
 TEST_CASE("the vocabularies of llama.cpp open") {
-  const char* given = std::getenv("INLAY_VOCAB_DIR");
-  const std::filesystem::path folder =
-      given != nullptr ? given : std::filesystem::path(INLAY_SOURCE_DIR) / "../shared/data/vocab";
+  const std::filesystem::path folder = inlay_test::vocabulary_folder();
   if (!std::filesystem::is_directory(folder)) {
-    MESSAGE("skipped: no folder ", folder.string(), " (set INLAY_VOCAB_DIR)");
+    MESSAGE("skipped: no folder ", folder.string(), " (set INLAY_VOCABULARIES)");
     return;
   }
   size_t count = 0;

@@ -16,12 +16,7 @@
 #include "support/mixed_text.hpp"
 #include "support/pre_tokenizer_cases.hpp"
 #include "support/vocabularies.hpp"
-
-// Where the vocabularies of real models are, and beside them the vectors that llama.cpp's own tests
-// use.
-#ifndef INLAY_TEST_VOCAB_DIR
-#  define INLAY_TEST_VOCAB_DIR INLAY_SOURCE_DIR "/../shared/data/vocab"
-#endif
+#include "support/vocabulary_folder.hpp"
 
 using namespace inlay;
 
@@ -106,9 +101,10 @@ constexpr bool kSlow = false;
 
 // The real vocabulary, or nothing if the folder is not there, which the test's output then says.
 std::vector<uint8_t> load_real(const inlay_test::RealVocabulary& v) {
-  std::vector<uint8_t> file = inlay_test::load(v, INLAY_TEST_VOCAB_DIR);
+  const std::string folder = inlay_test::vocabulary_folder();
+  std::vector<uint8_t> file = inlay_test::load(v, folder);
   if (file.empty()) {
-    MESSAGE("skipped: no ggml-vocab-" << std::string(v.file) << ".gguf in " INLAY_TEST_VOCAB_DIR);
+    MESSAGE("skipped: no ggml-vocab-" << std::string(v.file) << ".gguf in " << folder);
   }
   return file;
 }
@@ -252,7 +248,7 @@ TEST_CASE("tokenizer: the vectors beside the vocabularies") {
     CAPTURE(std::string(v.name));
     const Loaded tokenizer(std::move(file));
     const std::string path =
-        std::string(INLAY_TEST_VOCAB_DIR) + "/ggml-vocab-" + std::string(v.file) + ".gguf";
+        inlay_test::vocabulary_folder() + "/ggml-vocab-" + std::string(v.file) + ".gguf";
     const std::vector<uint8_t> in = inlay_test::read_file(path + ".inp"),
                                out = inlay_test::read_file(path + ".out");
     const std::vector<std::string> texts =
