@@ -194,7 +194,7 @@ TEST_CASE("A small model guesses: here the same model, which is always right") {
   const Tokens expected = write(&*plain, model, text);
   CHECK(write(&*guessed, model, text) == expected);
   CHECK(guessed->accepted() * 10 >= guessed->drafted() * 9);
-  CHECK(guessed->accepted() >= 30);
+  CHECK(guessed->accepted() >= 25);  // 3 of 4 tokens
   CHECK(write(&*guessed, model, text, 100) == expected);
 }
 

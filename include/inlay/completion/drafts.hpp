@@ -22,7 +22,7 @@ struct DraftOptions {
   // How many of the last tokens must have stood somewhere before, for what followed there to be a
   // guess. 0: nothing is looked up.
   uint32_t least_match = 3;
-  uint32_t most = 7;  // tokens of a guess, 1 to 7
+  uint32_t most = 7;  // tokens of a guess, 1 to 7; of the small model no more than 3
   // A small model with the same vocabulary that guesses where nothing is found, or null. Shared.
   const Model* model = nullptr;
   SessionOptions session;  // of the small model; context: the same as that of the large one's
