@@ -4391,13 +4391,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x66bd9850
+#define INLAY_SELF_ID_ 0x9d86118f
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x66bd9850
+#elif INLAY_SELF_ID_ != 0x9d86118f
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -7514,6 +7514,25 @@ struct Q2_0 : ByRows {  // 64 values: half d; 2 bits each, minus 1, four in a by
     }
     return r;
   }
+  // The last two of each four values times 16: one shift is enough.
+  static HWY_INLINE Lanes paired_lanes(const uint8_t* chunk, size_t g) {
+    const hn::Repartition<uint64_t, LaneTag> d64;
+    alignas(32) static constexpr uint64_t kShift[4] = {0, 2, 0, 2};
+    alignas(32) static constexpr uint8_t kBytes[32] = {
+        0, 8,  0, 8,  1, 9,  1, 9,  2, 10, 2, 10, 3, 11, 3, 11,  //
+        4, 12, 4, 12, 5, 13, 5, 13, 6, 14, 6, 14, 7, 15, 7, 15};
+    const uint8_t* p = chunk + g / 2 * 18 + 2 + g % 2 * 8;
+    uint64_t bytes;
+    std::memcpy(&bytes, p, sizeof bytes);
+    Lanes r;
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+      const auto shifted = hn::Shr(hn::Set(d64, bytes), hn::Load(d64, kShift));
+      const auto at = hn::Load(LaneTag(), kBytes + i * kLaneBytes);
+      const auto v = hn::TableLookupBytes(hn::BitCast(LaneTag(), shifted), at);
+      r.v[i] = hn::And(v, hn::BitCast(LaneTag(), hn::Set(d64, 0x3030030330300303u)));
+    }
+    return r;
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<18, 2>(chunk, groups, scale);
   }
@@ -8337,6 +8356,15 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
   }
 }
 
+// Of lanes that are at most 3, every other two of them times 16: 16 times their sums.
+HWY_MAYBE_UNUSED static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_pairs(
+    LaneVec u, hn::Vec<hn::Repartition<int8_t, LaneTag>> a) {
+  const hn::Repartition<int16_t, LaneTag> d16;
+  const hn::Repartition<int32_t, LaneTag> d32;
+  const auto times = hn::BitCast(d16, hn::Set(d32, 1 << 16 | 16));
+  return hn::WidenMulPairwiseAdd(d32, hn::SatWidenMulPairwiseAdd(d16, u, a), times);
+}
+
 // What dot_lanes' u stands for: scale * (u - offset).
 template <class T>
 static constexpr int dot_offset() {
@@ -8376,6 +8404,12 @@ static constexpr size_t kRowsVecs = 4 * kStreams / kRowsLanes;
 template <class T>
 static constexpr bool takes_lanes16() {
   return std::is_same_v<T, Q4K> && kBiasSigned;
+}
+
+// Of each four values the last two times 16, as only pairs of products are summed first.
+template <class T>
+static constexpr bool takes_paired_lanes() {
+  return std::is_same_v<T, Q2_0> && kDot == DotKind::maddubs;
 }
 
 // Half `which` of each row of vector `v`.
@@ -8434,7 +8468,9 @@ struct ChunkScales {
             const auto total = hn::Load(df, x_sum + j);
             low[s] = hn::MulAdd(T::kMins ? hn::Load(df, min + j) : w, total, low[s]);
           }
-          hn::Store(hn::Mul(w, hn::Load(df, x_scale + j)), df, to + j);
+          auto both = hn::Mul(w, hn::Load(df, x_scale + j));
+          if constexpr (takes_paired_lanes<T>()) both = hn::Mul(both, hn::Set(df, 1.0f / 16));
+          hn::Store(both, df, to + j);
         }
       }
     } else {
@@ -8521,14 +8557,15 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_
   INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      LaneVec u;
-      if constexpr (takes_lanes16<T>()) {
-        u = T::lanes16(rows[s], g).v[part];
+      hn::Vec<hn::Repartition<int32_t, LaneTag>> dot;
+      if constexpr (takes_paired_lanes<T>()) {
+        dot = dot_pairs(T::paired_lanes(rows[s], g).v[part], av);
+      } else if constexpr (takes_lanes16<T>()) {
+        dot = dot_lanes<T::kSigned>(T::lanes16(rows[s], g).v[part], av);
       } else {
-        u = T::lanes(rows[s], g).v[part];
+        dot = dot_lanes<T::kSigned, is_iq4<T>()>(T::lanes(rows[s], g).v[part], av);
       }
       const auto scale = group_scale<T::kSub>(scales.of(chunk, s, g), part);
-      const auto dot = dot_lanes<T::kSigned, is_iq4<T>()>(u, av);
       sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
     }
   }
@@ -8697,8 +8734,9 @@ static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, Te
   store(out, x + 240, x + 244);
 }
 
-static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column, size_t begin,
-                                               size_t end, void* scratch) {
+HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column,
+                                                                size_t begin, size_t end,
+                                                                void* scratch) {
   const ScaleTag df;
   const TernaryTag du16;
   const hn::RebindToSigned<TernaryTag> d16;

@@ -519,6 +519,25 @@ struct Q2_0 : ByRows {  // 64 values: half d; 2 bits each, minus 1, four in a by
     }
     return r;
   }
+  // The last two of each four values times 16: one shift is enough.
+  static HWY_INLINE Lanes paired_lanes(const uint8_t* chunk, size_t g) {
+    const hn::Repartition<uint64_t, LaneTag> d64;
+    alignas(32) static constexpr uint64_t kShift[4] = {0, 2, 0, 2};
+    alignas(32) static constexpr uint8_t kBytes[32] = {
+        0, 8,  0, 8,  1, 9,  1, 9,  2, 10, 2, 10, 3, 11, 3, 11,  //
+        4, 12, 4, 12, 5, 13, 5, 13, 6, 14, 6, 14, 7, 15, 7, 15};
+    const uint8_t* p = chunk + g / 2 * 18 + 2 + g % 2 * 8;
+    uint64_t bytes;
+    std::memcpy(&bytes, p, sizeof bytes);
+    Lanes r;
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+      const auto shifted = hn::Shr(hn::Set(d64, bytes), hn::Load(d64, kShift));
+      const auto at = hn::Load(LaneTag(), kBytes + i * kLaneBytes);
+      const auto v = hn::TableLookupBytes(hn::BitCast(LaneTag(), shifted), at);
+      r.v[i] = hn::And(v, hn::BitCast(LaneTag(), hn::Set(d64, 0x3030030330300303u)));
+    }
+    return r;
+  }
   static HWY_INLINE void scales(const uint8_t* chunk, size_t groups, float* scale, float*) {
     halves_at<18, 2>(chunk, groups, scale);
   }

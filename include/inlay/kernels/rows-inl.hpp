@@ -84,6 +84,15 @@ static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_lanes(
   }
 }
 
+// Of lanes that are at most 3, every other two of them times 16: 16 times their sums.
+HWY_MAYBE_UNUSED static HWY_INLINE hn::Vec<hn::Repartition<int32_t, LaneTag>> dot_pairs(
+    LaneVec u, hn::Vec<hn::Repartition<int8_t, LaneTag>> a) {
+  const hn::Repartition<int16_t, LaneTag> d16;
+  const hn::Repartition<int32_t, LaneTag> d32;
+  const auto times = hn::BitCast(d16, hn::Set(d32, 1 << 16 | 16));
+  return hn::WidenMulPairwiseAdd(d32, hn::SatWidenMulPairwiseAdd(d16, u, a), times);
+}
+
 // What dot_lanes' u stands for: scale * (u - offset).
 template <class T>
 static constexpr int dot_offset() {
@@ -123,6 +132,12 @@ static constexpr size_t kRowsVecs = 4 * kStreams / kRowsLanes;
 template <class T>
 static constexpr bool takes_lanes16() {
   return std::is_same_v<T, Q4K> && kBiasSigned;
+}
+
+// Of each four values the last two times 16, as only pairs of products are summed first.
+template <class T>
+static constexpr bool takes_paired_lanes() {
+  return std::is_same_v<T, Q2_0> && kDot == DotKind::maddubs;
 }
 
 // Half `which` of each row of vector `v`.
@@ -181,7 +196,9 @@ struct ChunkScales {
             const auto total = hn::Load(df, x_sum + j);
             low[s] = hn::MulAdd(T::kMins ? hn::Load(df, min + j) : w, total, low[s]);
           }
-          hn::Store(hn::Mul(w, hn::Load(df, x_scale + j)), df, to + j);
+          auto both = hn::Mul(w, hn::Load(df, x_scale + j));
+          if constexpr (takes_paired_lanes<T>()) both = hn::Mul(both, hn::Set(df, 1.0f / 16));
+          hn::Store(both, df, to + j);
         }
       }
     } else {
@@ -268,14 +285,15 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_
   INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
     const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      LaneVec u;
-      if constexpr (takes_lanes16<T>()) {
-        u = T::lanes16(rows[s], g).v[part];
+      hn::Vec<hn::Repartition<int32_t, LaneTag>> dot;
+      if constexpr (takes_paired_lanes<T>()) {
+        dot = dot_pairs(T::paired_lanes(rows[s], g).v[part], av);
+      } else if constexpr (takes_lanes16<T>()) {
+        dot = dot_lanes<T::kSigned>(T::lanes16(rows[s], g).v[part], av);
       } else {
-        u = T::lanes(rows[s], g).v[part];
+        dot = dot_lanes<T::kSigned, is_iq4<T>()>(T::lanes(rows[s], g).v[part], av);
       }
       const auto scale = group_scale<T::kSub>(scales.of(chunk, s, g), part);
-      const auto dot = dot_lanes<T::kSigned, is_iq4<T>()>(u, av);
       sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
     }
   }
@@ -444,8 +462,9 @@ static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, Te
   store(out, x + 240, x + 244);
 }
 
-static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column, size_t begin,
-                                               size_t end, void* scratch) {
+HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column,
+                                                                size_t begin, size_t end,
+                                                                void* scratch) {
   const ScaleTag df;
   const TernaryTag du16;
   const hn::RebindToSigned<TernaryTag> d16;
