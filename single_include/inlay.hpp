@@ -205,6 +205,7 @@ enum class QkNorm : uint8_t {
 // Which layers see only attention.sliding_window positions.
 enum class Windows : uint8_t {
   none,         // all see everything, whatever the file says
+  all,          // all, if there is a window
   pattern,      // of each kWindowPeriod layers all but the last, if there is a window
   after_first,  // of each kWindowPeriod layers all but the first
 };
@@ -255,6 +256,7 @@ struct CommonMetadata;
 struct BloomMetadata;
 struct CohereMetadata;
 struct DeepSeek2Metadata;
+struct Ernie45MoeMetadata;
 struct Exaone4Metadata;
 struct Gemma2Metadata;
 struct Gemma3Metadata;
@@ -300,6 +302,7 @@ struct Decoder {
   static constexpr Windows kWindows = Windows::none;
   static constexpr uint32_t kWindowPeriod = 0;
   static constexpr uint32_t kDefaultWindow = 0;  // without attention.sliding_window; 0: no windows
+  static constexpr bool kNeedsWindow = false;    // a file without one is an error
   static constexpr WindowRope kWindowRope = WindowRope::same;
   static constexpr float kWindowRopeBase = 0;  // without rope.freq_base_swa; 0: rope.freq_base
   static constexpr uint32_t kLayersWithoutRope = 0;  // every how many layers one does not rotate
@@ -399,6 +402,7 @@ struct Cohere2 : Decoder {
   static constexpr Residual kResidual = Residual::parallel;
   static constexpr Windows kWindows = Windows::pattern;
   static constexpr uint32_t kWindowPeriod = 4;
+  static constexpr bool kNeedsWindow = true;
   static constexpr WindowRope kWindowRope = WindowRope::only;
 };
 
@@ -485,6 +489,7 @@ struct Ernie45Moe : Ernie45 {
   static constexpr std::string_view kName = "ernie4_5-moe";
   static constexpr std::string_view kModels = "ERNIE 4.5 21B-A3B";
   using FeedForward = ExpertFeedForward;
+  using Metadata = Ernie45MoeMetadata;
 };
 
 }  // namespace arch
@@ -636,6 +641,7 @@ struct Gemma4 : Gemma3 {
   using LayerEnd = Gemma4LayerEnd;
   using Metadata = Gemma4Metadata;
   static constexpr bool kValueNorm = true;
+  static constexpr bool kNeedsWindow = true;
 };
 
 }  // namespace arch
@@ -702,6 +708,7 @@ struct GptOss : Decoder {
   static constexpr Rope kRope = Rope::halves;
   static constexpr Windows kWindows = Windows::pattern;
   static constexpr uint32_t kWindowPeriod = 2;
+  static constexpr bool kNeedsWindow = true;
   static constexpr WindowRope kWindowRope = WindowRope::own_scaled;
   static constexpr Activation kActivation = Activation::swiglu_oai;
   static constexpr Gating kGating = Gating::softmax_of_chosen;
@@ -828,7 +835,7 @@ struct Lfm2 : Decoder {
   static constexpr std::string_view kModels = "LFM2 and LFM2.5, 350M to 2.6B";
   using Mixer = HybridMixer<ShortConvMixer, AttentionMixer>;
   static constexpr Rope kRope = Rope::halves;
-  static constexpr Windows kWindows = Windows::pattern;  // all of them, if there is a window
+  static constexpr Windows kWindows = Windows::all;
   static constexpr QkNorm kQkNorm = QkNorm::heads;
   static constexpr std::string_view kOutputNorm = "token_embd_norm";
 };
@@ -4391,13 +4398,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x9d86118f
+#define INLAY_SELF_ID_ 0x39d1083f
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x9d86118f
+#elif INLAY_SELF_ID_ != 0x39d1083f
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -37888,6 +37895,7 @@ struct Facts {
   bool qk_norm_after_rope, value_norm;
   arch::Windows windows;
   uint32_t window_period, default_window;
+  bool needs_window;
   arch::WindowRope window_rope;
   float window_rope_base;
   uint32_t layers_without_rope;
@@ -37933,6 +37941,7 @@ constexpr Facts facts_of() noexcept {
           A::kWindows,
           A::kWindowPeriod,
           A::kDefaultWindow,
+          A::kNeedsWindow,
           A::kWindowRope,
           A::kWindowRopeBase,
           A::kLayersWithoutRope,
@@ -40130,6 +40139,14 @@ struct DeepSeek2Metadata {
   }
 };
 
+// All layers after the dense ones have experts: llama.cpp cannot load files where only some do.
+struct Ernie45MoeMetadata {
+  INLAY_COLD static void read(detail::Keys& keys, const detail::Facts&, detail::Hyper*) noexcept {
+    uint32_t step = 1;
+    keys.read("interleave_moe_layer_step", 1, 1, false, &step);
+  }
+};
+
 // The one size that has windows is known by its layers.
 struct Exaone4Metadata {
   INLAY_COLD static void read(detail::Keys&, const detail::Facts&, detail::Hyper* h) noexcept {
@@ -40425,7 +40442,13 @@ inline void read_heads(Keys& keys, const Facts& a, Hyper* h) noexcept {
 inline void read_windows(Keys& keys, const Facts& a, Hyper* h) noexcept {
   if (a.windows == arch::Windows::none) return;
   uint32_t window = a.default_window;
-  keys.read("attention.sliding_window", a.default_window > 0, kMaxContext, false, &window);
+  const bool has_default = a.default_window > 0;
+  keys.read("attention.sliding_window", a.needs_window || has_default, kMaxContext,
+            a.needs_window && !has_default, &window);
+  if (a.windows == arch::Windows::all) {
+    for (LayerHyper& layer : h->layers) layer.window = window;
+    return;
+  }
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
   if (keys.is_array(kPattern)) {
     return keys.read_layers(kPattern, 0, 1, false, h->n_layers, [&](uint32_t i, uint32_t slides) {
@@ -40447,6 +40470,8 @@ inline void read_window_rope(Keys& keys, const Facts& a, float magnitude, Hyper*
   const float base = h->rope[0].base;
   if (a.window_rope == WindowRope::own_scaled) {
     rope = h->rope[0];
+    // llama.cpp lets "none" speak for the others only.
+    if (rope.scaling == RopeScaling::none) rope.scaling = RopeScaling::linear;
   } else {
     rope.n_rot = h->rope[0].n_rot;
     if (a.window_rope == WindowRope::own) rope.magnitude = magnitude;

@@ -77,6 +77,39 @@ double error_of(const inlay::Model& model, const Recorded& r, const char* type, 
 
 }  // namespace
 
+TEST_CASE("keys with which llama.cpp computes nonsense, or loads nothing, are refused by name") {
+  using random_model::Bytes;
+  struct Case {
+    const char* model;
+    const char* key;
+    Bytes value;  // empty: the key is taken out
+  };
+  const Bytes none, zero = random_model::u32_value(0), two = random_model::u32_value(2);
+  for (const Case& c : {Case{"cohere2-period", "attention.sliding_window", zero},
+                        Case{"cohere2-period", "attention.sliding_window", none},
+                        Case{"gpt-oss-1", "attention.sliding_window", zero},
+                        Case{"gpt-oss-1", "attention.sliding_window", none},
+                        Case{"gemma4-experts", "attention.sliding_window", zero},
+                        Case{"ernie4_5-moe-1", "interleave_moe_layer_step", two}}) {
+    const ArchitectureModel* model = random_model::find_model(c.model);
+    REQUIRE(model != nullptr);
+    random_model::File file = written(*model, Type::f16).file();
+    const std::string key = std::string(model->architecture) + "." + c.key;
+    CAPTURE(key);
+    if (c.value.empty()) {
+      file.erase(key);
+    } else {
+      file.set(key, c.value);
+    }
+    const random_model::Memory memory(file);
+    const auto opened = inlay::Model::from_memory({memory.data(), memory.size()});
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().code() ==
+          (c.value.empty() ? inlay::ErrorCode::missing : inlay::ErrorCode::corrupt));
+    CHECK(std::string(opened.error().message()).find(key) != std::string::npos);
+  }
+}
+
 TEST_CASE("models of every architecture give llama.cpp's logits and continuations") {
   size_t done = 0;
   for (const Family& family : random_model::kArchitectureModels) {

@@ -26,6 +26,7 @@ struct Facts {
   bool qk_norm_after_rope, value_norm;
   arch::Windows windows;
   uint32_t window_period, default_window;
+  bool needs_window;
   arch::WindowRope window_rope;
   float window_rope_base;
   uint32_t layers_without_rope;
@@ -71,6 +72,7 @@ constexpr Facts facts_of() noexcept {
           A::kWindows,
           A::kWindowPeriod,
           A::kDefaultWindow,
+          A::kNeedsWindow,
           A::kWindowRope,
           A::kWindowRopeBase,
           A::kLayersWithoutRope,

@@ -14,6 +14,7 @@ struct Cohere2 : Decoder {
   static constexpr Residual kResidual = Residual::parallel;
   static constexpr Windows kWindows = Windows::pattern;
   static constexpr uint32_t kWindowPeriod = 4;
+  static constexpr bool kNeedsWindow = true;
   static constexpr WindowRope kWindowRope = WindowRope::only;
 };
 

@@ -43,6 +43,7 @@ enum class QkNorm : uint8_t {
 // Which layers see only attention.sliding_window positions.
 enum class Windows : uint8_t {
   none,         // all see everything, whatever the file says
+  all,          // all, if there is a window
   pattern,      // of each kWindowPeriod layers all but the last, if there is a window
   after_first,  // of each kWindowPeriod layers all but the first
 };
@@ -93,6 +94,7 @@ struct CommonMetadata;
 struct BloomMetadata;
 struct CohereMetadata;
 struct DeepSeek2Metadata;
+struct Ernie45MoeMetadata;
 struct Exaone4Metadata;
 struct Gemma2Metadata;
 struct Gemma3Metadata;
@@ -138,6 +140,7 @@ struct Decoder {
   static constexpr Windows kWindows = Windows::none;
   static constexpr uint32_t kWindowPeriod = 0;
   static constexpr uint32_t kDefaultWindow = 0;  // without attention.sliding_window; 0: no windows
+  static constexpr bool kNeedsWindow = false;    // a file without one is an error
   static constexpr WindowRope kWindowRope = WindowRope::same;
   static constexpr float kWindowRopeBase = 0;  // without rope.freq_base_swa; 0: rope.freq_base
   static constexpr uint32_t kLayersWithoutRope = 0;  // every how many layers one does not rotate

@@ -10,6 +10,7 @@ struct Ernie45Moe : Ernie45 {
   static constexpr std::string_view kName = "ernie4_5-moe";
   static constexpr std::string_view kModels = "ERNIE 4.5 21B-A3B";
   using FeedForward = ExpertFeedForward;
+  using Metadata = Ernie45MoeMetadata;
 };
 
 }  // namespace arch

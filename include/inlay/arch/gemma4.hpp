@@ -13,6 +13,7 @@ struct Gemma4 : Gemma3 {
   using LayerEnd = Gemma4LayerEnd;
   using Metadata = Gemma4Metadata;
   static constexpr bool kValueNorm = true;
+  static constexpr bool kNeedsWindow = true;
 };
 
 }  // namespace arch

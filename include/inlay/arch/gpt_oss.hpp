@@ -14,6 +14,7 @@ struct GptOss : Decoder {
   static constexpr Rope kRope = Rope::halves;
   static constexpr Windows kWindows = Windows::pattern;
   static constexpr uint32_t kWindowPeriod = 2;
+  static constexpr bool kNeedsWindow = true;
   static constexpr WindowRope kWindowRope = WindowRope::own_scaled;
   static constexpr Activation kActivation = Activation::swiglu_oai;
   static constexpr Gating kGating = Gating::softmax_of_chosen;

@@ -11,7 +11,7 @@ struct Lfm2 : Decoder {
   static constexpr std::string_view kModels = "LFM2 and LFM2.5, 350M to 2.6B";
   using Mixer = HybridMixer<ShortConvMixer, AttentionMixer>;
   static constexpr Rope kRope = Rope::halves;
-  static constexpr Windows kWindows = Windows::pattern;  // all of them, if there is a window
+  static constexpr Windows kWindows = Windows::all;
   static constexpr QkNorm kQkNorm = QkNorm::heads;
   static constexpr std::string_view kOutputNorm = "token_embd_norm";
 };

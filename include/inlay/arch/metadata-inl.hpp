@@ -48,6 +48,14 @@ struct DeepSeek2Metadata {
   }
 };
 
+// All layers after the dense ones have experts: llama.cpp cannot load files where only some do.
+struct Ernie45MoeMetadata {
+  INLAY_COLD static void read(detail::Keys& keys, const detail::Facts&, detail::Hyper*) noexcept {
+    uint32_t step = 1;
+    keys.read("interleave_moe_layer_step", 1, 1, false, &step);
+  }
+};
+
 // The one size that has windows is known by its layers.
 struct Exaone4Metadata {
   INLAY_COLD static void read(detail::Keys&, const detail::Facts&, detail::Hyper* h) noexcept {

@@ -44,7 +44,13 @@ inline void read_heads(Keys& keys, const Facts& a, Hyper* h) noexcept {
 inline void read_windows(Keys& keys, const Facts& a, Hyper* h) noexcept {
   if (a.windows == arch::Windows::none) return;
   uint32_t window = a.default_window;
-  keys.read("attention.sliding_window", a.default_window > 0, kMaxContext, false, &window);
+  const bool has_default = a.default_window > 0;
+  keys.read("attention.sliding_window", a.needs_window || has_default, kMaxContext,
+            a.needs_window && !has_default, &window);
+  if (a.windows == arch::Windows::all) {
+    for (LayerHyper& layer : h->layers) layer.window = window;
+    return;
+  }
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
   if (keys.is_array(kPattern)) {
     return keys.read_layers(kPattern, 0, 1, false, h->n_layers, [&](uint32_t i, uint32_t slides) {
@@ -66,6 +72,8 @@ inline void read_window_rope(Keys& keys, const Facts& a, float magnitude, Hyper*
   const float base = h->rope[0].base;
   if (a.window_rope == WindowRope::own_scaled) {
     rope = h->rope[0];
+    // llama.cpp lets "none" speak for the others only.
+    if (rope.scaling == RopeScaling::none) rope.scaling = RopeScaling::linear;
   } else {
     rope.n_rot = h->rope[0].n_rot;
     if (a.window_rope == WindowRope::own) rope.magnitude = magnitude;

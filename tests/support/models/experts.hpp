@@ -192,7 +192,8 @@ inline void write_olmoe(ModelWriter& m) {
 // Sinks (one more score of each head, without a value), biases everywhere, all required; a window
 // in every second layer from the first (the pattern as mellum's, absent: 2), YaRN in all; top k of
 // the router's outputs and then softmax, whatever the keys say; the activation min(g, 7) *
-// sigmoid(1.702 * min(g, 7)) * (clamp(u, -7, 7) + 1).
+// sigmoid(1.702 * min(g, 7)) * (clamp(u, -7, 7) + 1). Forms: 0 and 2 as above; 1 linear scaling; 3
+// the same in layers with a window, and none in the others.
 inline void write_gpt_oss(ModelWriter& m) {
   const Sizes s = choose_expert_sizes(m, HeadSize::any);
   const Experts e = choose_experts(m);
@@ -203,10 +204,12 @@ inline void write_gpt_oss(ModelWriter& m) {
   m.key("attention.sliding_window", m.between("window", 7, 15));
   m.key("rope.freq_base", 150000.0f);
   m.key("rope.scaling.factor", 16.0f);
-  if (m.form(2) == 0) {
+  const uint32_t form = m.form(4);
+  if (form % 2 == 0) {
     m.key("rope.scaling.type", "yarn");
     m.key("rope.scaling.original_context_length", 24);
   } else {  // without a type, scaling is linear
+    if (form == 3) m.key("rope.scaling.type", "none");
     m.key("rope.scaling.attn_factor", 1.2f);
     m.key("rope.freq_base_swa", 500.0f);
     m.key("attention.sliding_window_pattern", 3);
@@ -465,6 +468,7 @@ inline constexpr std::array kExpertModels = {
     ArchitectureModel{"deepseek2-flash", "deepseek2", write_deepseek2, 4, 3},
     ArchitectureModel{"mellum-keys", "mellum", write_mellum, 7, 1},
     ArchitectureModel{"gpt-oss-keys", "gpt-oss", write_gpt_oss, 3, 1},
+    ArchitectureModel{"gpt-oss-unscaled", "gpt-oss", write_gpt_oss, 4, 3},
     ArchitectureModel{"deepseek2-keys", "deepseek2", write_deepseek2, 10, 4},
     ArchitectureModel{"gemma4-experts-keys", "gemma4", write_gemma4_experts, 4, 1},
     ArchitectureModel{"ernie4_5-moe-1", "ernie4_5-moe", write_ernie4_5_moe, 1},

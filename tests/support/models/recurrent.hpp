@@ -228,7 +228,10 @@ inline void write_lfm2_any(ModelWriter& m, bool moe) {
   m.key("attention.layer_norm_rms_epsilon", kEpsilon);
   m.key("rope.freq_base", 1000000.0f);
   m.key("shortconv.l_cache", taps);
-  if (m.form(2) == 1) m.key("attention.sliding_window", 7);
+  if (m.form(2) == 1) {
+    m.key("attention.sliding_window", 7);
+    m.key("attention.sliding_window_pattern", 2);  // ignored
+  }
   if (moe) {
     m.key("leading_dense_block_count", 2);
     expert_keys(m, e);
