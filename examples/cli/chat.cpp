@@ -44,7 +44,7 @@ struct Answer {
   void dim(bool on) {
     if (dimmed == on) return;
     dimmed = on;
-    if (is_terminal(stdout)) std::fputs(on ? "\033[2m" : "\033[0m", stdout);
+    if (takes_escape_codes(stdout)) std::fputs(on ? "\033[2m" : "\033[0m", stdout);
     if (!on) std::fputc('\n', stdout);
   }
   static void take(void* user, const inlay::ChatDelta& delta) {

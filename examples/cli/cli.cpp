@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -31,7 +32,7 @@ void on_interrupt(int signal) {
 struct Progress {
   const char* path;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
-  bool visible = is_terminal(stderr), drawn = false;
+  bool visible = takes_escape_codes(stderr), drawn = false;
 
   static bool update(void* user, float fraction) {
     Progress& self = *static_cast<Progress*>(user);
@@ -194,6 +195,11 @@ bool is_terminal(std::FILE* file) {
 #else
   return isatty(fileno(file)) != 0;
 #endif
+}
+
+bool takes_escape_codes(std::FILE* file) {
+  const char* kind = std::getenv("TERM");
+  return is_terminal(file) && (kind == nullptr || std::strcmp(kind, "dumb") != 0);
 }
 
 void set_binary(std::FILE* file) {

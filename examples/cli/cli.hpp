@@ -93,6 +93,8 @@ inlay::Result<inlay::GrammarMatcher> create_matcher(const GrammarChoice& choice,
                                                     const inlay::Tokenizer& tokenizer);
 
 bool is_terminal(std::FILE* file);
+bool takes_escape_codes(
+    std::FILE* file);              // a terminal, and TERM does not say that it is a dumb one
 void set_binary(std::FILE* file);  // no newline translation where the system has one
 
 // From open_model() on, the first Ctrl-C does not end the program but sets interrupted(), and

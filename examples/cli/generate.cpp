@@ -35,11 +35,12 @@ void add_settings(Command* command, Settings* s) {
   add_model_options(command, &s->model);
 }
 
-// What is not the model's own, dimmed; only for a terminal.
+// What is not the model's own, dimmed where that can be; only for a terminal.
 void print_given(const std::string& text) {
-  std::fputs("\033[2m", stdout);
+  const bool dimmed = takes_escape_codes(stdout);
+  if (dimmed) std::fputs("\033[2m", stdout);
   std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fputs("\033[0m", stdout);
+  if (dimmed) std::fputs("\033[0m", stdout);
   std::fflush(stdout);
 }
 

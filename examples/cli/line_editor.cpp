@@ -161,7 +161,7 @@ size_t columns() {
 LineEditor::Result LineEditor::read(const std::string& prompt, std::string* line) {
   line->clear();
 #ifndef _WIN32
-  if (is_terminal(stdin) && is_terminal(stdout)) {
+  if (is_terminal(stdin) && takes_escape_codes(stdout)) {
     const Result result = edit(prompt, line);
     std::fputc('\n', stdout);
     if (result == Result::line && !line->empty() && (history_.empty() || history_.back() != *line))

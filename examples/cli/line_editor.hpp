@@ -8,8 +8,8 @@
 namespace cli {
 
 // Arrows, Home, End, Delete, Ctrl-A, E, K, U, W; up and down go through what was entered before.
-// Text that is pasted may have several lines, which make one. On what is no terminal, and on
-// Windows, whose console has all that by itself, it just reads lines.
+// Text that is pasted may have several lines, which make one. On what is no terminal or a dumb
+// one, and on Windows, whose console has all that by itself, it just reads lines.
 class LineEditor {
  public:
   enum class Result { line, interrupted, end };  // Enter; Ctrl-C; Ctrl-D on an empty line

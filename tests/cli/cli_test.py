@@ -492,7 +492,7 @@ class Interrupt(Case):
     def test_terminal_is_left_clean(self):
         ours, theirs = pty.openpty()
         process = self.start("complete", path("slow.gguf"), "-p", "prompt", "-n", 0, "--temp", 0, stdin=theirs,
-                             stdout=theirs)
+                             stdout=theirs, env={**os.environ, "TERM": "xterm"})
         os.close(theirs)
         seen = b""
         while len(seen) < 30:
@@ -621,7 +621,7 @@ class Chat(Case):
     def test_a_line_is_edited_in_a_terminal(self):
         ours, theirs = pty.openpty()
         process = subprocess.Popen([INLAY, "chat", MODEL, "-n", "2", "--temp", "0"], stdin=theirs, stdout=theirs,
-                                   stderr=subprocess.DEVNULL)
+                                   stderr=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"})
         os.close(theirs)
         seen = b""
 
@@ -651,6 +651,27 @@ class Chat(Case):
         os.write(ours, b"y\x15\x04")
         self.assertEqual(process.wait(timeout=120), 0)
         os.close(ours)
+
+    def test_a_dumb_terminal_gets_no_escape_codes(self):
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([INLAY, "chat", MODEL, "-n", "2", "--temp", "0"], stdin=theirs, stdout=theirs,
+                                   stderr=theirs, env={**os.environ, "TERM": "dumb"})
+        os.close(theirs)
+        os.write(ours, b"abx\x7fc\n/prompt\n/exit\n")  # the terminal itself deletes the x
+        seen = b""
+        while select.select([ours], [], [], 120)[0]:
+            try:
+                more = os.read(ours, 1000)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not more:
+                break
+            seen += more
+        self.assertEqual(process.wait(timeout=120), 0, seen)
+        os.close(ours)
+        self.assertIn(b"> ", seen)
+        self.assertIn(b"user\r\nabc<|im_end|>", seen)
+        self.assertNotIn(b"\x1b", seen)
 
     def test_an_unknown_command_says_so(self):
         status, out, err = run("chat", MODEL, "-n", 1, text=b"/nope\r\n")
