@@ -667,9 +667,12 @@ typedef struct inlay_chat_parser inlay_chat_parser;
 typedef void (*inlay_chat_take)(void* user, int32_t part, uint32_t call, const char* text, size_t size, const char* id,
                                 size_t id_size);
 
-/* `prompt`: its end, which may have opened the reasoning; not kept. */
+/* `prompt`: its end, which may have opened the reasoning. `tools`: those of the prompt, a JSON array in OpenAI's form,
+ * NUL-terminated; null: none. Qwen3-Coder and GLM write no quotes: whether 12 is a number or text, the tool's schema says.
+ * Neither is kept. */
 INLAY_C_API inlay_status inlay_chat_parser_create(const inlay_chat_template* chat_template, const char* prompt,
-                                                  size_t prompt_size, inlay_chat_parser** parser, inlay_error* error);
+                                                  size_t prompt_size, const char* tools, inlay_chat_parser** parser,
+                                                  inlay_error* error);
 INLAY_C_API void inlay_chat_parser_close(inlay_chat_parser* parser);
 /* The next bytes of the output, special tokens by their names (inlay_token_bytes). What is handed out is never taken back. */
 INLAY_C_API inlay_status inlay_chat_parser_push(inlay_chat_parser* parser, const char* text, size_t size,

@@ -4398,13 +4398,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x39d1083f
+#define INLAY_SELF_ID_ 0x0d067640
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x39d1083f
+#elif INLAY_SELF_ID_ != 0x0d067640
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -48658,9 +48658,12 @@ typedef struct inlay_chat_parser inlay_chat_parser;
 typedef void (*inlay_chat_take)(void* user, int32_t part, uint32_t call, const char* text, size_t size, const char* id,
                                 size_t id_size);
 
-/* `prompt`: its end, which may have opened the reasoning; not kept. */
+/* `prompt`: its end, which may have opened the reasoning. `tools`: those of the prompt, a JSON array in OpenAI's form,
+ * NUL-terminated; null: none. Qwen3-Coder and GLM write no quotes: whether 12 is a number or text, the tool's schema says.
+ * Neither is kept. */
 INLAY_C_API inlay_status inlay_chat_parser_create(const inlay_chat_template* chat_template, const char* prompt,
-                                                  size_t prompt_size, inlay_chat_parser** parser, inlay_error* error);
+                                                  size_t prompt_size, const char* tools, inlay_chat_parser** parser,
+                                                  inlay_error* error);
 INLAY_C_API void inlay_chat_parser_close(inlay_chat_parser* parser);
 /* The next bytes of the output, special tokens by their names (inlay_token_bytes). What is handed out is never taken back. */
 INLAY_C_API inlay_status inlay_chat_parser_push(inlay_chat_parser* parser, const char* text, size_t size,
@@ -50410,17 +50413,22 @@ struct INLAY_HIDDEN inlay_chat_template {
 
 struct INLAY_HIDDEN inlay_chat_parser {
   inlay_chat_parser(inlay_model* m, INLAY_NAMESPACE::detail::String&& source,
-                    std::string_view prompt) noexcept
-      : model(m), template_source(std::move(source)), parser(options(prompt)) {}
+                    INLAY_NAMESPACE::detail::String&& given_tools, std::string_view prompt) noexcept
+      : model(m),
+        template_source(std::move(source)),
+        tools(std::move(given_tools)),
+        parser(options(prompt)) {}
   INLAY_NAMESPACE::ChatParserOptions options(std::string_view prompt) const noexcept {
     INLAY_NAMESPACE::ChatParserOptions made;
     made.allocator = model->allocator;
     made.format = INLAY_NAMESPACE::ChatFormat::of(INLAY_NAMESPACE::detail::view(template_source));
     made.prompt = prompt;
+    made.tools = INLAY_NAMESPACE::detail::view(tools);
     return made;
   }
   inlay_model* model;
   INLAY_NAMESPACE::detail::String template_source;  // the format may refer to it
+  INLAY_NAMESPACE::detail::String tools;            // the parser refers to them
   INLAY_NAMESPACE::ChatParser parser;
 };
 
@@ -50630,17 +50638,20 @@ INLAY_C_API inlay_status inlay_chat_template_tool_grammar(const inlay_chat_templ
 
 INLAY_C_API inlay_status inlay_chat_parser_create(const inlay_chat_template* chat_template,
                                                   const char* prompt, size_t prompt_size,
-                                                  inlay_chat_parser** parser, inlay_error* error) {
+                                                  const char* tools, inlay_chat_parser** parser,
+                                                  inlay_error* error) {
   if (parser == nullptr) return detail::c_null("parser", error);
   *parser = nullptr;
   if (chat_template == nullptr) return detail::c_null("chat_template", error);
   const inlay_model* model = chat_template->model;
   const std::string_view source = chat_template->chat_template.source();
-  detail::String copy(model->allocator);
-  if (copy.append(source.data(), source.size())) {
-    *parser =
-        detail::create<inlay_chat_parser>(model->allocator, detail::c_hold(model), std::move(copy),
-                                          detail::c_text(prompt, prompt_size));
+  const std::string_view given_tools = detail::c_line(tools);
+  detail::String copy(model->allocator), tools_copy(model->allocator);
+  if (copy.append(source.data(), source.size()) &&
+      tools_copy.append(given_tools.data(), given_tools.size())) {
+    *parser = detail::create<inlay_chat_parser>(model->allocator, detail::c_hold(model),
+                                                std::move(copy), std::move(tools_copy),
+                                                detail::c_text(prompt, prompt_size));
     if (*parser != nullptr) return detail::c_ok(error);
     detail::c_release(chat_template->model);
   }

@@ -712,7 +712,7 @@ TEST_CASE("what a chat model writes, taken apart") {
   inlay_chat_template* chat = nullptr;
   inlay_chat_parser* parser = nullptr;
   REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
-  REQUIRE(inlay_chat_parser_create(chat, "", 0, &parser, &error) == INLAY_OK);
+  REQUIRE(inlay_chat_parser_create(chat, "", 0, nullptr, &parser, &error) == INLAY_OK);
   inlay_chat_template_close(chat);
   inlay_model_close(model);
   std::string parts[5];
@@ -734,6 +734,48 @@ TEST_CASE("what a chat model writes, taken apart") {
   CHECK(parts[INLAY_CHAT_ARGUMENTS] == "{\"at\": \"x\"}");
   CHECK(inlay_chat_parser_push(parser, "x", 1, nullptr, nullptr, &error) == INLAY_BAD_ARGUMENT);
   inlay_chat_parser_close(parser);
+}
+
+TEST_CASE("values without quotes in tool calls are what the tools' schemas say") {
+  inlay_model* model = nullptr;
+  inlay_error error;
+  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
+                           &error) == INLAY_OK);
+  inlay_chat_template_options options;
+  inlay_chat_template_options_init(&options, sizeof options);
+  options.source =
+      "<tool_call><arg_key>{{ k }}</arg_key><arg_value>{{ v }}</arg_value></tool_call>";
+  inlay_chat_template* chat = nullptr;
+  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
+  const auto arguments = [&](const char* tools) {
+    std::string kept = tools == nullptr ? "" : tools;
+    inlay_chat_parser* parser = nullptr;
+    REQUIRE(inlay_chat_parser_create(chat, "", 0, tools == nullptr ? nullptr : kept.c_str(),
+                                     &parser, &error) == INLAY_OK);
+    kept.assign(kept.size(), ' ');  // the parser has its own
+    std::string text;
+    const inlay_chat_take take = [](void* user, int32_t part, uint32_t, const char* bytes,
+                                    size_t size, const char*, size_t) {
+      if (part == INLAY_CHAT_ARGUMENTS) static_cast<std::string*>(user)->append(bytes, size);
+    };
+    REQUIRE(inlay_chat_parser_push(
+                parser,
+                "<tool_call>open<arg_key>door</arg_key><arg_value>12</arg_value></tool_call>",
+                INLAY_NUL_TERMINATED, take, &text, &error) == INLAY_OK);
+    REQUIRE(inlay_chat_parser_finish(parser, take, &text, &error) == INLAY_OK);
+    inlay_chat_parser_close(parser);
+    return text;
+  };
+  const auto tools = [](const std::string& type) {
+    return R"([{"type": "function", "function": {"name": "open", "parameters": {"type": "object",
+               "properties": {"door": {"type": ")" +
+           type + R"("}}}}}])";
+  };
+  CHECK(arguments(nullptr) == R"({"door": 12})");
+  CHECK(arguments(tools("integer").c_str()) == R"({"door": 12})");
+  CHECK(arguments(tools("string").c_str()) == R"({"door": "12"})");
+  inlay_chat_template_close(chat);
+  inlay_model_close(model);
 }
 
 TEST_CASE("guessed tokens change nothing of a text") {
@@ -1120,7 +1162,8 @@ TEST_CASE("whichever allocation fails, the call says so, leaks nothing and can b
     if (status == INLAY_OK)
       status = inlay_chat_template_encode(chat, &request, tokens, 100, &size, &error);
     inlay_chat_parser* parser = nullptr;
-    if (status == INLAY_OK) status = inlay_chat_parser_create(chat, "", 0, &parser, &error);
+    if (status == INLAY_OK)
+      status = inlay_chat_parser_create(chat, "", 0, nullptr, &parser, &error);
     inlay_chat_template_close(chat);
     const auto take = [](void*, int32_t, uint32_t, const char*, size_t, const char*, size_t) {};
     if (status == INLAY_OK) {

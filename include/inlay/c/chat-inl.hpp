@@ -24,17 +24,22 @@ struct INLAY_HIDDEN inlay_chat_template {
 
 struct INLAY_HIDDEN inlay_chat_parser {
   inlay_chat_parser(inlay_model* m, INLAY_NAMESPACE::detail::String&& source,
-                    std::string_view prompt) noexcept
-      : model(m), template_source(std::move(source)), parser(options(prompt)) {}
+                    INLAY_NAMESPACE::detail::String&& given_tools, std::string_view prompt) noexcept
+      : model(m),
+        template_source(std::move(source)),
+        tools(std::move(given_tools)),
+        parser(options(prompt)) {}
   INLAY_NAMESPACE::ChatParserOptions options(std::string_view prompt) const noexcept {
     INLAY_NAMESPACE::ChatParserOptions made;
     made.allocator = model->allocator;
     made.format = INLAY_NAMESPACE::ChatFormat::of(INLAY_NAMESPACE::detail::view(template_source));
     made.prompt = prompt;
+    made.tools = INLAY_NAMESPACE::detail::view(tools);
     return made;
   }
   inlay_model* model;
   INLAY_NAMESPACE::detail::String template_source;  // the format may refer to it
+  INLAY_NAMESPACE::detail::String tools;            // the parser refers to them
   INLAY_NAMESPACE::ChatParser parser;
 };
 
@@ -244,17 +249,20 @@ INLAY_C_API inlay_status inlay_chat_template_tool_grammar(const inlay_chat_templ
 
 INLAY_C_API inlay_status inlay_chat_parser_create(const inlay_chat_template* chat_template,
                                                   const char* prompt, size_t prompt_size,
-                                                  inlay_chat_parser** parser, inlay_error* error) {
+                                                  const char* tools, inlay_chat_parser** parser,
+                                                  inlay_error* error) {
   if (parser == nullptr) return detail::c_null("parser", error);
   *parser = nullptr;
   if (chat_template == nullptr) return detail::c_null("chat_template", error);
   const inlay_model* model = chat_template->model;
   const std::string_view source = chat_template->chat_template.source();
-  detail::String copy(model->allocator);
-  if (copy.append(source.data(), source.size())) {
-    *parser =
-        detail::create<inlay_chat_parser>(model->allocator, detail::c_hold(model), std::move(copy),
-                                          detail::c_text(prompt, prompt_size));
+  const std::string_view given_tools = detail::c_line(tools);
+  detail::String copy(model->allocator), tools_copy(model->allocator);
+  if (copy.append(source.data(), source.size()) &&
+      tools_copy.append(given_tools.data(), given_tools.size())) {
+    *parser = detail::create<inlay_chat_parser>(model->allocator, detail::c_hold(model),
+                                                std::move(copy), std::move(tools_copy),
+                                                detail::c_text(prompt, prompt_size));
     if (*parser != nullptr) return detail::c_ok(error);
     detail::c_release(chat_template->model);
   }
