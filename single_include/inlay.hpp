@@ -4398,13 +4398,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x0d067640
+#define INLAY_SELF_ID_ 0x41830bac
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x0d067640
+#elif INLAY_SELF_ID_ != 0x41830bac
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -23343,12 +23343,14 @@ class JsonSchemaCompiler {
   // Types of values: bits. All numbers are kNumber; kInteger alone is those without a fraction.
   enum Types : uint8_t {
     kNull = 1,
-    kBoolean = 2,
-    kInteger = 4,
-    kNumber = 8,
-    kString = 16,
-    kArray = 32,
-    kObject = 64,
+    kTrue = 2,
+    kFalse = 4,
+    kInteger = 8,
+    kNumber = 16,
+    kString = 32,
+    kArray = 64,
+    kObject = 128,
+    kBoolean = kTrue | kFalse,
     kAnyType = kNull | kBoolean | kInteger | kNumber | kString | kArray | kObject
   };
   // What a schema may ask for, so that time and memory are in proportion to these and to its size.
@@ -25285,7 +25287,7 @@ inline uint8_t JsonSchemaCompiler::type_of(const JsonValue& v) noexcept {
     case JsonType::null:
       return kNull;
     case JsonType::boolean:
-      return kBoolean;
+      return v.boolean() ? kTrue : kFalse;
     case JsonType::integer:
       return kInteger;
     case JsonType::number: {
@@ -25743,16 +25745,19 @@ inline Status JsonSchemaCompiler::value(Schemas* list, bool without_values,
     }
   }
   Array<ExpressionId> ways(allocator_);
-  // One way for each type; true and false are two.
-  for (uint8_t type = kNull; type != 0 && type <= kObject; type = static_cast<uint8_t>(type << 1)) {
+  // One way for each bit, up to the highest.
+  for (uint8_t type = kNull; type != 0; type = static_cast<uint8_t>(type << 1)) {
     ExpressionId id = 0;
     if ((types & type) == 0 || (type == kInteger && (types & kNumber))) continue;
     switch (type) {
       case kNull:
         id = out_.bytes("null");
         break;
-      case kBoolean:
-        id = out_.choice({out_.bytes("true"), out_.bytes("false")});
+      case kTrue:
+        id = out_.bytes("true");
+        break;
+      case kFalse:
+        id = out_.bytes("false");
         break;
       case kInteger:
       case kNumber:
@@ -36724,7 +36729,8 @@ struct RopeHyper {
   bool uses_divisors = true;            // rope_freqs and rope_factors_{long,short}
   // Interleaved M-RoPE: pairs of time, height and width, which are one position in text. A pair
   // beyond its section does not rotate. All 0: every pair does.
-  static constexpr uint32_t kSections = 3;
+  static constexpr uint32_t kSections = 4;
+  static constexpr uint32_t kTurns = 3;  // the last section does not rotate
   uint32_t sections[kSections] = {};
   // [n_rot / 2] radians per position; and those of contexts beyond `original_context`, or the same
   const float *frequencies = nullptr, *long_frequencies = nullptr;
@@ -40627,7 +40633,7 @@ inline void make_angles(const RopeHyper& rope, uint32_t original_context, const 
     if (yarn) kept = 1 - std::fmin(1.0, std::fmax(0.0, (i - low) / std::fmax(0.001, high - low)));
     out[i] = static_cast<float>(plain * (stretch * (1 - kept) + kept));
     if (sections > 0 &&
-        i % sections / RopeHyper::kSections >= rope.sections[i % sections % RopeHyper::kSections]) {
+        i % sections / RopeHyper::kTurns >= rope.sections[i % sections % RopeHyper::kTurns]) {
       out[i] = 0;
     }
   }

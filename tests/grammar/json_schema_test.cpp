@@ -152,6 +152,9 @@ TEST_CASE("schema: references and combinations") {
 TEST_CASE("schema: not, if, dependencies, contains; oneOf whose alternatives overlap") {
   check(R"({"not": {"type": "integer"}, "type": ["number", "string"]})", {"1.5", "\"\""},
         {"1", "1.0", "null"});
+  check(R"({"type": "boolean", "not": {"const": false}})", {"true"}, {"false"});
+  check(R"({"oneOf": [{"enum": ["q", false]}, {"type": "boolean"}]})", {"\"q\"", "true"},
+        {"false"});
   check(R"({"type": "string", "not": {"enum": ["a", "b"]}})", {"\"c\"", "\"aa\""},
         {"\"a\"", "\"\\u0061\""});
   check(R"({"not": {"type": "object", "properties": {"k": {"type": "string"}}}})",

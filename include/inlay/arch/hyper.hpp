@@ -42,7 +42,8 @@ struct RopeHyper {
   bool uses_divisors = true;            // rope_freqs and rope_factors_{long,short}
   // Interleaved M-RoPE: pairs of time, height and width, which are one position in text. A pair
   // beyond its section does not rotate. All 0: every pair does.
-  static constexpr uint32_t kSections = 3;
+  static constexpr uint32_t kSections = 4;
+  static constexpr uint32_t kTurns = 3;  // the last section does not rotate
   uint32_t sections[kSections] = {};
   // [n_rot / 2] radians per position; and those of contexts beyond `original_context`, or the same
   const float *frequencies = nullptr, *long_frequencies = nullptr;

@@ -254,16 +254,19 @@ inline Status JsonSchemaCompiler::value(Schemas* list, bool without_values,
     }
   }
   Array<ExpressionId> ways(allocator_);
-  // One way for each type; true and false are two.
-  for (uint8_t type = kNull; type != 0 && type <= kObject; type = static_cast<uint8_t>(type << 1)) {
+  // One way for each bit, up to the highest.
+  for (uint8_t type = kNull; type != 0; type = static_cast<uint8_t>(type << 1)) {
     ExpressionId id = 0;
     if ((types & type) == 0 || (type == kInteger && (types & kNumber))) continue;
     switch (type) {
       case kNull:
         id = out_.bytes("null");
         break;
-      case kBoolean:
-        id = out_.choice({out_.bytes("true"), out_.bytes("false")});
+      case kTrue:
+        id = out_.bytes("true");
+        break;
+      case kFalse:
+        id = out_.bytes("false");
         break;
       case kInteger:
       case kNumber:

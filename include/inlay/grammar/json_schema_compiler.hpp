@@ -53,12 +53,14 @@ class JsonSchemaCompiler {
   // Types of values: bits. All numbers are kNumber; kInteger alone is those without a fraction.
   enum Types : uint8_t {
     kNull = 1,
-    kBoolean = 2,
-    kInteger = 4,
-    kNumber = 8,
-    kString = 16,
-    kArray = 32,
-    kObject = 64,
+    kTrue = 2,
+    kFalse = 4,
+    kInteger = 8,
+    kNumber = 16,
+    kString = 32,
+    kArray = 64,
+    kObject = 128,
+    kBoolean = kTrue | kFalse,
     kAnyType = kNull | kBoolean | kInteger | kNumber | kString | kArray | kObject
   };
   // What a schema may ask for, so that time and memory are in proportion to these and to its size.

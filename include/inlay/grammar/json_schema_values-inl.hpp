@@ -114,7 +114,7 @@ inline uint8_t JsonSchemaCompiler::type_of(const JsonValue& v) noexcept {
     case JsonType::null:
       return kNull;
     case JsonType::boolean:
-      return kBoolean;
+      return v.boolean() ? kTrue : kFalse;
     case JsonType::integer:
       return kInteger;
     case JsonType::number: {

@@ -229,7 +229,7 @@ inline void make_angles(const RopeHyper& rope, uint32_t original_context, const 
     if (yarn) kept = 1 - std::fmin(1.0, std::fmax(0.0, (i - low) / std::fmax(0.001, high - low)));
     out[i] = static_cast<float>(plain * (stretch * (1 - kept) + kept));
     if (sections > 0 &&
-        i % sections / RopeHyper::kSections >= rope.sections[i % sections % RopeHyper::kSections]) {
+        i % sections / RopeHyper::kTurns >= rope.sections[i % sections % RopeHyper::kTurns]) {
       out[i] = 0;
     }
   }
