@@ -4398,13 +4398,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x41830bac
+#define INLAY_SELF_ID_ 0xb5be4d58
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x41830bac
+#elif INLAY_SELF_ID_ != 0xb5be4d58
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -24602,16 +24602,19 @@ inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMem
                                             {"minProperties", "object", "maxProperties", -1},
                                             {"maxProperties", "object", "minProperties", 1}};
   const JsonValue& v = member.value;
+  std::string_view keyword = member.key;
+  if (keyword == "minimum" || keyword == "maximum") {  // draft 4 makes them exclusive by a boolean
+    const std::string_view flag = keyword == "minimum" ? "exclusiveMinimum" : "exclusiveMaximum";
+    const JsonValue* exclusive = s.find(flag);
+    if (exclusive != nullptr && exclusive->type() == JsonType::boolean && exclusive->boolean()) {
+      keyword = flag;
+    }
+  }
   *some = false;
   for (const Opposite& o : kOpposites) {
-    if (o.keyword != member.key || !v.is_number()) continue;
+    if (o.keyword != keyword || !v.is_number()) continue;
     if (o.step != 0 &&
         (v.type() != JsonType::integer || v.integer() > kMaxCount || v.integer() + o.step < 0)) {
-      return {};
-    }
-    // A draft 4 exclusiveMinimum beside minimum would change what it means.
-    if (o.step == 0 && (s.find("exclusiveMinimum") || s.find("exclusiveMaximum")) &&
-        member.key[0] == 'm') {
       return {};
     }
     *some = true;

@@ -153,6 +153,9 @@ TEST_CASE("schema: not, if, dependencies, contains; oneOf whose alternatives ove
   check(R"({"not": {"type": "integer"}, "type": ["number", "string"]})", {"1.5", "\"\""},
         {"1", "1.0", "null"});
   check(R"({"type": "boolean", "not": {"const": false}})", {"true"}, {"false"});
+  check(R"({"type": "integer", "not": {"minimum": 9, "exclusiveMaximum": 15}})", {"8", "15"},
+        {"9"});
+  check(R"({"type": "integer", "not": {"minimum": 9, "exclusiveMinimum": true}})", {"9"}, {"10"});
   check(R"({"oneOf": [{"enum": ["q", false]}, {"type": "boolean"}]})", {"\"q\"", "true"},
         {"false"});
   check(R"({"type": "string", "not": {"enum": ["a", "b"]}})", {"\"c\"", "\"aa\""},

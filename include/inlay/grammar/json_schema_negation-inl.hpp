@@ -228,16 +228,19 @@ inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMem
                                             {"minProperties", "object", "maxProperties", -1},
                                             {"maxProperties", "object", "minProperties", 1}};
   const JsonValue& v = member.value;
+  std::string_view keyword = member.key;
+  if (keyword == "minimum" || keyword == "maximum") {  // draft 4 makes them exclusive by a boolean
+    const std::string_view flag = keyword == "minimum" ? "exclusiveMinimum" : "exclusiveMaximum";
+    const JsonValue* exclusive = s.find(flag);
+    if (exclusive != nullptr && exclusive->type() == JsonType::boolean && exclusive->boolean()) {
+      keyword = flag;
+    }
+  }
   *some = false;
   for (const Opposite& o : kOpposites) {
-    if (o.keyword != member.key || !v.is_number()) continue;
+    if (o.keyword != keyword || !v.is_number()) continue;
     if (o.step != 0 &&
         (v.type() != JsonType::integer || v.integer() > kMaxCount || v.integer() + o.step < 0)) {
-      return {};
-    }
-    // A draft 4 exclusiveMinimum beside minimum would change what it means.
-    if (o.step == 0 && (s.find("exclusiveMinimum") || s.find("exclusiveMaximum")) &&
-        member.key[0] == 'm') {
       return {};
     }
     *some = true;
