@@ -442,7 +442,7 @@ class Complete(Case):
         long = write("long.c", b"int n;\n" * 2000)
         self.assertNotEqual(self.good("fim", MODEL, "--prefix", long, "--suffix", long, "-n", 20, "--seed", 4), b"")
         self.assertNotEqual(self.good("fim", path("plain.gguf"), "--prefix", before, "--suffix", after, "-n", 20, "--seed", 4), b"")
-        self.one_line(1, "fim", MODEL, "--prefix", before, "--suffix", after, "--ctx", 16, says="no room")
+        self.one_line(1, "fim", MODEL, "--prefix", before, "--suffix", after, "--ctx", 12, says="no room")
 
 
 @unittest.skipUnless(os.path.exists("/proc/self/status"), "needs Linux's /proc")
