@@ -445,6 +445,20 @@ class Complete(Case):
         self.one_line(1, "fim", MODEL, "--prefix", before, "--suffix", after, "--ctx", 12, says="no room")
 
 
+def rest_of(terminal, seconds):
+    """What still comes from a pseudo-terminal, until its other end is closed or nothing came for so long."""
+    seen = b""
+    while select.select([terminal], [], [], seconds)[0]:
+        try:
+            more = os.read(terminal, 1000)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not more:
+            break
+        seen += more
+    return seen
+
+
 @unittest.skipUnless(os.path.exists("/proc/self/status"), "needs Linux's /proc")
 class Interrupt(Case):
     def start(self, *arguments, **streams):
@@ -498,14 +512,7 @@ class Interrupt(Case):
         while len(seen) < 30:
             seen += os.read(ours, 1000)
         self.assertEqual(self.end(process), 130)
-        while select.select([ours], [], [], 1)[0]:
-            try:
-                more = os.read(ours, 1000)
-            except OSError:  # how Linux says that the other end is closed
-                break
-            if not more:
-                break
-            seen += more
+        seen += rest_of(ours, 1)
         os.close(ours)
         process.stderr.close()
         self.assertTrue(seen.startswith(b"\x1b[2mprompt\x1b[0m"), seen[:40])
@@ -658,15 +665,7 @@ class Chat(Case):
                                    stderr=theirs, env={**os.environ, "TERM": "dumb"})
         os.close(theirs)
         os.write(ours, b"abx\x7fc\n/prompt\n/exit\n")  # the terminal itself deletes the x
-        seen = b""
-        while select.select([ours], [], [], 120)[0]:
-            try:
-                more = os.read(ours, 1000)
-            except OSError:  # how Linux says that the other end is closed
-                break
-            if not more:
-                break
-            seen += more
+        seen = rest_of(ours, 120)
         self.assertEqual(process.wait(timeout=120), 0, seen)
         os.close(ours)
         self.assertIn(b"> ", seen)
