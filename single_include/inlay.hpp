@@ -4398,13 +4398,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xb5be4d58
+#define INLAY_SELF_ID_ 0x37c19d22
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xb5be4d58
+#elif INLAY_SELF_ID_ != 0x37c19d22
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -45386,7 +45386,9 @@ inline Result<size_t> start_texts(EmbedderImpl* e, const TextSource& source, siz
     const uint64_t index = from + texts;
     const Result<size_t> written =
         source.write(e, from + texts, Span<Token>(e->tokens + n, e->context - n));
-    if (!written && written.error().code() != ErrorCode::bad_argument) return written.error();
+    if (!written && written.error().code() != ErrorCode::bad_argument) {
+      return e->impl->meter->explain(written.error());
+    }
     const uint32_t length = written ? static_cast<uint32_t>(*written) : 0;
     const uint32_t end = static_cast<uint32_t>(round_up(slot + length, kKvPanel));
     if (!written || end > e->slots) {

@@ -1002,7 +1002,7 @@ TEST_CASE(
   CHECK(allocator.wrong_releases() == 0);
 }
 
-TEST_CASE("every allocation may fail") {
+TEST_CASE("when any one allocation fails, so does the C call") {
   const Memory memory(random_model::make(*random_model::find_spec("llama-gqa"), Type::f16));
   size_t calls = 0;
   for (size_t fail_at = 0;; ++fail_at) {
@@ -1033,7 +1033,7 @@ TEST_CASE("every allocation may fail") {
   CHECK(calls > 3);
 }
 
-TEST_CASE("whichever allocation fails, the call says so, leaks nothing and can be made again") {
+TEST_CASE("when any one allocation fails, the C call says so, leaks nothing and can be made again") {
   CountingAllocator allocator;
   const inlay_host host = lend(&allocator);
   inlay_model_options options;

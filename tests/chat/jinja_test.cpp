@@ -155,7 +155,7 @@ TEST_CASE("jinja: numbers at the ends of 64 bits") {
   CHECK(render("{% set ns = namespace(x=range(2)) %}" + again).rfind("error: ", 0) == 0);
 }
 
-TEST_CASE("jinja: no allocation that fails leaks or is overlooked") {
+TEST_CASE("when any one allocation fails, jinja leaks nothing and says so") {
   const std::string source =
       "{% macro m(x) %}{{ x|upper }}{% endmacro %}{% for i in l|sort %}{{ m('a' ~ i) }}{{ "
       "loop.last "

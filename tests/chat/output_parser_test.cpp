@@ -263,7 +263,7 @@ TEST_CASE("output parser: Kimi K2") {
         "C:|R:|T:f:x#f:x({})");
 }
 
-TEST_CASE("output parser: no allocation that fails leaks") {
+TEST_CASE("when any one allocation fails, an output parser leaks nothing") {
   for (size_t k = 0;; ++k) {
     inlay_test::CountingAllocator memory(k);
     Parts parts;

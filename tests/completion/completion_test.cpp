@@ -558,7 +558,7 @@ TEST_CASE("A model that is told what to fill in keeps to the form of an answer")
   }
 }
 
-TEST_CASE("Memory that runs out is an error, and typing as suggested takes none") {
+TEST_CASE("when any one allocation fails, a completion says so; typing as suggested takes none") {
   const random_model::Memory file(instructed_file());
   Editor editor;
   editor.before = kBefore;

@@ -614,7 +614,7 @@ TEST_CASE("a claimed file size does not make it allocate for what is not there")
   CHECK(allocator.peak_bytes() < (1 << 20));
 }
 
-TEST_CASE("whichever allocation fails, the error is out_of_memory and nothing leaks") {
+TEST_CASE("when any one allocation fails, reading a file is out_of_memory and leaks nothing") {
   const std::string bytes = valid_file();
   const Memory memory(bytes);
   const Folder folder;

@@ -507,7 +507,7 @@ TEST_CASE("errors name what is wrong") {
   CHECK(bool(r.rank("b", documents, out)));
 }
 
-TEST_CASE("memory is what plan() says, and may run out at any call") {
+TEST_CASE("when any one allocation fails, an embedder says so; its memory is what plan() says") {
   for (size_t fail_at = 0;; ++fail_at) {
     CountingAllocator allocator(fail_at);
     inlay::ModelOptions host;
@@ -529,6 +529,35 @@ TEST_CASE("memory is what plan() says, and may run out at any call") {
     }
     CHECK(allocator.live_blocks() == 0);
   }
+}
+
+TEST_CASE(
+    "a text that a limit leaves no room to tokenize: the error names it, and tokens are read") {
+  const Memory memory(written(*random_model::find_model("bert-reranker"), Type::f16).file());
+  const inlay::Span<const uint8_t> file(memory.data(), memory.size());
+  inlay::ModelOptions options;
+  {
+    const auto model = Model::from_memory(file);
+    REQUIRE(bool(model));
+    const auto plan = Embedder::plan(*model);
+    REQUIRE(bool(plan));
+    options.max_bytes = model->memory().total() + plan->total();
+    REQUIRE(options.max_bytes >= model->memory().peak);
+  }
+  const auto model = Model::from_memory(file, options);
+  REQUIRE(bool(model));
+  Embedder e = embedder(*model);
+  Floats out(model->shape().embedding);
+  const std::string_view text = "a b";
+  for (const auto& refused : {e.embed(text, out), e.start({&text, 1}), e.rank("a", {&text, 1}, out),
+                              e.start_ranking("a", {&text, 1})}) {
+    REQUIRE_FALSE(bool(refused));
+    CHECK(refused.error().code() == ErrorCode::out_of_memory);
+    CHECK(std::string(refused.error().message()).find("option max_bytes: ") == 0);
+  }
+  const std::vector<Token> tokens = {5, 6};
+  const inlay::Span<const Token> one(tokens);
+  CHECK(bool(e.embed({&one, 1}, out)));
 }
 
 TEST_CASE("embedders in several threads share a model") {

@@ -185,7 +185,7 @@ TEST_CASE("a fork's memory is what its plan says, and a step takes none") {
   CHECK(allocator.wrong_releases() == 0);
 }
 
-TEST_CASE("memory that is out, at any call, is an error and harms neither session") {
+TEST_CASE("when any one allocation fails, a fork says so, and neither session is harmed") {
   const Opened enough("qwen3-tied");
   const Tokens other = some_tokens(140, 9), text = some_tokens(150) + some_tokens(4, 5);
   const Tokens other_end = written(*enough, other, 0, by_chance()),

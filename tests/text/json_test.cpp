@@ -204,7 +204,7 @@ TEST_CASE("json: what is written reads back as the same") {
   CHECK(detail::view(out) == R"("\u00e9\ud83d\ude00\u0007/<")");
 }
 
-TEST_CASE("json: no allocation that fails leaks or is overlooked") {
+TEST_CASE("when any one allocation fails, json leaks nothing and says so") {
   const std::string text = R"({"a":[1,{"b":"c\n"},[[]]],"d":")" + std::string(5000, 'x') + "\"}";
   size_t k = 0;
   for (;; ++k) {

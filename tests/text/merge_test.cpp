@@ -119,7 +119,7 @@ TEST_CASE("merger: the number of questions grows as the text does, not as its sq
   }
 }
 
-TEST_CASE("merger: memory that runs out is reported") {
+TEST_CASE("when any one allocation fails, a merger says so") {
   for (size_t fail_at = 0;; ++fail_at) {
     inlay_test::CountingAllocator memory(fail_at);
     bool ok = true;

@@ -248,7 +248,7 @@ TEST_CASE("regex: what is not supported is named") {
   CHECK(!RegexSplitter::create({&pattern, 1}, Allocator()));
 }
 
-TEST_CASE("regex: memory that runs out is reported") {
+TEST_CASE("when any one allocation fails, a regex says so") {
   const char* const patterns[] = {R"( ?\p{L}+|\s+(?!\S))", R"(\s+$)"};
   const std::string text = std::string(500, ' ') + "x";
   for (size_t fail_at = 0;; ++fail_at) {

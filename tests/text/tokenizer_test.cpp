@@ -489,7 +489,7 @@ TEST_CASE("tokenizer: moves") {
   CHECK(moved.size() == sizes[1]);
 }
 
-TEST_CASE("tokenizer: memory that runs out is reported, and given back") {
+TEST_CASE("when any one allocation fails, a tokenizer says so and gives all back") {
   for (const inlay_test::SmallVocabulary& v :
        {inlay_test::small_byte_pairs("deepseek-llm"), inlay_test::small_sentence_pieces(0),
         inlay_test::small_word_pieces(0), inlay_test::small_unigrams(7),

@@ -203,7 +203,7 @@ TEST_CASE("vocabulary: what is wrong is named") {
                "tokenizer.ggml.add_bos_token: expected a boolean");
 }
 
-TEST_CASE("vocabulary: memory that runs out is reported") {
+TEST_CASE("when any one allocation fails, a vocabulary says so") {
   const GgufBuilder file = byte_pairs().strings("tokenizer.ggml.tokens", {"a", "", "c"});
   for (size_t fail_at = 0;; ++fail_at) {
     inlay_test::CountingAllocator memory(fail_at);

@@ -263,7 +263,9 @@ inline Result<size_t> start_texts(EmbedderImpl* e, const TextSource& source, siz
     const uint64_t index = from + texts;
     const Result<size_t> written =
         source.write(e, from + texts, Span<Token>(e->tokens + n, e->context - n));
-    if (!written && written.error().code() != ErrorCode::bad_argument) return written.error();
+    if (!written && written.error().code() != ErrorCode::bad_argument) {
+      return e->impl->meter->explain(written.error());
+    }
     const uint32_t length = written ? static_cast<uint32_t>(*written) : 0;
     const uint32_t end = static_cast<uint32_t>(round_up(slot + length, kKvPanel));
     if (!written || end > e->slots) {
