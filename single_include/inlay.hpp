@@ -12,8 +12,14 @@
 // under any folder. If you rename it, define INLAY_SELF to its new name, in quotes.
 //
 // SPDX-License-Identifier: Apache-2.0
+
+// A macro of Xlib, which may be included before. (A program that says inlay::Status after it has to
+// take it away itself.)
+#pragma push_macro("Status")
+#undef Status
+
 #ifndef INLAY_HPP_
-#define INLAY_HPP_
+#  define INLAY_HPP_
 
 // begin file inlay/arch/registry.hpp
 // The architectures that a build knows. Trim or extend the list from outside, in the file that
@@ -2908,16 +2914,16 @@ INLAY_END_NAMESPACE
 #endif  // INLAY_CHAT_TOOL_GRAMMAR_HPP_
 // end file inlay/chat/tool_grammar.hpp
 
-// begin file inlay/completion/completion.hpp
-// Completing code while somebody types: what an editor's plug-in owns.
-#ifndef INLAY_COMPLETION_COMPLETION_HPP_
-#define INLAY_COMPLETION_COMPLETION_HPP_
+// begin file inlay/completion/choose.hpp
+// Which of several texts a model finds the likeliest: for decisions of a program, where every
+// answer but a known one would be of no use.
+#ifndef INLAY_COMPLETION_CHOOSE_HPP_
+#define INLAY_COMPLETION_CHOOSE_HPP_
 
-// begin file inlay/completion/drafts.hpp
-// Guesses for Session::speculate: by looking up what stood behind the same tokens before, by a
-// small model, or by both.
-#ifndef INLAY_COMPLETION_DRAFTS_HPP_
-#define INLAY_COMPLETION_DRAFTS_HPP_
+// begin file inlay/session/session.hpp
+// A conversation with a model: tokens in, text out.
+#ifndef INLAY_SESSION_SESSION_HPP_
+#define INLAY_SESSION_SESSION_HPP_
 
 // begin file inlay/model/model.hpp
 // Opening a file: weights bound to an architecture.
@@ -3233,42 +3239,6 @@ INLAY_END_NAMESPACE
 #endif  // INLAY_MODEL_MODEL_HPP_
 // end file inlay/model/model.hpp
 
-// begin file inlay/session/drafter.hpp
-// What guesses the next tokens, so that the model reads several at once instead of one after the
-// other: speculation.
-#ifndef INLAY_SESSION_DRAFTER_HPP_
-#define INLAY_SESSION_DRAFTER_HPP_
-
-INLAY_BEGIN_NAMESPACE
-
-// A session asks it before each token that it writes, reads the last token and the guesses in one
-// batch, and draws a token from the logits of each: as long as these are what was guessed, the next
-// one's logits are there already. So a guess never changes what is drawn or from what: with greedy
-// sampling the text is the same as without a drafter, and with a seed too, up to roundings of
-// logits (none with SessionOptions::batch_invariant). A wrong guess costs the time to read it:
-// little, up to a handful.
-struct Drafter {
-  // Writes what may follow `tokens` to `room` (at most 7 tokens) and sets `count`; 0: no guess.
-  // False if it is not done at `deadline_us` of the host's clock: it will be asked again, for the
-  // same tokens unless something else was done with the session. Called by the thread that calls
-  // next() or step().
-  bool (*draft)(void* user, Span<const Token> tokens, uint64_t deadline_us, Span<Token> room,
-                uint32_t* count) = nullptr;
-  // Of the last guess, `accepted` tokens were right. May be null.
-  void (*learn)(void* user, uint32_t drafted, uint32_t accepted) = nullptr;
-  void* user = nullptr;
-};
-
-INLAY_END_NAMESPACE
-
-#endif  // INLAY_SESSION_DRAFTER_HPP_
-// end file inlay/session/drafter.hpp
-
-// begin file inlay/session/session.hpp
-// A conversation with a model: tokens in, text out.
-#ifndef INLAY_SESSION_SESSION_HPP_
-#define INLAY_SESSION_SESSION_HPP_
-
 // begin file inlay/session/constraint.hpp
 // What decides which tokens may follow: a grammar, a schema, a list of words, a program's own rule.
 #ifndef INLAY_SESSION_CONSTRAINT_HPP_
@@ -3308,6 +3278,37 @@ INLAY_END_NAMESPACE
 
 #endif  // INLAY_SESSION_CONSTRAINT_HPP_
 // end file inlay/session/constraint.hpp
+
+// begin file inlay/session/drafter.hpp
+// What guesses the next tokens, so that the model reads several at once instead of one after the
+// other: speculation.
+#ifndef INLAY_SESSION_DRAFTER_HPP_
+#define INLAY_SESSION_DRAFTER_HPP_
+
+INLAY_BEGIN_NAMESPACE
+
+// A session asks it before each token that it writes, reads the last token and the guesses in one
+// batch, and draws a token from the logits of each: as long as these are what was guessed, the next
+// one's logits are there already. So a guess never changes what is drawn or from what: with greedy
+// sampling the text is the same as without a drafter, and with a seed too, up to roundings of
+// logits (none with SessionOptions::batch_invariant). A wrong guess costs the time to read it:
+// little, up to a handful.
+struct Drafter {
+  // Writes what may follow `tokens` to `room` (at most 7 tokens) and sets `count`; 0: no guess.
+  // False if it is not done at `deadline_us` of the host's clock: it will be asked again, for the
+  // same tokens unless something else was done with the session. Called by the thread that calls
+  // next() or step().
+  bool (*draft)(void* user, Span<const Token> tokens, uint64_t deadline_us, Span<Token> room,
+                uint32_t* count) = nullptr;
+  // Of the last guess, `accepted` tokens were right. May be null.
+  void (*learn)(void* user, uint32_t drafted, uint32_t accepted) = nullptr;
+  void* user = nullptr;
+};
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_SESSION_DRAFTER_HPP_
+// end file inlay/session/drafter.hpp
 
 // begin file inlay/session/logprobs.hpp
 // How probable each token of the output was.
@@ -3595,6 +3596,76 @@ INLAY_END_NAMESPACE
 
 #endif  // INLAY_SESSION_SESSION_HPP_
 // end file inlay/session/session.hpp
+
+INLAY_BEGIN_NAMESPACE
+
+struct ChooseOptions {
+  // What stands behind each of the texts, as a quote or a line break: without it, "yes" is never
+  // less likely than "yes, of course".
+  std::string_view after;
+  // Compare by the mean of a token's log-probability in place of the sum, which is the less the
+  // longer a text is.
+  bool per_token = false;
+  TokenizeOptions tokenize;  // of prompt and option together
+};
+
+struct Choice {
+  float probability = 0;  // among the given texts: these sum to 1
+  float logprob = 0;      // natural logarithm of what the model gives the text, and `after`
+  uint32_t tokens = 0;    // that logprob is the sum of
+};
+
+// Chooses, in steps or at once, with a session that it borrows: between start() and the end nothing
+// else may be done with that. What the session has in its cache is used, the prompt is read once.
+// Then the first tokens of all texts are known, and the others are read in one batch (in several,
+// if SessionOptions::batch or what is free of the context has no room for them). With recurrent
+// layers, each text is read by itself. Biases, samplers and constraints of the session have no part
+// in it; tokens that the file suppresses have no probability. Move only.
+class Chooser {
+ public:
+  // Without memory for it, start() and status() say out_of_memory.
+  explicit Chooser(Session* session) noexcept;
+  Chooser(Chooser&&) noexcept;
+  Chooser& operator=(Chooser&&) noexcept;
+  ~Chooser();
+
+  // Prompt and option are made tokens of together, as the model knows them: what the tokenizer
+  // joins across the boundary is one token here too. Copies what it needs, and takes all memory
+  // that the steps will need. Errors: bad_argument (1 to 1000 options, none of them empty),
+  // context_full, out_of_memory.
+  Status start(std::string_view prompt, Span<const std::string_view> options,
+               const ChooseOptions& how = {}) noexcept;
+  // As Session::step: more, done or failed; never piece. Cancelling the session is a failure here.
+  Step step(uint32_t budget_us) noexcept;
+  // All steps at once.
+  Status run() noexcept;
+  Status status() const noexcept;  // why step() failed
+
+  // After Step::done. The session then has the prompt with the best option (without `after`) behind
+  // it: next() goes on from there.
+  uint32_t best() const noexcept;
+  Span<const Choice> choices() const noexcept;
+
+ private:
+  struct Impl;
+  Impl* impl_;
+};
+
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_COMPLETION_CHOOSE_HPP_
+// end file inlay/completion/choose.hpp
+
+// begin file inlay/completion/completion.hpp
+// Completing code while somebody types: what an editor's plug-in owns.
+#ifndef INLAY_COMPLETION_COMPLETION_HPP_
+#define INLAY_COMPLETION_COMPLETION_HPP_
+
+// begin file inlay/completion/drafts.hpp
+// Guesses for Session::speculate: by looking up what stood behind the same tokens before, by a
+// small model, or by both.
+#ifndef INLAY_COMPLETION_DRAFTS_HPP_
+#define INLAY_COMPLETION_DRAFTS_HPP_
 
 INLAY_BEGIN_NAMESPACE
 
@@ -3927,71 +3998,6 @@ INLAY_END_NAMESPACE
 
 #endif  // INLAY_COMPLETION_COMPLETION_HPP_
 // end file inlay/completion/completion.hpp
-
-// begin file inlay/completion/choose.hpp
-// Which of several texts a model finds the likeliest: for decisions of a program, where every
-// answer but a known one would be of no use.
-#ifndef INLAY_COMPLETION_CHOOSE_HPP_
-#define INLAY_COMPLETION_CHOOSE_HPP_
-
-INLAY_BEGIN_NAMESPACE
-
-struct ChooseOptions {
-  // What stands behind each of the texts, as a quote or a line break: without it, "yes" is never
-  // less likely than "yes, of course".
-  std::string_view after;
-  // Compare by the mean of a token's log-probability in place of the sum, which is the less the
-  // longer a text is.
-  bool per_token = false;
-  TokenizeOptions tokenize;  // of prompt and option together
-};
-
-struct Choice {
-  float probability = 0;  // among the given texts: these sum to 1
-  float logprob = 0;      // natural logarithm of what the model gives the text, and `after`
-  uint32_t tokens = 0;    // that logprob is the sum of
-};
-
-// Chooses, in steps or at once, with a session that it borrows: between start() and the end nothing
-// else may be done with that. What the session has in its cache is used, the prompt is read once.
-// Then the first tokens of all texts are known, and the others are read in one batch (in several,
-// if SessionOptions::batch or what is free of the context has no room for them). With recurrent
-// layers, each text is read by itself. Biases, samplers and constraints of the session have no part
-// in it; tokens that the file suppresses have no probability. Move only.
-class Chooser {
- public:
-  // Without memory for it, start() and status() say out_of_memory.
-  explicit Chooser(Session* session) noexcept;
-  Chooser(Chooser&&) noexcept;
-  Chooser& operator=(Chooser&&) noexcept;
-  ~Chooser();
-
-  // Prompt and option are made tokens of together, as the model knows them: what the tokenizer
-  // joins across the boundary is one token here too. Copies what it needs, and takes all memory
-  // that the steps will need. Errors: bad_argument (1 to 1000 options, none of them empty),
-  // context_full, out_of_memory.
-  Status start(std::string_view prompt, Span<const std::string_view> options,
-               const ChooseOptions& how = {}) noexcept;
-  // As Session::step: more, done or failed; never piece. Cancelling the session is a failure here.
-  Step step(uint32_t budget_us) noexcept;
-  // All steps at once.
-  Status run() noexcept;
-  Status status() const noexcept;  // why step() failed
-
-  // After Step::done. The session then has the prompt with the best option (without `after`) behind
-  // it: next() goes on from there.
-  uint32_t best() const noexcept;
-  Span<const Choice> choices() const noexcept;
-
- private:
-  struct Impl;
-  Impl* impl_;
-};
-
-INLAY_END_NAMESPACE
-
-#endif  // INLAY_COMPLETION_CHOOSE_HPP_
-// end file inlay/completion/choose.hpp
 
 // begin file inlay/grammar/matcher.hpp
 // Which tokens may come next, so that a text has the form of a grammar.
@@ -4398,13 +4404,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x37c19d22
+#define INLAY_SELF_ID_ 0x187e8eff
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x37c19d22
+#elif INLAY_SELF_ID_ != 0x187e8eff
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -24587,20 +24593,20 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
 // What is at least a number is not below it, and so on.
 inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMember& member,
                                                String* out, bool* some) noexcept {
-  struct Opposite {
+  struct Counterpart {
     std::string_view keyword, type, opposite;
     int step;  // of a count
   };
-  static constexpr Opposite kOpposites[] = {{"minimum", "number", "exclusiveMaximum", 0},
-                                            {"exclusiveMinimum", "number", "maximum", 0},
-                                            {"maximum", "number", "exclusiveMinimum", 0},
-                                            {"exclusiveMaximum", "number", "minimum", 0},
-                                            {"minLength", "string", "maxLength", -1},
-                                            {"maxLength", "string", "minLength", 1},
-                                            {"minItems", "array", "maxItems", -1},
-                                            {"maxItems", "array", "minItems", 1},
-                                            {"minProperties", "object", "maxProperties", -1},
-                                            {"maxProperties", "object", "minProperties", 1}};
+  static constexpr Counterpart kCounterparts[] = {{"minimum", "number", "exclusiveMaximum", 0},
+                                                  {"exclusiveMinimum", "number", "maximum", 0},
+                                                  {"maximum", "number", "exclusiveMinimum", 0},
+                                                  {"exclusiveMaximum", "number", "minimum", 0},
+                                                  {"minLength", "string", "maxLength", -1},
+                                                  {"maxLength", "string", "minLength", 1},
+                                                  {"minItems", "array", "maxItems", -1},
+                                                  {"maxItems", "array", "minItems", 1},
+                                                  {"minProperties", "object", "maxProperties", -1},
+                                                  {"maxProperties", "object", "minProperties", 1}};
   const JsonValue& v = member.value;
   std::string_view keyword = member.key;
   if (keyword == "minimum" || keyword == "maximum") {  // draft 4 makes them exclusive by a boolean
@@ -24611,7 +24617,7 @@ inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMem
     }
   }
   *some = false;
-  for (const Opposite& o : kOpposites) {
+  for (const Counterpart& o : kCounterparts) {
     if (o.keyword != keyword || !v.is_number()) continue;
     if (o.step != 0 &&
         (v.type() != JsonType::integer || v.integer() > kMaxCount || v.integer() + o.step < 0)) {
@@ -36881,7 +36887,7 @@ struct BatchText {
 // What phases work on: the batch, and the memory of one session.
 struct State {
   const Kernels* kernels = nullptr;
-  const Hyper* hyper = nullptr;
+  const Hyper* hparams = nullptr;
   const Needs* needs = nullptr;
   const float* rope_frequencies[Hyper::kRopes] = {};  // [n_rot / 2] radians per position
 
@@ -37147,7 +37153,7 @@ inline void softmax(float* x, uint32_t n) noexcept {
 inline void embed(const void* work, void* state, uint32_t task, void*) noexcept {
   const EmbedWork& w = work_of<EmbedWork>(work);
   const State& s = state_of(state);
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   for_rows(s.n, task, [&](uint32_t i) {
     float* x = s.row(Buffer::x, i);
     const auto row_of = [&](const Weight& table, uint32_t row, float* out) {
@@ -37371,7 +37377,7 @@ inline uint32_t count_head(const void* work, const void* state) noexcept {
 inline void head(const void* work, void* state, uint32_t task, void* scratch) noexcept {
   const HeadWork& w = work_of<HeadWork>(work);
   const State& s = state_of(state);
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const RowTasks::Range range = tasks_of(*w.output, s.head_n, s).task(task);
   multiply({w.output, w.bias, Buffer::logits}, Buffer::norm, false, s.head_n, s, range, scratch);
   for (uint32_t i = 0; i < s.head_n; ++i) {
@@ -37401,7 +37407,7 @@ inline void normalize_heads(const State& s, arch::QkNorm norms, const NormWeight
 
 // The n floats of q of the batch's token i, where attention gets sharper with the position.
 inline void scale_by_position(const State& s, uint32_t i, size_t n, float* q) noexcept {
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   if (h.temperature_scale == 0) return;
   const uint32_t times = s.position(i) / h.temperature_length;
   const float factor = 1 + h.temperature_scale * std::log(1 + static_cast<float>(times));
@@ -37411,7 +37417,7 @@ inline void scale_by_position(const State& s, uint32_t i, size_t n, float* q) no
 inline void heads(const void* work, void* state, uint32_t task, void*) noexcept {
   const HeadsWork& w = work_of<HeadsWork>(work);
   const State& s = state_of(state);
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const LayerHyper& layer = h.layers[w.layer];
   const RopePairs pairs = w.rope == arch::Rope::adjacent ? RopePairs::adjacent : RopePairs::halves;
   const bool rotates = layer.rope != kNoRope && w.rope != arch::Rope::none;
@@ -37446,7 +37452,7 @@ inline void heads(const void* work, void* state, uint32_t task, void*) noexcept 
 
 // Of one of the batch's texts.
 inline Attention attention_of(const AttentionWork& w, const State& s, uint32_t text) noexcept {
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const LayerHyper& layer = h.layers[w.layer];
   Attention a;
   a.kv = s.kv[layer.kv_layer];
@@ -37542,7 +37548,7 @@ inline void attention_output(const void* work, void* state, uint32_t task, void*
   if (AttentionTasks(a).chunked) {
     s.kernels->combine_attention(a, begin, begin + kRowsPerTask < s.n ? begin + kRowsPerTask : s.n);
   }
-  if (w.quantize) quantize_rows(s, Buffer::attn, s.hyper->layers[w.layer].attn_size(), s.n, task);
+  if (w.quantize) quantize_rows(s, Buffer::attn, s.hparams->layers[w.layer].attn_size(), s.n, task);
 }
 
 inline void add(const void* work, void* state, uint32_t task, void*) noexcept {
@@ -38589,7 +38595,7 @@ inline void sort_by_expert(const ExpertHyper& h, const ExpertMemory& m, uint32_t
 inline void route(const void* work, void* state, uint32_t task, void* scratch) noexcept {
   const ExpertWork& w = work_of<ExpertWork>(work);
   const State& s = state_of(state);
-  const ExpertHyper& h = s.hyper->experts;
+  const ExpertHyper& h = s.hparams->experts;
   const ExpertMemory m = expert_memory(s);
   for_rows(s.n, task, [&](uint32_t i) {
     float* router = s.row(kRouter, i);
@@ -38605,7 +38611,7 @@ inline uint32_t count_sort(const void*, const void* state) noexcept {
 }
 inline void sort(const void*, void* state, uint32_t, void*) noexcept {
   const State& s = state_of(state);
-  sort_by_expert(s.hyper->experts, expert_memory(s), s.n);
+  sort_by_expert(s.hparams->experts, expert_memory(s), s.n);
 }
 
 // ---- what experts read: a token's values as often as it chose experts ----
@@ -38797,7 +38803,7 @@ inline void sum_experts(const void* work, void* state, uint32_t task, void*) noe
   const ExpertWork& w = work_of<ExpertWork>(work);
   const State& s = state_of(state);
   const ExpertMemory m = expert_memory(s);
-  const uint32_t used = s.hyper->experts.used, n = w.down->rows;
+  const uint32_t used = s.hparams->experts.used, n = w.down->rows;
   for_rows(s.n, task, [&](uint32_t i) {
     float* out = s.row(w.out, i);
     if (!w.add) std::memset(out, 0, n * sizeof(float));
@@ -38982,7 +38988,7 @@ inline void embed_per_layer(const void* work, void* state, uint32_t task, void*)
   const uint32_t all = w.table->cols;
   for_rows(s.n, task, [&](uint32_t i) {
     float *out = s.row(Buffer::per_layer, i), *embedding = s.row(Buffer::up, i);
-    s.kernels->scale(1 / std::sqrt(static_cast<float>(s.hyper->n_embd)), all, out);
+    s.kernels->scale(1 / std::sqrt(static_cast<float>(s.hparams->n_embd)), all, out);
     for (uint32_t at = 0; at < all; at += w.width)
       normalize(s, w.norm, out + at, w.width, out + at);
     const size_t row = static_cast<uint32_t>(s.tokens[i]) * w.table->row_bytes();
@@ -39115,7 +39121,7 @@ struct HeadProductWork {
 namespace phase {
 
 inline const float* rope_of(const State& s, uint32_t i) noexcept {
-  return s.rope + size_t{i} * s.hyper->rope_floats();
+  return s.rope + size_t{i} * s.hparams->rope_floats();
 }
 
 // The first `k` values of each head, quantized, one head after the other.
@@ -39165,9 +39171,9 @@ inline void head_product(const void* work, void* state, uint32_t task, void* scr
 inline void latent_heads(const void* work, void* state, uint32_t task, void*) noexcept {
   const LatentWork& w = work_of<LatentWork>(work);
   const State& s = state_of(state);
-  const LayerHyper& layer = s.hyper->layers[w.layer];
-  const LatentHyper& l = s.hyper->latent;
-  const uint32_t rot = s.hyper->rope[0].n_rot, plain = l.key - rot;
+  const LayerHyper& layer = s.hparams->layers[w.layer];
+  const LatentHyper& l = s.hparams->latent;
+  const uint32_t rot = s.hparams->rope[0].n_rot, plain = l.key - rot;
   for_rows(s.n, task, [&](uint32_t i) {
     const float* rope = rope_of(s, i);
     float* k = s.row(Buffer::k, i);
@@ -39190,9 +39196,9 @@ inline void latent_heads(const void* work, void* state, uint32_t task, void*) no
 inline void expanded_heads(const void* work, void* state, uint32_t task, void*) noexcept {
   const LatentWork& w = work_of<LatentWork>(work);
   const State& s = state_of(state);
-  const LayerHyper& layer = s.hyper->layers[w.layer];
-  const LatentHyper& l = s.hyper->latent;
-  const uint32_t rot = s.hyper->rope[0].n_rot, plain = l.key - rot;
+  const LayerHyper& layer = s.hparams->layers[w.layer];
+  const LatentHyper& l = s.hparams->latent;
+  const uint32_t rot = s.hparams->rope[0].n_rot, plain = l.key - rot;
   for_rows(s.n, task, [&](uint32_t i) {
     const float* rope = rope_of(s, i);
     s.kernels->rope(s.row(Buffer::q, i) + plain, layer.n_heads, l.key, rot, RopePairs::adjacent,
@@ -39476,7 +39482,7 @@ namespace phase {
 
 inline Conv1d conv_of(const State& s, uint32_t layer, Buffer in, Buffer out, const float* weight,
                       const float* bias) noexcept {
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   Conv1d c;
   c.x = s.row(in, 0);
   c.x_stride = s.width(in);
@@ -39493,11 +39499,11 @@ inline Conv1d conv_of(const State& s, uint32_t layer, Buffer in, Buffer out, con
 }
 inline PartTasks conv_tasks(const State& s) noexcept {
   constexpr size_t kActivation = 8;  // work beside the products
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   return {r.conv_channels, r.conv_kernel + kActivation, kQuantizeBlock, s.n, s};
 }
 inline float* scan_state(const State& s, uint32_t layer) noexcept {
-  return s.recurrent[layer] + conv_state_floats(s.hyper->recurrent);
+  return s.recurrent[layer] + conv_state_floats(s.hparams->recurrent);
 }
 
 // Quantizes columns of rows of `buffer`, for the matmul that follows.
@@ -39516,7 +39522,7 @@ inline void conv(const void* work, void* state, uint32_t task, void*) noexcept {
   Conv1d c = conv_of(s, w.layer, w.buffer, w.buffer, w.weight, w.bias);
   c.silu = true;
   s.kernels->conv1d(c, range.begin, range.end);
-  if (w.quantize) quantize_columns(s, w.buffer, s.hyper->recurrent.conv_channels, 0, s.n, range);
+  if (w.quantize) quantize_columns(s, w.buffer, s.hparams->recurrent.conv_channels, 0, s.n, range);
 }
 
 }  // namespace phase
@@ -39602,7 +39608,7 @@ inline void short_conv(const void* work, void* state, uint32_t task, void*) noex
   s.kernels->conv1d(conv_of(s, w.layer, Buffer::v, Buffer::attn, w.weight, nullptr), range.begin,
                     range.end);
   multiply_rows(Buffer::k, Buffer::attn);
-  if (w.quantize) quantize_columns(s, Buffer::attn, s.hyper->n_embd, 0, s.n, range);
+  if (w.quantize) quantize_columns(s, Buffer::attn, s.hparams->n_embd, 0, s.n, range);
 }
 
 }  // namespace phase
@@ -39677,7 +39683,7 @@ namespace phase {
 
 inline void mamba_norms(const void* work, void* state, uint32_t task, void*) noexcept {
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const float epsilon = work_of<MambaNormsWork>(work).epsilon;
   for_rows(s.n, task, [&](uint32_t i) {
     float* x = s.row(Buffer::v, i);
@@ -39699,12 +39705,12 @@ inline MambaParts mamba_parts(const MambaScanWork& w, const Hyper::Recurrent& r)
   return {r.n_heads, 1, size_t{r.d_state} * (r.inner / r.n_heads)};
 }
 inline ScanSlice mamba_slice(const MambaScanWork& w, const State& s) noexcept {
-  const MambaParts parts = mamba_parts(w, s.hyper->recurrent);
+  const MambaParts parts = mamba_parts(w, s.hparams->recurrent);
   return {s, w.slice, parts.multiple * parts.work};
 }
 inline PartTasks mamba_tasks(const MambaScanWork& w, const ScanSlice& slice,
                              const State& s) noexcept {
-  const MambaParts parts = mamba_parts(w, s.hyper->recurrent);
+  const MambaParts parts = mamba_parts(w, s.hparams->recurrent);
   return {parts.count, parts.work, parts.multiple, slice.size(), s};
 }
 inline uint32_t count_mamba_scan(const void* work, const void* state) noexcept {
@@ -39716,7 +39722,7 @@ inline uint32_t count_mamba_scan(const void* work, const void* state) noexcept {
 inline void mamba_scan(const void* work, void* state, uint32_t task, void*) noexcept {
   const MambaScanWork& w = work_of<MambaScanWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const ScanSlice slice = mamba_slice(w, s);
   SsmScan scan;
   scan.x = s.row(Buffer::q, slice.begin());
@@ -39753,7 +39759,7 @@ inline void mamba_scan(const void* work, void* state, uint32_t task, void*) noex
 inline void mamba_gate(const void* work, void* state, uint32_t task, void*) noexcept {
   const MambaGateWork& w = work_of<MambaGateWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const uint32_t group = r.inner / r.n_groups;
   for_rows(s.n, task, [&](uint32_t i) {
     float* y = s.row(Buffer::attn, i);
@@ -39905,7 +39911,7 @@ namespace phase {
 inline void delta_gates(const void* work, void* state, uint32_t task, void*) noexcept {
   const DeltaGatesWork& w = work_of<DeltaGatesWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   for_rows(s.n, task, [&](uint32_t i) {
     float* x = s.row(Buffer::q, i);
     for (uint32_t head = 0; head < 2 * r.n_groups; ++head, x += r.d_state) {
@@ -39926,12 +39932,12 @@ inline uint32_t delta_heads(const DeltaRuleWork& w, const Hyper::Recurrent& r) n
   return heads;
 }
 inline ScanSlice delta_slice(const DeltaRuleWork& w, const State& s) noexcept {
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   return {s, w.slice, size_t{delta_heads(w, r)} * r.d_state * r.d_state};
 }
 inline PartTasks delta_tasks(const DeltaRuleWork& w, const ScanSlice& slice,
                              const State& s) noexcept {
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   return {r.n_heads, size_t{r.d_state} * r.d_state, delta_heads(w, r), slice.size(), s};
 }
 inline uint32_t count_delta_rule(const void* work, const void* state) noexcept {
@@ -39943,7 +39949,7 @@ inline uint32_t count_delta_rule(const void* work, const void* state) noexcept {
 inline void delta_rule(const void* work, void* state, uint32_t task, void*) noexcept {
   const DeltaRuleWork& w = work_of<DeltaRuleWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const ScanSlice slice = delta_slice(w, s);
   DeltaRule rule;
   rule.q = s.row(Buffer::q, slice.begin());
@@ -39979,7 +39985,7 @@ inline void delta_rule(const void* work, void* state, uint32_t task, void*) noex
 
 inline void split_gate(const void* work, void* state, uint32_t task, void*) noexcept {
   const State& s = state_of(state);
-  const LayerHyper& layer = s.hyper->layers[work_of<SplitGateWork>(work).layer];
+  const LayerHyper& layer = s.hparams->layers[work_of<SplitGateWork>(work).layer];
   for_rows(s.n, task, [&](uint32_t i) {
     const float* both = s.row(Buffer::up, i);
     float *q = s.row(Buffer::q, i), *gate = s.row(Buffer::gate, i);
@@ -39995,7 +40001,7 @@ inline void split_gate(const void* work, void* state, uint32_t task, void*) noex
 inline void output_gate(const void* work, void* state, uint32_t task, void*) noexcept {
   const OutputGateWork& w = work_of<OutputGateWork>(work);
   const State& s = state_of(state);
-  const uint32_t n = s.hyper->layers[w.layer].attn_size();
+  const uint32_t n = s.hparams->layers[w.layer].attn_size();
   for_rows(s.n, task, [&](uint32_t i) {
     float* attn = s.row(Buffer::attn, i);
     s.kernels->activate(Activation::sigmoid, s.row(Buffer::gate, i), attn, n, attn);
@@ -40984,7 +40990,7 @@ struct ModelImpl {
   Tokenizer tokenizer;
   const Facts* architecture = nullptr;
   const Kernels* kernels = nullptr;
-  Hyper hyper;
+  Hyper hparams;
   ModelShape shape;
   Sampling sampling;  // what the file recommends
   WeightMode weight_mode = WeightMode::mapped;
@@ -41534,7 +41540,7 @@ namespace detail {
 // Binds every tensor and writes all plans: what a layer computes with is what it asks the file
 // for.
 inline Status write_plans(ModelImpl* m, Binder& tensors) noexcept {
-  Hyper& h = m->hyper;
+  Hyper& h = m->hparams;
   const size_t layers = size_t{h.n_layers} + 1;
   INLAY_TRY(tensors.start());
   if (!m->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
@@ -41615,7 +41621,7 @@ inline Result<ModelImpl*> open_model(Meter* meter, const Facts* architecture, Gg
     }
     if (m->kernels->takes_packed) m->weight_mode = options.weights;
     m->plan_only = options.plan_only;
-    Hyper& h = m->hyper;
+    Hyper& h = m->hparams;
     h.n_vocab = m->tokenizer.size();
     INLAY_TRY(read_sampling(m->file, m->host.log, &m->sampling));
     Keys keys(m->file, architecture->name);
@@ -43195,7 +43201,7 @@ inline uint32_t KeptSpans::pass(uint32_t position) noexcept {
 // ---- moving positions in the cache ----
 
 inline uint32_t Shift::count(const void*, const void* state) noexcept {
-  return static_cast<const Shift*>(state)->state->hyper->n_layers;
+  return static_cast<const Shift*>(state)->state->hparams->n_layers;
 }
 
 // Those of one layer. A position's K is rotated by what the way is long; where it came from, it was
@@ -43204,7 +43210,7 @@ inline void Shift::run(const void*, void* shift, uint32_t layer_index, void* scr
   const State& s = *static_cast<const Shift*>(shift)->state;
   const KeptSpans::Move m = static_cast<const Shift*>(shift)->move;
   const arch::Rope pairing = static_cast<const Shift*>(shift)->rope;
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const LayerHyper& layer = h.layers[layer_index];
   if (layer.kv_layer != layer_index || layer.n_kv_heads == 0) return;
   float* k = static_cast<float*>(scratch);
@@ -43824,12 +43830,12 @@ inline void lay_out_activations(const Hyper& h, const Needs& needs, uint32_t bat
 // What phases need of the model. `context`: positions that a text may have.
 inline void set_model(const ModelImpl& m, const Needs& needs, uint32_t context, State* s) noexcept {
   s->kernels = m.kernels;
-  s->hyper = &m.hyper;
+  s->hparams = &m.hparams;
   s->needs = &needs;
-  for (uint32_t i = 0; i < m.hyper.n_ropes; ++i) {
-    const RopeHyper& rope = m.hyper.rope[i];
+  for (uint32_t i = 0; i < m.hparams.n_ropes; ++i) {
+    const RopeHyper& rope = m.hparams.rope[i];
     s->rope_frequencies[i] =
-        context > m.hyper.original_context ? rope.long_frequencies : rope.frequencies;
+        context > m.hparams.original_context ? rope.long_frequencies : rope.frequencies;
   }
 }
 
@@ -43839,13 +43845,13 @@ INLAY_COLD inline MemoryPlan lay_out_workspace(const WorkspaceSize& size, uint8_
   const ModelImpl& m = *s->impl;
   Arena arena(base);
   MemoryPlan plan;
-  lay_out_activations(m.hyper, m.needs, size.batch, size.context, kHeadRows, &arena, &s->state);
-  s->state.logit_maxima = arena.take<float>(logit_blocks(m.hyper.n_vocab));
+  lay_out_activations(m.hparams, m.needs, size.batch, size.context, kHeadRows, &arena, &s->state);
+  s->state.logit_maxima = arena.take<float>(logit_blocks(m.hparams.n_vocab));
   plan.activations = arena.used();
-  *scratch = arena.take<uint8_t>(phase_scratch_bytes(m.hyper, m.needs) * size.threads);
-  s->candidates = arena.take<Candidate>(m.hyper.n_vocab);
+  *scratch = arena.take<uint8_t>(phase_scratch_bytes(m.hparams, m.needs) * size.threads);
+  s->candidates = arena.take<Candidate>(m.hparams.n_vocab);
   s->token_counts = arena.take<TokenCount>(size.context);
-  s->allowed = arena.take<uint64_t>(div_up(m.hyper.n_vocab, 64));
+  s->allowed = arena.take<uint64_t>(div_up(m.hparams.n_vocab, 64));
   plan.other = arena.used() - plan.activations;
   return plan;
 }
@@ -43853,7 +43859,7 @@ INLAY_COLD inline MemoryPlan lay_out_workspace(const WorkspaceSize& size, uint8_
 // Lays the session's own memory out, and says what for.
 INLAY_COLD inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& options,
                                      uint8_t* base, SessionImpl* s) noexcept {
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   Arena arena(base);
   MemoryPlan plan;
 
@@ -43916,21 +43922,21 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
                             SessionImpl* s) noexcept {
   constexpr uint32_t kDefaultContext = 4096;
   s->impl = &m;
-  if (!m.hyper.causal) {
+  if (!m.hparams.causal) {
     return Error(ErrorCode::unsupported, "the model's positions see later ones (architecture ")
            << m.architecture->name << "): it cannot write, an Embedder can be made of it";
   }
   s->context = options.context;
   if (s->context == 0)
-    s->context = m.hyper.n_context < kDefaultContext ? m.hyper.n_context : kDefaultContext;
-  const uint32_t most = m.hyper.max_context > 0 ? m.hyper.max_context : kMaxContext;
+    s->context = m.hparams.n_context < kDefaultContext ? m.hparams.n_context : kDefaultContext;
+  const uint32_t most = m.hparams.max_context > 0 ? m.hparams.max_context : kMaxContext;
   if (s->context > most) {
     return Error(ErrorCode::bad_argument, "option context: expected 0 to ") << most;
   }
   if (options.batch == 0)
     return Error(ErrorCode::bad_argument, "option batch: expected at least 1");
   s->batch = options.batch < s->context ? options.batch : s->context;
-  if (const uint32_t at_once = most_positions(m.hyper); s->batch > at_once) s->batch = at_once;
+  if (const uint32_t at_once = most_positions(m.hparams); s->batch > at_once) s->batch = at_once;
   INLAY_TRY(check_threads(m, options.threads, &s->threads));
   if (options.workspace_of != nullptr) {
     const SessionImpl& other = SessionImpl::of(*options.workspace_of);
@@ -43965,7 +43971,7 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
   if (options.reuse > 0 && !m.shape.shifts) {
     return Error(ErrorCode::unsupported, "option reuse: architecture ")
            << m.architecture->name << " cannot move positions: it has "
-           << (m.hyper.max_context > 0              ? "learned positions"
+           << (m.hparams.max_context > 0            ? "learned positions"
                : m.architecture->qk_norm_after_rope ? "norms after RoPE"
                                                     : "recurrent layers");
   }
@@ -43982,7 +43988,7 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
 // What a session will take of which the cache has its first `shared` pages from another.
 inline MemoryPlan plan_session(const SessionOptions& options, uint32_t shared,
                                SessionImpl* s) noexcept {
-  s->cache.set_sizes(s->impl->hyper, s->kv_format, s->context, shared);
+  s->cache.set_sizes(s->impl->hparams, s->kv_format, s->context, shared);
   MemoryPlan plan = lay_out(*s->impl, options, nullptr, s);
   if (options.workspace_of == nullptr) {
     uint8_t* scratch = nullptr;
@@ -44013,7 +44019,7 @@ INLAY_COLD inline Status open_workspace(const Session* of, SessionImpl* s) noexc
   if (w->memory == nullptr) return Error(ErrorCode::out_of_memory);
   lay_out_workspace(size, w->memory, s, &scratch);
   return w->executor.start(size.threads, m.host.jobs, m.host.clock, scratch,
-                           phase_scratch_bytes(m.hyper, m.needs));
+                           phase_scratch_bytes(m.hparams, m.needs));
 }
 
 INLAY_COLD inline SessionImpl::~SessionImpl() {
@@ -44189,7 +44195,7 @@ inline bool take_token(SessionImpl* s, Token token) noexcept {
 // What is drawn in place of a token that the constraint does not say at once to allow: that token
 // itself, if its mask does. kNoToken if nothing is allowed.
 inline Token draw_allowed(SessionImpl* s, Token token, TokenSampler* sampler) noexcept {
-  const Span<uint64_t> allowed(s->allowed, div_up(s->impl->hyper.n_vocab, 64));
+  const Span<uint64_t> allowed(s->allowed, div_up(s->impl->hparams.n_vocab, 64));
   std::fill(allowed.begin(), allowed.end(), uint64_t{0});
   if (!s->constraint.mask(s->constraint.user, allowed)) return kNoToken;
   const size_t id = static_cast<size_t>(token);
@@ -44199,7 +44205,7 @@ inline Token draw_allowed(SessionImpl* s, Token token, TokenSampler* sampler) no
 // Draws a token from the logits. kNoToken if there is none: the constraint allows nothing, or the
 // logits are no numbers.
 inline Token draw_token(SessionImpl* s) noexcept {
-  const Hyper& h = s->impl->hyper;
+  const Hyper& h = s->impl->hparams;
   const Logits logits = {{s->state.row(Buffer::logits, s->next_row), h.n_vocab},
                          {s->state.logit_maxima, logit_blocks(h.n_vocab)}};
   for (size_t b = 0; s->n_rows > 1 && b < logits.maxima.size(); ++b) {
@@ -44287,7 +44293,7 @@ inline Executor::Outcome draft(SessionImpl* s, uint64_t deadline_us, uint32_t* c
   // Ids outside the vocabulary have no embedding.
   uint32_t n = 0;
   while (n < *count && n < room.size() && room[n] >= 0 &&
-         static_cast<uint32_t>(room[n]) < s->impl->hyper.n_vocab) {
+         static_cast<uint32_t>(room[n]) < s->impl->hparams.n_vocab) {
     ++n;
   }
   *count = n;
@@ -44310,7 +44316,7 @@ inline Status take_workspace(SessionImpl* s) noexcept {
     go_back(s, s->n_tokens - 1);
   }
   s->state.n = 1;
-  std::memcpy(s->state.row(Buffer::x, 0), s->row, s->impl->hyper.n_embd * sizeof(float));
+  std::memcpy(s->state.row(Buffer::x, 0), s->row, s->impl->hparams.n_embd * sizeof(float));
   return {};
 }
 
@@ -44319,7 +44325,7 @@ inline void leave_workspace(SessionImpl* s) noexcept {
   if (s->stage != SessionImpl::Stage::idle || !s->workspace->is_taken_by(s)) return;
   if (s->recurrent.used() && s->state.n > 0) {
     std::memcpy(s->row, s->state.row(Buffer::x, s->state.n - 1),
-                s->impl->hyper.n_embd * sizeof(float));
+                s->impl->hparams.n_embd * sizeof(float));
   }
   s->workspace->leave(s);
 }
@@ -44414,10 +44420,10 @@ inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
 // Every id must be in the vocabulary.
 inline Status check_tokens(const SessionImpl& s, Span<const Token> tokens) noexcept {
   for (size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= s.impl->hyper.n_vocab) {
+    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= s.impl->hparams.n_vocab) {
       return Error(ErrorCode::bad_argument, "token ")
              << uint64_t{i} << " is " << tokens[i] << ", the vocabulary has "
-             << s.impl->hyper.n_vocab;
+             << s.impl->hparams.n_vocab;
     }
   }
   return {};
@@ -44526,7 +44532,7 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
       if (copies) break;
       for (uint32_t i = 0; row != nullptr && i < s->state.head_n; ++i) {
         row(user, begin - first + head + i,
-            {s->state.row(Buffer::logits, i), s->impl->hyper.n_vocab});
+            {s->state.row(Buffer::logits, i), s->impl->hparams.n_vocab});
       }
       head += s->state.head_n;
       if (head >= n) break;
@@ -44614,7 +44620,7 @@ float Session::probability() const noexcept {
   if (s.drawn == kNoToken || !s.workspace->has_rows_of(&s)) return 1;
   constexpr float kNegligible = 20;  // together, 150,000 of these are less than a thousandth
   const Span<const float> row(s.state.row(detail::Buffer::logits, s.drawn_row),
-                              s.impl->hyper.n_vocab);
+                              s.impl->hparams.n_vocab);
   const float own = row[static_cast<size_t>(s.drawn)];
   float sum = 0;
   for (const float logit : row) {
@@ -44706,7 +44712,7 @@ INLAY_COLD inline uint64_t model_check(const ModelImpl& m) noexcept {
     const uint64_t part = checksum(static_cast<const uint8_t*>(data), bytes);
     check = add_to_check(check, static_cast<const uint8_t*>(static_cast<const void*>(&part)), 8);
   };
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   add(m.architecture->name.data(), m.architecture->name.size());
   add(h.layers.data(), h.layers.size() * sizeof(LayerHyper));
   for (const float value : {h.norm_epsilon, h.attention_scale, h.attention_softcap, h.alibi_bias,
@@ -44729,10 +44735,10 @@ INLAY_COLD inline uint64_t model_check(const ModelImpl& m) noexcept {
 
 INLAY_COLD inline uint64_t rope_check(const SessionImpl& s) noexcept {
   uint64_t check = kCheckStart;
-  for (uint32_t i = 0; i < s.impl->hyper.n_ropes; ++i) {
+  for (uint32_t i = 0; i < s.impl->hparams.n_ropes; ++i) {
     const void* frequencies = s.state.rope_frequencies[i];
     check += checksum(static_cast<const uint8_t*>(frequencies),
-                      s.impl->hyper.rope[i].n_rot / 2 * sizeof(float));
+                      s.impl->hparams.rope[i].n_rot / 2 * sizeof(float));
   }
   return check;
 }
@@ -44793,10 +44799,10 @@ class StateParts {
     uint64_t padded() const noexcept { return (bytes + 7) / 8 * 8; }
   };
   uint32_t count() const noexcept {
-    return kFirstLayer + s_.impl->hyper.n_layers + 1 + RecurrentState::kMaxSnapshots;
+    return kFirstLayer + s_.impl->hparams.n_layers + 1 + RecurrentState::kMaxSnapshots;
   }
   INLAY_COLD Part operator[](uint32_t i) const noexcept {
-    const Hyper& h = s_.impl->hyper;
+    const Hyper& h = s_.impl->hparams;
     const RecurrentState& r = s_.recurrent;
     const uint64_t floats = r.floats_ * sizeof(float);
     if (i == 0) return {s_.tokens, head_[StateHead::tokens] * sizeof(Token)};
@@ -44847,7 +44853,7 @@ INLAY_COLD inline Error not_a_state(std::string_view what) noexcept {
 // Whether the text of a state has room in `s`, with the same angles.
 INLAY_COLD inline Status check_place(const SessionImpl& s, const uint64_t* head,
                                      std::string_view what) noexcept {
-  const uint32_t stretched = s.impl->hyper.original_context;
+  const uint32_t stretched = s.impl->hparams.original_context;
   if (head[StateHead::ropes] != rope_check(s)) {
     return Error(ErrorCode::bad_argument, "the context of ")
            << what << " is " << (s.context > stretched ? "at most " : "more than ") << stretched
@@ -44999,7 +45005,7 @@ uint64_t StateWriter::bytes() const noexcept { return bytes_; }
 
 size_t StateWriter::least_room() const noexcept {
   size_t least = sizeof(uint64_t);
-  for (uint32_t i = 0; i < session_->impl->hyper.n_layers; ++i) {
+  for (uint32_t i = 0; i < session_->impl->hparams.n_layers; ++i) {
     const size_t bytes = detail::kv_position_bytes(session_->state.kv[i]);
     least = bytes > least ? bytes : least;
   }
@@ -45161,7 +45167,7 @@ struct EmbedderImpl {
 
 inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderImpl* e,
                                    uint8_t** scratch) noexcept {
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   Arena arena(base);
   MemoryPlan plan;
 
@@ -45225,7 +45231,7 @@ inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderIm
 inline Status check_options(const ModelImpl& m, const EmbedderOptions& options,
                             EmbedderImpl* e) noexcept {
   constexpr uint32_t kDefaultContext = 2048;
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   e->impl = &m;
   uint32_t most = most_positions(h);
   if (h.max_context > 0 && h.max_context < most) most = h.max_context;
@@ -45274,13 +45280,13 @@ inline Status open_embedder(EmbedderImpl* e) noexcept {
   e->state.text_of = e->text_of;
   e->state.tokens = e->tokens;
   return e->executor.start(e->threads, m.host.jobs, m.host.clock, scratch,
-                           phase_scratch_bytes(m.hyper, m.embedding_needs));
+                           phase_scratch_bytes(m.hparams, m.embedding_needs));
 }
 
 // ---- what is read ----
 
 inline uint32_t row_width(const EmbedderImpl& e) noexcept {
-  return e.state.scores ? e.impl->hyper.scores : e.impl->hyper.embedding;
+  return e.state.scores ? e.impl->hparams.scores : e.impl->hparams.embedding;
 }
 
 // Writes the template with both texts in their places.
@@ -45367,7 +45373,7 @@ struct TextSource {
 inline Result<size_t> start_texts(EmbedderImpl* e, const TextSource& source, size_t from,
                                   const EmbedOptions& options) noexcept {
   const size_t count = source.size();
-  const Hyper& h = e->impl->hyper;
+  const Hyper& h = e->impl->hparams;
   State& s = e->state;
   e->stage = EmbedderImpl::Stage::idle;
   s.pooling = options.pooling == Pooling::of_file ? h.pooling : options.pooling;
@@ -45966,7 +45972,7 @@ INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) no
   }
   const uint32_t first = s.state.head_first, n = s.state.head_n;
   for (uint32_t i = 0; i < n; ++i) {
-    note_row(first + i, {s.state.row(detail::Buffer::logits, i), s.impl->hyper.n_vocab});
+    note_row(first + i, {s.state.row(detail::Buffer::logits, i), s.impl->hparams.n_vocab});
   }
   if (first + n == s.state.n) return next_batch();
   detail::begin_head(&s, first + n, std::min(s.state.n - first - n, detail::kHeadRows));
@@ -46135,7 +46141,7 @@ inline constexpr size_t kMostOfSmall = 3;
 struct DraftsImpl {
   explicit DraftsImpl(const Model& m) noexcept : model(m) {}
   ~DraftsImpl() {
-    if (has_small) small.session.~Session();
+    if (has_guesser) guesser.session.~Session();
   }
 
   static bool draft(void* self, Span<const Token> tokens, uint64_t deadline_us, Span<Token> room,
@@ -46155,11 +46161,11 @@ struct DraftsImpl {
     if (guessing == 0 || guessing != tokens.size()) {
       guessing = 0;
       if (least_match > 0) *count = look_up(tokens, room);
-      if (*count > 0 || !has_small || room.empty()) return true;
+      if (*count > 0 || !has_guesser || room.empty()) return true;
       room = room.subspan(0, kMostOfSmall);
-      small.session.set_max_tokens(static_cast<uint32_t>(room.size()));
+      guesser.session.set_max_tokens(static_cast<uint32_t>(room.size()));
       // A text that is too long for the small model, or other failures: no guess.
-      if (!small.session.prompt(tokens)) return true;
+      if (!guesser.session.prompt(tokens)) return true;
       guessing = tokens.size();
     }
     for (;;) {
@@ -46167,11 +46173,11 @@ struct DraftsImpl {
       if (deadline_us != 0 && now >= deadline_us) return false;
       const uint64_t left = deadline_us == 0 ? UINT32_MAX : deadline_us - now;
       const Step step =
-          small.session.step(left < UINT32_MAX ? static_cast<uint32_t>(left) : UINT32_MAX);
+          guesser.session.step(left < UINT32_MAX ? static_cast<uint32_t>(left) : UINT32_MAX);
       if (step == Step::more) return false;
       if (step == Step::done || step == Step::failed) break;
     }
-    const Span<const Token> all = small.session.tokens();
+    const Span<const Token> all = guesser.session.tokens();
     for (size_t i = guessing; i < all.size() && *count < room.size(); ++i) {
       room[(*count)++] = all[i];
     }
@@ -46194,12 +46200,12 @@ struct DraftsImpl {
   Model model;
   uint32_t least_match = 0, most = 0, length = 0;
   Span<const Token> reference;
-  bool has_small = false;
-  union Small {
-    Small() noexcept {}
-    ~Small() {}
+  bool has_guesser = false;
+  union Guesser {
+    Guesser() noexcept {}
+    ~Guesser() {}
     Session session;
-  } small;
+  } guesser;
   size_t guessing = 0;  // tokens of the text that the small model is continuing; 0: none
 };
 
@@ -46221,12 +46227,12 @@ INLAY_COLD Result<Drafts> Drafts::create(const Model& model, const DraftOptions&
   impl->least_match = options.least_match;
   impl->most = impl->length = options.most;
   if (options.model != nullptr) {
-    SessionOptions small = options.session;
-    small.sampling.temperature = 0;
-    Result<Session> session = Session::create(*options.model, small);
+    SessionOptions guesser = options.session;
+    guesser.sampling.temperature = 0;
+    Result<Session> session = Session::create(*options.model, guesser);
     if (!session) return session.error();
-    new (&impl->small.session) Session(std::move(*session));
-    impl->has_small = true;
+    new (&impl->guesser.session) Session(std::move(*session));
+    impl->has_guesser = true;
   }
   return drafts;
 }
@@ -50706,7 +50712,7 @@ struct INLAY_HIDDEN inlay_drafts {
   inlay_drafts(inlay_model* m, INLAY_NAMESPACE::Drafts&& d) noexcept
       : model(m), drafts(std::move(d)) {}
   inlay_model* model;
-  inlay_model* small = nullptr;                                       // that guesses
+  inlay_model* guesser = nullptr;                                     // that guesses
   INLAY_NAMESPACE::detail::Array<INLAY_NAMESPACE::LogitBias> biases;  // of its sampling
   INLAY_NAMESPACE::Drafts drafts;
 };
@@ -50722,8 +50728,8 @@ struct INLAY_HIDDEN inlay_completion {
   inlay_completion(inlay_model* m, INLAY_NAMESPACE::Completion&& c) noexcept
       : model(m), completion(std::move(c)) {}
   inlay_model* model;
-  inlay_model* small = nullptr;
-  INLAY_NAMESPACE::detail::Array<INLAY_NAMESPACE::LogitBias> biases, small_biases;
+  inlay_model* guesser = nullptr;
+  INLAY_NAMESPACE::detail::Array<INLAY_NAMESPACE::LogitBias> biases, guesser_biases;
   INLAY_NAMESPACE::Completion completion;
 };
 
@@ -50742,7 +50748,7 @@ struct CDraftOptions {
   explicit CDraftOptions(const Allocator& allocator) noexcept : session(allocator) {}
   DraftOptions options;
   CSessionOptions session;  // of the small model
-  const inlay_model* small = nullptr;
+  const inlay_model* guesser = nullptr;
 
   Status read(const inlay_draft_options* given) noexcept {
     inlay_draft_options from = c_defaults(options);
@@ -50751,8 +50757,8 @@ struct CDraftOptions {
     options.least_match = from.least_match;
     options.most = from.most;
     options.session = session.options;
-    small = from.model;
-    if (small != nullptr) options.model = &*small->model;
+    guesser = from.model;
+    if (guesser != nullptr) options.model = &*guesser->model;
     return {};
   }
 };
@@ -50760,16 +50766,16 @@ struct CDraftOptions {
 // What was made keeps what its options refer to.
 template <class Handle>
 void c_keep(CDraftOptions* options, Handle* handle, Array<LogitBias> Handle::*biases) noexcept {
-  if (options->small == nullptr) return;
-  handle->small = c_hold(options->small);
+  if (options->guesser == nullptr) return;
+  handle->guesser = c_hold(options->guesser);
   handle->*biases = std::move(options->session.sampling.biases);
 }
 
 template <class Handle>
-void c_close_with_small(Handle* handle) noexcept {
-  inlay_model* small = handle == nullptr ? nullptr : handle->small;
+void c_close_with_guesser(Handle* handle) noexcept {
+  inlay_model* guesser = handle == nullptr ? nullptr : handle->guesser;
   c_close(handle);
-  c_release(small);
+  c_release(guesser);
 }
 
 inline inlay_completion_options c_defaults(const CompletionOptions& from) noexcept {
@@ -50806,7 +50812,7 @@ INLAY_C_API inlay_status inlay_drafts_create(const inlay_model* model,
   return made;
 }
 
-INLAY_C_API void inlay_drafts_close(inlay_drafts* drafts) { detail::c_close_with_small(drafts); }
+INLAY_C_API void inlay_drafts_close(inlay_drafts* drafts) { detail::c_close_with_guesser(drafts); }
 
 INLAY_C_API void inlay_drafts_set_reference(inlay_drafts* drafts, const inlay_token* tokens,
                                             size_t count) {
@@ -50935,13 +50941,13 @@ INLAY_C_API inlay_status inlay_completion_create(const inlay_model* model,
       detail::c_make(model, Completion::create(*model->model, to), completion, error);
   if (made == INLAY_OK) {
     (*completion)->biases = std::move(session.sampling.biases);
-    detail::c_keep(&drafts, *completion, &inlay_completion::small_biases);
+    detail::c_keep(&drafts, *completion, &inlay_completion::guesser_biases);
   }
   return made;
 }
 
 INLAY_C_API void inlay_completion_close(inlay_completion* completion) {
-  detail::c_close_with_small(completion);
+  detail::c_close_with_guesser(completion);
 }
 
 INLAY_C_API inlay_status inlay_completion_set_file(inlay_completion* completion, const char* path,
@@ -51027,3 +51033,5 @@ INLAY_END_NAMESPACE
 #endif  // INLAY_IMPLEMENTATION && !INLAY_IMPLEMENTED_
 // end file inlay/implementation.hpp
 #endif
+
+#pragma pop_macro("Status")

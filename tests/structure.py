@@ -37,6 +37,8 @@ WORDS = {
     r"(?<!=)\s\bdelete\b(\s*\[\s*\])?\s+[A-Za-z_*(]": "delete",
     r"\bthread_local\b": "a variable that outlives a call",
     r"\bassert\s*\(": "use INLAY_ASSERT",
+    r"\b(near|far|small|hyper|interface|pascal|cdecl)\b": "a macro of windows.h",
+    r"\b(Bool|None|Always|Opposite|Success|True|False)\b": "a macro of Xlib",
 }
 ALLOCATORS = r"\b(malloc|calloc|realloc|free|aligned_alloc|posix_memalign|_aligned_malloc)\s*\("
 ALLOCATORS_ALLOWED = {"core/memory-inl.hpp"}
@@ -114,6 +116,8 @@ def self_test():
         "  free(p);": "memory",
         "// caf\u00e9": "ASCII",
         "#pragma once": "once",
+        "  bool small = false;": "windows.h",
+        "  enum class Kind { None };": "Xlib",
     }
     good = """#include "inlay/core/span.hpp"
 #include <string_view>

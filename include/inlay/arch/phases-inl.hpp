@@ -67,7 +67,7 @@ inline void softmax(float* x, uint32_t n) noexcept {
 inline void embed(const void* work, void* state, uint32_t task, void*) noexcept {
   const EmbedWork& w = work_of<EmbedWork>(work);
   const State& s = state_of(state);
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   for_rows(s.n, task, [&](uint32_t i) {
     float* x = s.row(Buffer::x, i);
     const auto row_of = [&](const Weight& table, uint32_t row, float* out) {
@@ -291,7 +291,7 @@ inline uint32_t count_head(const void* work, const void* state) noexcept {
 inline void head(const void* work, void* state, uint32_t task, void* scratch) noexcept {
   const HeadWork& w = work_of<HeadWork>(work);
   const State& s = state_of(state);
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const RowTasks::Range range = tasks_of(*w.output, s.head_n, s).task(task);
   multiply({w.output, w.bias, Buffer::logits}, Buffer::norm, false, s.head_n, s, range, scratch);
   for (uint32_t i = 0; i < s.head_n; ++i) {
@@ -321,7 +321,7 @@ inline void normalize_heads(const State& s, arch::QkNorm norms, const NormWeight
 
 // The n floats of q of the batch's token i, where attention gets sharper with the position.
 inline void scale_by_position(const State& s, uint32_t i, size_t n, float* q) noexcept {
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   if (h.temperature_scale == 0) return;
   const uint32_t times = s.position(i) / h.temperature_length;
   const float factor = 1 + h.temperature_scale * std::log(1 + static_cast<float>(times));
@@ -331,7 +331,7 @@ inline void scale_by_position(const State& s, uint32_t i, size_t n, float* q) no
 inline void heads(const void* work, void* state, uint32_t task, void*) noexcept {
   const HeadsWork& w = work_of<HeadsWork>(work);
   const State& s = state_of(state);
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const LayerHyper& layer = h.layers[w.layer];
   const RopePairs pairs = w.rope == arch::Rope::adjacent ? RopePairs::adjacent : RopePairs::halves;
   const bool rotates = layer.rope != kNoRope && w.rope != arch::Rope::none;
@@ -366,7 +366,7 @@ inline void heads(const void* work, void* state, uint32_t task, void*) noexcept 
 
 // Of one of the batch's texts.
 inline Attention attention_of(const AttentionWork& w, const State& s, uint32_t text) noexcept {
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const LayerHyper& layer = h.layers[w.layer];
   Attention a;
   a.kv = s.kv[layer.kv_layer];
@@ -462,7 +462,7 @@ inline void attention_output(const void* work, void* state, uint32_t task, void*
   if (AttentionTasks(a).chunked) {
     s.kernels->combine_attention(a, begin, begin + kRowsPerTask < s.n ? begin + kRowsPerTask : s.n);
   }
-  if (w.quantize) quantize_rows(s, Buffer::attn, s.hyper->layers[w.layer].attn_size(), s.n, task);
+  if (w.quantize) quantize_rows(s, Buffer::attn, s.hparams->layers[w.layer].attn_size(), s.n, task);
 }
 
 inline void add(const void* work, void* state, uint32_t task, void*) noexcept {

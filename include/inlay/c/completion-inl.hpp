@@ -14,7 +14,7 @@ struct INLAY_HIDDEN inlay_drafts {
   inlay_drafts(inlay_model* m, INLAY_NAMESPACE::Drafts&& d) noexcept
       : model(m), drafts(std::move(d)) {}
   inlay_model* model;
-  inlay_model* small = nullptr;                                       // that guesses
+  inlay_model* guesser = nullptr;                                     // that guesses
   INLAY_NAMESPACE::detail::Array<INLAY_NAMESPACE::LogitBias> biases;  // of its sampling
   INLAY_NAMESPACE::Drafts drafts;
 };
@@ -30,8 +30,8 @@ struct INLAY_HIDDEN inlay_completion {
   inlay_completion(inlay_model* m, INLAY_NAMESPACE::Completion&& c) noexcept
       : model(m), completion(std::move(c)) {}
   inlay_model* model;
-  inlay_model* small = nullptr;
-  INLAY_NAMESPACE::detail::Array<INLAY_NAMESPACE::LogitBias> biases, small_biases;
+  inlay_model* guesser = nullptr;
+  INLAY_NAMESPACE::detail::Array<INLAY_NAMESPACE::LogitBias> biases, guesser_biases;
   INLAY_NAMESPACE::Completion completion;
 };
 
@@ -50,7 +50,7 @@ struct CDraftOptions {
   explicit CDraftOptions(const Allocator& allocator) noexcept : session(allocator) {}
   DraftOptions options;
   CSessionOptions session;  // of the small model
-  const inlay_model* small = nullptr;
+  const inlay_model* guesser = nullptr;
 
   Status read(const inlay_draft_options* given) noexcept {
     inlay_draft_options from = c_defaults(options);
@@ -59,8 +59,8 @@ struct CDraftOptions {
     options.least_match = from.least_match;
     options.most = from.most;
     options.session = session.options;
-    small = from.model;
-    if (small != nullptr) options.model = &*small->model;
+    guesser = from.model;
+    if (guesser != nullptr) options.model = &*guesser->model;
     return {};
   }
 };
@@ -68,16 +68,16 @@ struct CDraftOptions {
 // What was made keeps what its options refer to.
 template <class Handle>
 void c_keep(CDraftOptions* options, Handle* handle, Array<LogitBias> Handle::*biases) noexcept {
-  if (options->small == nullptr) return;
-  handle->small = c_hold(options->small);
+  if (options->guesser == nullptr) return;
+  handle->guesser = c_hold(options->guesser);
   handle->*biases = std::move(options->session.sampling.biases);
 }
 
 template <class Handle>
-void c_close_with_small(Handle* handle) noexcept {
-  inlay_model* small = handle == nullptr ? nullptr : handle->small;
+void c_close_with_guesser(Handle* handle) noexcept {
+  inlay_model* guesser = handle == nullptr ? nullptr : handle->guesser;
   c_close(handle);
-  c_release(small);
+  c_release(guesser);
 }
 
 inline inlay_completion_options c_defaults(const CompletionOptions& from) noexcept {
@@ -114,7 +114,7 @@ INLAY_C_API inlay_status inlay_drafts_create(const inlay_model* model,
   return made;
 }
 
-INLAY_C_API void inlay_drafts_close(inlay_drafts* drafts) { detail::c_close_with_small(drafts); }
+INLAY_C_API void inlay_drafts_close(inlay_drafts* drafts) { detail::c_close_with_guesser(drafts); }
 
 INLAY_C_API void inlay_drafts_set_reference(inlay_drafts* drafts, const inlay_token* tokens,
                                             size_t count) {
@@ -243,13 +243,13 @@ INLAY_C_API inlay_status inlay_completion_create(const inlay_model* model,
       detail::c_make(model, Completion::create(*model->model, to), completion, error);
   if (made == INLAY_OK) {
     (*completion)->biases = std::move(session.sampling.biases);
-    detail::c_keep(&drafts, *completion, &inlay_completion::small_biases);
+    detail::c_keep(&drafts, *completion, &inlay_completion::guesser_biases);
   }
   return made;
 }
 
 INLAY_C_API void inlay_completion_close(inlay_completion* completion) {
-  detail::c_close_with_small(completion);
+  detail::c_close_with_guesser(completion);
 }
 
 INLAY_C_API inlay_status inlay_completion_set_file(inlay_completion* completion, const char* path,

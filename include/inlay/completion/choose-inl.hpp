@@ -285,7 +285,7 @@ INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) no
   }
   const uint32_t first = s.state.head_first, n = s.state.head_n;
   for (uint32_t i = 0; i < n; ++i) {
-    note_row(first + i, {s.state.row(detail::Buffer::logits, i), s.impl->hyper.n_vocab});
+    note_row(first + i, {s.state.row(detail::Buffer::logits, i), s.impl->hparams.n_vocab});
   }
   if (first + n == s.state.n) return next_batch();
   detail::begin_head(&s, first + n, std::min(s.state.n - first - n, detail::kHeadRows));

@@ -40,7 +40,7 @@ inline constexpr size_t kMostOfSmall = 3;
 struct DraftsImpl {
   explicit DraftsImpl(const Model& m) noexcept : model(m) {}
   ~DraftsImpl() {
-    if (has_small) small.session.~Session();
+    if (has_guesser) guesser.session.~Session();
   }
 
   static bool draft(void* self, Span<const Token> tokens, uint64_t deadline_us, Span<Token> room,
@@ -60,11 +60,11 @@ struct DraftsImpl {
     if (guessing == 0 || guessing != tokens.size()) {
       guessing = 0;
       if (least_match > 0) *count = look_up(tokens, room);
-      if (*count > 0 || !has_small || room.empty()) return true;
+      if (*count > 0 || !has_guesser || room.empty()) return true;
       room = room.subspan(0, kMostOfSmall);
-      small.session.set_max_tokens(static_cast<uint32_t>(room.size()));
+      guesser.session.set_max_tokens(static_cast<uint32_t>(room.size()));
       // A text that is too long for the small model, or other failures: no guess.
-      if (!small.session.prompt(tokens)) return true;
+      if (!guesser.session.prompt(tokens)) return true;
       guessing = tokens.size();
     }
     for (;;) {
@@ -72,11 +72,11 @@ struct DraftsImpl {
       if (deadline_us != 0 && now >= deadline_us) return false;
       const uint64_t left = deadline_us == 0 ? UINT32_MAX : deadline_us - now;
       const Step step =
-          small.session.step(left < UINT32_MAX ? static_cast<uint32_t>(left) : UINT32_MAX);
+          guesser.session.step(left < UINT32_MAX ? static_cast<uint32_t>(left) : UINT32_MAX);
       if (step == Step::more) return false;
       if (step == Step::done || step == Step::failed) break;
     }
-    const Span<const Token> all = small.session.tokens();
+    const Span<const Token> all = guesser.session.tokens();
     for (size_t i = guessing; i < all.size() && *count < room.size(); ++i) {
       room[(*count)++] = all[i];
     }
@@ -99,12 +99,12 @@ struct DraftsImpl {
   Model model;
   uint32_t least_match = 0, most = 0, length = 0;
   Span<const Token> reference;
-  bool has_small = false;
-  union Small {
-    Small() noexcept {}
-    ~Small() {}
+  bool has_guesser = false;
+  union Guesser {
+    Guesser() noexcept {}
+    ~Guesser() {}
     Session session;
-  } small;
+  } guesser;
   size_t guessing = 0;  // tokens of the text that the small model is continuing; 0: none
 };
 
@@ -126,12 +126,12 @@ INLAY_COLD Result<Drafts> Drafts::create(const Model& model, const DraftOptions&
   impl->least_match = options.least_match;
   impl->most = impl->length = options.most;
   if (options.model != nullptr) {
-    SessionOptions small = options.session;
-    small.sampling.temperature = 0;
-    Result<Session> session = Session::create(*options.model, small);
+    SessionOptions guesser = options.session;
+    guesser.sampling.temperature = 0;
+    Result<Session> session = Session::create(*options.model, guesser);
     if (!session) return session.error();
-    new (&impl->small.session) Session(std::move(*session));
-    impl->has_small = true;
+    new (&impl->guesser.session) Session(std::move(*session));
+    impl->has_guesser = true;
   }
   return drafts;
 }

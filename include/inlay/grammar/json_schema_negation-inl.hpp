@@ -213,20 +213,20 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
 // What is at least a number is not below it, and so on.
 inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMember& member,
                                                String* out, bool* some) noexcept {
-  struct Opposite {
+  struct Counterpart {
     std::string_view keyword, type, opposite;
     int step;  // of a count
   };
-  static constexpr Opposite kOpposites[] = {{"minimum", "number", "exclusiveMaximum", 0},
-                                            {"exclusiveMinimum", "number", "maximum", 0},
-                                            {"maximum", "number", "exclusiveMinimum", 0},
-                                            {"exclusiveMaximum", "number", "minimum", 0},
-                                            {"minLength", "string", "maxLength", -1},
-                                            {"maxLength", "string", "minLength", 1},
-                                            {"minItems", "array", "maxItems", -1},
-                                            {"maxItems", "array", "minItems", 1},
-                                            {"minProperties", "object", "maxProperties", -1},
-                                            {"maxProperties", "object", "minProperties", 1}};
+  static constexpr Counterpart kCounterparts[] = {{"minimum", "number", "exclusiveMaximum", 0},
+                                                  {"exclusiveMinimum", "number", "maximum", 0},
+                                                  {"maximum", "number", "exclusiveMinimum", 0},
+                                                  {"exclusiveMaximum", "number", "minimum", 0},
+                                                  {"minLength", "string", "maxLength", -1},
+                                                  {"maxLength", "string", "minLength", 1},
+                                                  {"minItems", "array", "maxItems", -1},
+                                                  {"maxItems", "array", "minItems", 1},
+                                                  {"minProperties", "object", "maxProperties", -1},
+                                                  {"maxProperties", "object", "minProperties", 1}};
   const JsonValue& v = member.value;
   std::string_view keyword = member.key;
   if (keyword == "minimum" || keyword == "maximum") {  // draft 4 makes them exclusive by a boolean
@@ -237,7 +237,7 @@ inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMem
     }
   }
   *some = false;
-  for (const Opposite& o : kOpposites) {
+  for (const Counterpart& o : kCounterparts) {
     if (o.keyword != keyword || !v.is_number()) continue;
     if (o.step != 0 &&
         (v.type() != JsonType::integer || v.integer() > kMaxCount || v.integer() + o.step < 0)) {

@@ -14,7 +14,7 @@ namespace detail {
 // Binds every tensor and writes all plans: what a layer computes with is what it asks the file
 // for.
 inline Status write_plans(ModelImpl* m, Binder& tensors) noexcept {
-  Hyper& h = m->hyper;
+  Hyper& h = m->hparams;
   const size_t layers = size_t{h.n_layers} + 1;
   INLAY_TRY(tensors.start());
   if (!m->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
@@ -95,7 +95,7 @@ inline Result<ModelImpl*> open_model(Meter* meter, const Facts* architecture, Gg
     }
     if (m->kernels->takes_packed) m->weight_mode = options.weights;
     m->plan_only = options.plan_only;
-    Hyper& h = m->hyper;
+    Hyper& h = m->hparams;
     h.n_vocab = m->tokenizer.size();
     INLAY_TRY(read_sampling(m->file, m->host.log, &m->sampling));
     Keys keys(m->file, architecture->name);

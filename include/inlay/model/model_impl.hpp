@@ -45,7 +45,7 @@ struct ModelImpl {
   Tokenizer tokenizer;
   const Facts* architecture = nullptr;
   const Kernels* kernels = nullptr;
-  Hyper hyper;
+  Hyper hparams;
   ModelShape shape;
   Sampling sampling;  // what the file recommends
   WeightMode weight_mode = WeightMode::mapped;

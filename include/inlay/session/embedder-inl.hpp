@@ -38,7 +38,7 @@ struct EmbedderImpl {
 
 inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderImpl* e,
                                    uint8_t** scratch) noexcept {
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   Arena arena(base);
   MemoryPlan plan;
 
@@ -102,7 +102,7 @@ inline MemoryPlan lay_out_embedder(const ModelImpl& m, uint8_t* base, EmbedderIm
 inline Status check_options(const ModelImpl& m, const EmbedderOptions& options,
                             EmbedderImpl* e) noexcept {
   constexpr uint32_t kDefaultContext = 2048;
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   e->impl = &m;
   uint32_t most = most_positions(h);
   if (h.max_context > 0 && h.max_context < most) most = h.max_context;
@@ -151,13 +151,13 @@ inline Status open_embedder(EmbedderImpl* e) noexcept {
   e->state.text_of = e->text_of;
   e->state.tokens = e->tokens;
   return e->executor.start(e->threads, m.host.jobs, m.host.clock, scratch,
-                           phase_scratch_bytes(m.hyper, m.embedding_needs));
+                           phase_scratch_bytes(m.hparams, m.embedding_needs));
 }
 
 // ---- what is read ----
 
 inline uint32_t row_width(const EmbedderImpl& e) noexcept {
-  return e.state.scores ? e.impl->hyper.scores : e.impl->hyper.embedding;
+  return e.state.scores ? e.impl->hparams.scores : e.impl->hparams.embedding;
 }
 
 // Writes the template with both texts in their places.
@@ -244,7 +244,7 @@ struct TextSource {
 inline Result<size_t> start_texts(EmbedderImpl* e, const TextSource& source, size_t from,
                                   const EmbedOptions& options) noexcept {
   const size_t count = source.size();
-  const Hyper& h = e->impl->hyper;
+  const Hyper& h = e->impl->hparams;
   State& s = e->state;
   e->stage = EmbedderImpl::Stage::idle;
   s.pooling = options.pooling == Pooling::of_file ? h.pooling : options.pooling;

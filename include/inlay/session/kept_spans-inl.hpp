@@ -158,7 +158,7 @@ inline uint32_t KeptSpans::pass(uint32_t position) noexcept {
 // ---- moving positions in the cache ----
 
 inline uint32_t Shift::count(const void*, const void* state) noexcept {
-  return static_cast<const Shift*>(state)->state->hyper->n_layers;
+  return static_cast<const Shift*>(state)->state->hparams->n_layers;
 }
 
 // Those of one layer. A position's K is rotated by what the way is long; where it came from, it was
@@ -167,7 +167,7 @@ inline void Shift::run(const void*, void* shift, uint32_t layer_index, void* scr
   const State& s = *static_cast<const Shift*>(shift)->state;
   const KeptSpans::Move m = static_cast<const Shift*>(shift)->move;
   const arch::Rope pairing = static_cast<const Shift*>(shift)->rope;
-  const Hyper& h = *s.hyper;
+  const Hyper& h = *s.hparams;
   const LayerHyper& layer = h.layers[layer_index];
   if (layer.kv_layer != layer_index || layer.n_kv_heads == 0) return;
   float* k = static_cast<float*>(scratch);

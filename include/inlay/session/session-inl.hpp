@@ -133,12 +133,12 @@ inline void lay_out_activations(const Hyper& h, const Needs& needs, uint32_t bat
 // What phases need of the model. `context`: positions that a text may have.
 inline void set_model(const ModelImpl& m, const Needs& needs, uint32_t context, State* s) noexcept {
   s->kernels = m.kernels;
-  s->hyper = &m.hyper;
+  s->hparams = &m.hparams;
   s->needs = &needs;
-  for (uint32_t i = 0; i < m.hyper.n_ropes; ++i) {
-    const RopeHyper& rope = m.hyper.rope[i];
+  for (uint32_t i = 0; i < m.hparams.n_ropes; ++i) {
+    const RopeHyper& rope = m.hparams.rope[i];
     s->rope_frequencies[i] =
-        context > m.hyper.original_context ? rope.long_frequencies : rope.frequencies;
+        context > m.hparams.original_context ? rope.long_frequencies : rope.frequencies;
   }
 }
 
@@ -148,13 +148,13 @@ INLAY_COLD inline MemoryPlan lay_out_workspace(const WorkspaceSize& size, uint8_
   const ModelImpl& m = *s->impl;
   Arena arena(base);
   MemoryPlan plan;
-  lay_out_activations(m.hyper, m.needs, size.batch, size.context, kHeadRows, &arena, &s->state);
-  s->state.logit_maxima = arena.take<float>(logit_blocks(m.hyper.n_vocab));
+  lay_out_activations(m.hparams, m.needs, size.batch, size.context, kHeadRows, &arena, &s->state);
+  s->state.logit_maxima = arena.take<float>(logit_blocks(m.hparams.n_vocab));
   plan.activations = arena.used();
-  *scratch = arena.take<uint8_t>(phase_scratch_bytes(m.hyper, m.needs) * size.threads);
-  s->candidates = arena.take<Candidate>(m.hyper.n_vocab);
+  *scratch = arena.take<uint8_t>(phase_scratch_bytes(m.hparams, m.needs) * size.threads);
+  s->candidates = arena.take<Candidate>(m.hparams.n_vocab);
   s->token_counts = arena.take<TokenCount>(size.context);
-  s->allowed = arena.take<uint64_t>(div_up(m.hyper.n_vocab, 64));
+  s->allowed = arena.take<uint64_t>(div_up(m.hparams.n_vocab, 64));
   plan.other = arena.used() - plan.activations;
   return plan;
 }
@@ -162,7 +162,7 @@ INLAY_COLD inline MemoryPlan lay_out_workspace(const WorkspaceSize& size, uint8_
 // Lays the session's own memory out, and says what for.
 INLAY_COLD inline MemoryPlan lay_out(const ModelImpl& m, const SessionOptions& options,
                                      uint8_t* base, SessionImpl* s) noexcept {
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   Arena arena(base);
   MemoryPlan plan;
 
@@ -225,21 +225,21 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
                             SessionImpl* s) noexcept {
   constexpr uint32_t kDefaultContext = 4096;
   s->impl = &m;
-  if (!m.hyper.causal) {
+  if (!m.hparams.causal) {
     return Error(ErrorCode::unsupported, "the model's positions see later ones (architecture ")
            << m.architecture->name << "): it cannot write, an Embedder can be made of it";
   }
   s->context = options.context;
   if (s->context == 0)
-    s->context = m.hyper.n_context < kDefaultContext ? m.hyper.n_context : kDefaultContext;
-  const uint32_t most = m.hyper.max_context > 0 ? m.hyper.max_context : kMaxContext;
+    s->context = m.hparams.n_context < kDefaultContext ? m.hparams.n_context : kDefaultContext;
+  const uint32_t most = m.hparams.max_context > 0 ? m.hparams.max_context : kMaxContext;
   if (s->context > most) {
     return Error(ErrorCode::bad_argument, "option context: expected 0 to ") << most;
   }
   if (options.batch == 0)
     return Error(ErrorCode::bad_argument, "option batch: expected at least 1");
   s->batch = options.batch < s->context ? options.batch : s->context;
-  if (const uint32_t at_once = most_positions(m.hyper); s->batch > at_once) s->batch = at_once;
+  if (const uint32_t at_once = most_positions(m.hparams); s->batch > at_once) s->batch = at_once;
   INLAY_TRY(check_threads(m, options.threads, &s->threads));
   if (options.workspace_of != nullptr) {
     const SessionImpl& other = SessionImpl::of(*options.workspace_of);
@@ -274,7 +274,7 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
   if (options.reuse > 0 && !m.shape.shifts) {
     return Error(ErrorCode::unsupported, "option reuse: architecture ")
            << m.architecture->name << " cannot move positions: it has "
-           << (m.hyper.max_context > 0              ? "learned positions"
+           << (m.hparams.max_context > 0            ? "learned positions"
                : m.architecture->qk_norm_after_rope ? "norms after RoPE"
                                                     : "recurrent layers");
   }
@@ -291,7 +291,7 @@ inline Status check_options(const ModelImpl& m, const SessionOptions& options,
 // What a session will take of which the cache has its first `shared` pages from another.
 inline MemoryPlan plan_session(const SessionOptions& options, uint32_t shared,
                                SessionImpl* s) noexcept {
-  s->cache.set_sizes(s->impl->hyper, s->kv_format, s->context, shared);
+  s->cache.set_sizes(s->impl->hparams, s->kv_format, s->context, shared);
   MemoryPlan plan = lay_out(*s->impl, options, nullptr, s);
   if (options.workspace_of == nullptr) {
     uint8_t* scratch = nullptr;
@@ -322,7 +322,7 @@ INLAY_COLD inline Status open_workspace(const Session* of, SessionImpl* s) noexc
   if (w->memory == nullptr) return Error(ErrorCode::out_of_memory);
   lay_out_workspace(size, w->memory, s, &scratch);
   return w->executor.start(size.threads, m.host.jobs, m.host.clock, scratch,
-                           phase_scratch_bytes(m.hyper, m.needs));
+                           phase_scratch_bytes(m.hparams, m.needs));
 }
 
 INLAY_COLD inline SessionImpl::~SessionImpl() {
@@ -498,7 +498,7 @@ inline bool take_token(SessionImpl* s, Token token) noexcept {
 // What is drawn in place of a token that the constraint does not say at once to allow: that token
 // itself, if its mask does. kNoToken if nothing is allowed.
 inline Token draw_allowed(SessionImpl* s, Token token, TokenSampler* sampler) noexcept {
-  const Span<uint64_t> allowed(s->allowed, div_up(s->impl->hyper.n_vocab, 64));
+  const Span<uint64_t> allowed(s->allowed, div_up(s->impl->hparams.n_vocab, 64));
   std::fill(allowed.begin(), allowed.end(), uint64_t{0});
   if (!s->constraint.mask(s->constraint.user, allowed)) return kNoToken;
   const size_t id = static_cast<size_t>(token);
@@ -508,7 +508,7 @@ inline Token draw_allowed(SessionImpl* s, Token token, TokenSampler* sampler) no
 // Draws a token from the logits. kNoToken if there is none: the constraint allows nothing, or the
 // logits are no numbers.
 inline Token draw_token(SessionImpl* s) noexcept {
-  const Hyper& h = s->impl->hyper;
+  const Hyper& h = s->impl->hparams;
   const Logits logits = {{s->state.row(Buffer::logits, s->next_row), h.n_vocab},
                          {s->state.logit_maxima, logit_blocks(h.n_vocab)}};
   for (size_t b = 0; s->n_rows > 1 && b < logits.maxima.size(); ++b) {
@@ -596,7 +596,7 @@ inline Executor::Outcome draft(SessionImpl* s, uint64_t deadline_us, uint32_t* c
   // Ids outside the vocabulary have no embedding.
   uint32_t n = 0;
   while (n < *count && n < room.size() && room[n] >= 0 &&
-         static_cast<uint32_t>(room[n]) < s->impl->hyper.n_vocab) {
+         static_cast<uint32_t>(room[n]) < s->impl->hparams.n_vocab) {
     ++n;
   }
   *count = n;
@@ -619,7 +619,7 @@ inline Status take_workspace(SessionImpl* s) noexcept {
     go_back(s, s->n_tokens - 1);
   }
   s->state.n = 1;
-  std::memcpy(s->state.row(Buffer::x, 0), s->row, s->impl->hyper.n_embd * sizeof(float));
+  std::memcpy(s->state.row(Buffer::x, 0), s->row, s->impl->hparams.n_embd * sizeof(float));
   return {};
 }
 
@@ -628,7 +628,7 @@ inline void leave_workspace(SessionImpl* s) noexcept {
   if (s->stage != SessionImpl::Stage::idle || !s->workspace->is_taken_by(s)) return;
   if (s->recurrent.used() && s->state.n > 0) {
     std::memcpy(s->row, s->state.row(Buffer::x, s->state.n - 1),
-                s->impl->hyper.n_embd * sizeof(float));
+                s->impl->hparams.n_embd * sizeof(float));
   }
   s->workspace->leave(s);
 }
@@ -723,10 +723,10 @@ inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
 // Every id must be in the vocabulary.
 inline Status check_tokens(const SessionImpl& s, Span<const Token> tokens) noexcept {
   for (size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= s.impl->hyper.n_vocab) {
+    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= s.impl->hparams.n_vocab) {
       return Error(ErrorCode::bad_argument, "token ")
              << uint64_t{i} << " is " << tokens[i] << ", the vocabulary has "
-             << s.impl->hyper.n_vocab;
+             << s.impl->hparams.n_vocab;
     }
   }
   return {};
@@ -835,7 +835,7 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
       if (copies) break;
       for (uint32_t i = 0; row != nullptr && i < s->state.head_n; ++i) {
         row(user, begin - first + head + i,
-            {s->state.row(Buffer::logits, i), s->impl->hyper.n_vocab});
+            {s->state.row(Buffer::logits, i), s->impl->hparams.n_vocab});
       }
       head += s->state.head_n;
       if (head >= n) break;
@@ -923,7 +923,7 @@ float Session::probability() const noexcept {
   if (s.drawn == kNoToken || !s.workspace->has_rows_of(&s)) return 1;
   constexpr float kNegligible = 20;  // together, 150,000 of these are less than a thousandth
   const Span<const float> row(s.state.row(detail::Buffer::logits, s.drawn_row),
-                              s.impl->hyper.n_vocab);
+                              s.impl->hparams.n_vocab);
   const float own = row[static_cast<size_t>(s.drawn)];
   float sum = 0;
   for (const float logit : row) {

@@ -64,7 +64,7 @@ INLAY_COLD inline uint64_t model_check(const ModelImpl& m) noexcept {
     const uint64_t part = checksum(static_cast<const uint8_t*>(data), bytes);
     check = add_to_check(check, static_cast<const uint8_t*>(static_cast<const void*>(&part)), 8);
   };
-  const Hyper& h = m.hyper;
+  const Hyper& h = m.hparams;
   add(m.architecture->name.data(), m.architecture->name.size());
   add(h.layers.data(), h.layers.size() * sizeof(LayerHyper));
   for (const float value : {h.norm_epsilon, h.attention_scale, h.attention_softcap, h.alibi_bias,
@@ -87,10 +87,10 @@ INLAY_COLD inline uint64_t model_check(const ModelImpl& m) noexcept {
 
 INLAY_COLD inline uint64_t rope_check(const SessionImpl& s) noexcept {
   uint64_t check = kCheckStart;
-  for (uint32_t i = 0; i < s.impl->hyper.n_ropes; ++i) {
+  for (uint32_t i = 0; i < s.impl->hparams.n_ropes; ++i) {
     const void* frequencies = s.state.rope_frequencies[i];
     check += checksum(static_cast<const uint8_t*>(frequencies),
-                      s.impl->hyper.rope[i].n_rot / 2 * sizeof(float));
+                      s.impl->hparams.rope[i].n_rot / 2 * sizeof(float));
   }
   return check;
 }
@@ -151,10 +151,10 @@ class StateParts {
     uint64_t padded() const noexcept { return (bytes + 7) / 8 * 8; }
   };
   uint32_t count() const noexcept {
-    return kFirstLayer + s_.impl->hyper.n_layers + 1 + RecurrentState::kMaxSnapshots;
+    return kFirstLayer + s_.impl->hparams.n_layers + 1 + RecurrentState::kMaxSnapshots;
   }
   INLAY_COLD Part operator[](uint32_t i) const noexcept {
-    const Hyper& h = s_.impl->hyper;
+    const Hyper& h = s_.impl->hparams;
     const RecurrentState& r = s_.recurrent;
     const uint64_t floats = r.floats_ * sizeof(float);
     if (i == 0) return {s_.tokens, head_[StateHead::tokens] * sizeof(Token)};
@@ -205,7 +205,7 @@ INLAY_COLD inline Error not_a_state(std::string_view what) noexcept {
 // Whether the text of a state has room in `s`, with the same angles.
 INLAY_COLD inline Status check_place(const SessionImpl& s, const uint64_t* head,
                                      std::string_view what) noexcept {
-  const uint32_t stretched = s.impl->hyper.original_context;
+  const uint32_t stretched = s.impl->hparams.original_context;
   if (head[StateHead::ropes] != rope_check(s)) {
     return Error(ErrorCode::bad_argument, "the context of ")
            << what << " is " << (s.context > stretched ? "at most " : "more than ") << stretched
@@ -357,7 +357,7 @@ uint64_t StateWriter::bytes() const noexcept { return bytes_; }
 
 size_t StateWriter::least_room() const noexcept {
   size_t least = sizeof(uint64_t);
-  for (uint32_t i = 0; i < session_->impl->hyper.n_layers; ++i) {
+  for (uint32_t i = 0; i < session_->impl->hparams.n_layers; ++i) {
     const size_t bytes = detail::kv_position_bytes(session_->state.kv[i]);
     least = bytes > least ? bytes : least;
   }

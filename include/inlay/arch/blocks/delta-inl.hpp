@@ -41,7 +41,7 @@ namespace phase {
 inline void delta_gates(const void* work, void* state, uint32_t task, void*) noexcept {
   const DeltaGatesWork& w = work_of<DeltaGatesWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   for_rows(s.n, task, [&](uint32_t i) {
     float* x = s.row(Buffer::q, i);
     for (uint32_t head = 0; head < 2 * r.n_groups; ++head, x += r.d_state) {
@@ -62,12 +62,12 @@ inline uint32_t delta_heads(const DeltaRuleWork& w, const Hyper::Recurrent& r) n
   return heads;
 }
 inline ScanSlice delta_slice(const DeltaRuleWork& w, const State& s) noexcept {
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   return {s, w.slice, size_t{delta_heads(w, r)} * r.d_state * r.d_state};
 }
 inline PartTasks delta_tasks(const DeltaRuleWork& w, const ScanSlice& slice,
                              const State& s) noexcept {
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   return {r.n_heads, size_t{r.d_state} * r.d_state, delta_heads(w, r), slice.size(), s};
 }
 inline uint32_t count_delta_rule(const void* work, const void* state) noexcept {
@@ -79,7 +79,7 @@ inline uint32_t count_delta_rule(const void* work, const void* state) noexcept {
 inline void delta_rule(const void* work, void* state, uint32_t task, void*) noexcept {
   const DeltaRuleWork& w = work_of<DeltaRuleWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const ScanSlice slice = delta_slice(w, s);
   DeltaRule rule;
   rule.q = s.row(Buffer::q, slice.begin());
@@ -115,7 +115,7 @@ inline void delta_rule(const void* work, void* state, uint32_t task, void*) noex
 
 inline void split_gate(const void* work, void* state, uint32_t task, void*) noexcept {
   const State& s = state_of(state);
-  const LayerHyper& layer = s.hyper->layers[work_of<SplitGateWork>(work).layer];
+  const LayerHyper& layer = s.hparams->layers[work_of<SplitGateWork>(work).layer];
   for_rows(s.n, task, [&](uint32_t i) {
     const float* both = s.row(Buffer::up, i);
     float *q = s.row(Buffer::q, i), *gate = s.row(Buffer::gate, i);
@@ -131,7 +131,7 @@ inline void split_gate(const void* work, void* state, uint32_t task, void*) noex
 inline void output_gate(const void* work, void* state, uint32_t task, void*) noexcept {
   const OutputGateWork& w = work_of<OutputGateWork>(work);
   const State& s = state_of(state);
-  const uint32_t n = s.hyper->layers[w.layer].attn_size();
+  const uint32_t n = s.hparams->layers[w.layer].attn_size();
   for_rows(s.n, task, [&](uint32_t i) {
     float* attn = s.row(Buffer::attn, i);
     s.kernels->activate(Activation::sigmoid, s.row(Buffer::gate, i), attn, n, attn);

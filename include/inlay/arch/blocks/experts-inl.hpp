@@ -133,7 +133,7 @@ inline void sort_by_expert(const ExpertHyper& h, const ExpertMemory& m, uint32_t
 inline void route(const void* work, void* state, uint32_t task, void* scratch) noexcept {
   const ExpertWork& w = work_of<ExpertWork>(work);
   const State& s = state_of(state);
-  const ExpertHyper& h = s.hyper->experts;
+  const ExpertHyper& h = s.hparams->experts;
   const ExpertMemory m = expert_memory(s);
   for_rows(s.n, task, [&](uint32_t i) {
     float* router = s.row(kRouter, i);
@@ -149,7 +149,7 @@ inline uint32_t count_sort(const void*, const void* state) noexcept {
 }
 inline void sort(const void*, void* state, uint32_t, void*) noexcept {
   const State& s = state_of(state);
-  sort_by_expert(s.hyper->experts, expert_memory(s), s.n);
+  sort_by_expert(s.hparams->experts, expert_memory(s), s.n);
 }
 
 // ---- what experts read: a token's values as often as it chose experts ----
@@ -341,7 +341,7 @@ inline void sum_experts(const void* work, void* state, uint32_t task, void*) noe
   const ExpertWork& w = work_of<ExpertWork>(work);
   const State& s = state_of(state);
   const ExpertMemory m = expert_memory(s);
-  const uint32_t used = s.hyper->experts.used, n = w.down->rows;
+  const uint32_t used = s.hparams->experts.used, n = w.down->rows;
   for_rows(s.n, task, [&](uint32_t i) {
     float* out = s.row(w.out, i);
     if (!w.add) std::memset(out, 0, n * sizeof(float));

@@ -36,7 +36,7 @@ inline void embed_per_layer(const void* work, void* state, uint32_t task, void*)
   const uint32_t all = w.table->cols;
   for_rows(s.n, task, [&](uint32_t i) {
     float *out = s.row(Buffer::per_layer, i), *embedding = s.row(Buffer::up, i);
-    s.kernels->scale(1 / std::sqrt(static_cast<float>(s.hyper->n_embd)), all, out);
+    s.kernels->scale(1 / std::sqrt(static_cast<float>(s.hparams->n_embd)), all, out);
     for (uint32_t at = 0; at < all; at += w.width)
       normalize(s, w.norm, out + at, w.width, out + at);
     const size_t row = static_cast<uint32_t>(s.tokens[i]) * w.table->row_bytes();

@@ -31,7 +31,7 @@ struct HeadProductWork {
 namespace phase {
 
 inline const float* rope_of(const State& s, uint32_t i) noexcept {
-  return s.rope + size_t{i} * s.hyper->rope_floats();
+  return s.rope + size_t{i} * s.hparams->rope_floats();
 }
 
 // The first `k` values of each head, quantized, one head after the other.
@@ -81,9 +81,9 @@ inline void head_product(const void* work, void* state, uint32_t task, void* scr
 inline void latent_heads(const void* work, void* state, uint32_t task, void*) noexcept {
   const LatentWork& w = work_of<LatentWork>(work);
   const State& s = state_of(state);
-  const LayerHyper& layer = s.hyper->layers[w.layer];
-  const LatentHyper& l = s.hyper->latent;
-  const uint32_t rot = s.hyper->rope[0].n_rot, plain = l.key - rot;
+  const LayerHyper& layer = s.hparams->layers[w.layer];
+  const LatentHyper& l = s.hparams->latent;
+  const uint32_t rot = s.hparams->rope[0].n_rot, plain = l.key - rot;
   for_rows(s.n, task, [&](uint32_t i) {
     const float* rope = rope_of(s, i);
     float* k = s.row(Buffer::k, i);
@@ -106,9 +106,9 @@ inline void latent_heads(const void* work, void* state, uint32_t task, void*) no
 inline void expanded_heads(const void* work, void* state, uint32_t task, void*) noexcept {
   const LatentWork& w = work_of<LatentWork>(work);
   const State& s = state_of(state);
-  const LayerHyper& layer = s.hyper->layers[w.layer];
-  const LatentHyper& l = s.hyper->latent;
-  const uint32_t rot = s.hyper->rope[0].n_rot, plain = l.key - rot;
+  const LayerHyper& layer = s.hparams->layers[w.layer];
+  const LatentHyper& l = s.hparams->latent;
+  const uint32_t rot = s.hparams->rope[0].n_rot, plain = l.key - rot;
   for_rows(s.n, task, [&](uint32_t i) {
     const float* rope = rope_of(s, i);
     s.kernels->rope(s.row(Buffer::q, i) + plain, layer.n_heads, l.key, rot, RopePairs::adjacent,

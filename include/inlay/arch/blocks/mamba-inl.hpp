@@ -36,7 +36,7 @@ namespace phase {
 
 inline void mamba_norms(const void* work, void* state, uint32_t task, void*) noexcept {
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const float epsilon = work_of<MambaNormsWork>(work).epsilon;
   for_rows(s.n, task, [&](uint32_t i) {
     float* x = s.row(Buffer::v, i);
@@ -58,12 +58,12 @@ inline MambaParts mamba_parts(const MambaScanWork& w, const Hyper::Recurrent& r)
   return {r.n_heads, 1, size_t{r.d_state} * (r.inner / r.n_heads)};
 }
 inline ScanSlice mamba_slice(const MambaScanWork& w, const State& s) noexcept {
-  const MambaParts parts = mamba_parts(w, s.hyper->recurrent);
+  const MambaParts parts = mamba_parts(w, s.hparams->recurrent);
   return {s, w.slice, parts.multiple * parts.work};
 }
 inline PartTasks mamba_tasks(const MambaScanWork& w, const ScanSlice& slice,
                              const State& s) noexcept {
-  const MambaParts parts = mamba_parts(w, s.hyper->recurrent);
+  const MambaParts parts = mamba_parts(w, s.hparams->recurrent);
   return {parts.count, parts.work, parts.multiple, slice.size(), s};
 }
 inline uint32_t count_mamba_scan(const void* work, const void* state) noexcept {
@@ -75,7 +75,7 @@ inline uint32_t count_mamba_scan(const void* work, const void* state) noexcept {
 inline void mamba_scan(const void* work, void* state, uint32_t task, void*) noexcept {
   const MambaScanWork& w = work_of<MambaScanWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const ScanSlice slice = mamba_slice(w, s);
   SsmScan scan;
   scan.x = s.row(Buffer::q, slice.begin());
@@ -112,7 +112,7 @@ inline void mamba_scan(const void* work, void* state, uint32_t task, void*) noex
 inline void mamba_gate(const void* work, void* state, uint32_t task, void*) noexcept {
   const MambaGateWork& w = work_of<MambaGateWork>(work);
   const State& s = state_of(state);
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   const uint32_t group = r.inner / r.n_groups;
   for_rows(s.n, task, [&](uint32_t i) {
     float* y = s.row(Buffer::attn, i);

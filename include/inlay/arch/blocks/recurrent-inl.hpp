@@ -133,7 +133,7 @@ namespace phase {
 
 inline Conv1d conv_of(const State& s, uint32_t layer, Buffer in, Buffer out, const float* weight,
                       const float* bias) noexcept {
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   Conv1d c;
   c.x = s.row(in, 0);
   c.x_stride = s.width(in);
@@ -150,11 +150,11 @@ inline Conv1d conv_of(const State& s, uint32_t layer, Buffer in, Buffer out, con
 }
 inline PartTasks conv_tasks(const State& s) noexcept {
   constexpr size_t kActivation = 8;  // work beside the products
-  const Hyper::Recurrent& r = s.hyper->recurrent;
+  const Hyper::Recurrent& r = s.hparams->recurrent;
   return {r.conv_channels, r.conv_kernel + kActivation, kQuantizeBlock, s.n, s};
 }
 inline float* scan_state(const State& s, uint32_t layer) noexcept {
-  return s.recurrent[layer] + conv_state_floats(s.hyper->recurrent);
+  return s.recurrent[layer] + conv_state_floats(s.hparams->recurrent);
 }
 
 // Quantizes columns of rows of `buffer`, for the matmul that follows.
@@ -173,7 +173,7 @@ inline void conv(const void* work, void* state, uint32_t task, void*) noexcept {
   Conv1d c = conv_of(s, w.layer, w.buffer, w.buffer, w.weight, w.bias);
   c.silu = true;
   s.kernels->conv1d(c, range.begin, range.end);
-  if (w.quantize) quantize_columns(s, w.buffer, s.hyper->recurrent.conv_channels, 0, s.n, range);
+  if (w.quantize) quantize_columns(s, w.buffer, s.hparams->recurrent.conv_channels, 0, s.n, range);
 }
 
 }  // namespace phase
