@@ -72,8 +72,8 @@
 //   names are those of TensorType.
 // - INLAY_VOCABULARIES (all): the kinds of vocabularies to compile in, of sentence_piece,
 //   byte_pairs, word_pieces (BERT), unigrams (T5), longest_match (RWKV).
-// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline; a sub-target
-//   (INLAY_AVX2_VNNI, see kernels/targets.hpp) only with the target that it adds to.
+// - INLAY_TARGETS (all but INLAY_AVX3): mask of SIMD targets to compile besides the baseline, see
+//   kernels/targets.hpp; a sub-target (INLAY_AVX2_VNNI) only with the target that it adds to.
 // - INLAY_WITH_GRAMMAR, INLAY_WITH_CHAT, INLAY_WITH_COMPLETION, INLAY_WITH_C (off): the parts that
 //   not every program needs: text of a given form, chat templates, code completion, the C
 //   interface. INLAY_WITH_ALL: all of them. They are always declared, and defined if asked for.
@@ -4404,13 +4404,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x187e8eff
+#define INLAY_SELF_ID_ 0xf4b7f489
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x187e8eff
+#elif INLAY_SELF_ID_ != 0xf4b7f489
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4444,19 +4444,24 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 
 // Each target costs compile time, so only those that bring much: on x86 SSE4 (pmaddubsw), AVX2
 // without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON without and with dotprod; on
-// WebAssembly SIMD128. AVX-512 without VNNI runs as AVX2. Arm's i8mm is not used: its smmla
+// WebAssembly SIMD128. AVX-512 without all of AVX3_DL (Skylake-X, Cascade Lake) runs as AVX2,
+// unless INLAY_TARGETS asks for AVX3: it reads prompts 1.13 to 1.16 times as fast (Zen 4; Q4_0,
+// Q4_K, Q6_K, Q8_0) for 256 kB and a fifth more time to compile, which all others would pay too.
+// Where the compiler may assume it, it takes AVX2's place. Arm's i8mm is not used: its smmla
 // multiplies pairs of rows by pairs of columns and wants another order of the bytes in tiles and
 // activations, its usdot is no faster than sdot, which the weights fit. INLAY_TARGETS leaves out
 // more, but never SSE2 and NEON: Highway would fall back to scalar code without them. Of SSE2
 // nothing remains but the name if there is any other (implementation.hpp).
 #ifndef HWY_DISABLED_TARGETS
 #  if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
-#    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
+#    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
 #    ifdef INLAY_TARGETS
 #      define HWY_DISABLED_TARGETS \
-        (INLAY_UNUSED_TARGETS | ((HWY_SSE4 | HWY_AVX2 | HWY_AVX3_DL) & ~(INLAY_TARGETS)))
-#    else
+        (INLAY_UNUSED_TARGETS | ((HWY_SSE4 | HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL) & ~(INLAY_TARGETS)))
+#    elif defined(__AVX512BW__)
 #      define HWY_DISABLED_TARGETS INLAY_UNUSED_TARGETS
+#    else
+#      define HWY_DISABLED_TARGETS (INLAY_UNUSED_TARGETS | HWY_AVX3)
 #    endif
 #  elif !defined(HWY_COMPILE_ONLY_STATIC)
 #    define HWY_COMPILE_ONLY_STATIC
@@ -4469,6 +4474,7 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 // For INLAY_TARGETS and ModelOptions::targets: Highway's bits, and those of sub-targets.
 #define INLAY_SSE4 HWY_SSE4
 #define INLAY_AVX2 HWY_AVX2
+#define INLAY_AVX3 HWY_AVX3  // AVX-512 F, BW, CD, DQ and VL; see above
 #define INLAY_AVX3_DL HWY_AVX3_DL
 #define INLAY_NEON HWY_NEON
 
@@ -7129,7 +7135,7 @@ using ScaleTag = hn::CappedTag<float, 8>;
 using ScaleVec = hn::Vec<ScaleTag>;
 static constexpr size_t kScaleLanes = HWY_MAX_LANES_D(ScaleTag);
 
-#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
 // The four halves at p, p + stride ... p + 3 * stride < p + 128, and with `all` the four after
 // them.
 template <size_t stride, bool all>
@@ -7161,7 +7167,7 @@ static HWY_INLINE void halves_at(const uint8_t* p, size_t groups, float* out) {
   HWY_ALIGN uint16_t h[8] = {};
   if (HWY_LIKELY(groups == 8)) {
     const hn::Full128<uint16_t> d;
-#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
     const hn::Full128<uint64_t> d64;
     if constexpr (stride == 18 && repeat == 1) {
       hn::StoreU(
@@ -9227,6 +9233,9 @@ static constexpr size_t kRowLanes = HWY_MAX_LANES_D(WideTag) / 4;  // rows of a 
 
 // Two vectors of rows at a time: with 512 bits one of each panel, else both of one panel.
 static constexpr size_t kVectors = 2;
+// Where a product is two instructions or more, one of 512 bits keeps the core busy: both, or it, of
+// one panel.
+static constexpr size_t kPanelVectors = HWY_MIN(kVectors, kPanelRows / kRowLanes);
 
 // The low halves of both, `first` before `second`.
 template <class V>
@@ -9252,6 +9261,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub;  // in a group
   constexpr size_t kSteps = sub / 4;      // in a sub-block
+  constexpr size_t kAtOnce = kDot == DotKind::vnni ? kVectors : kPanelVectors;
   // Of two sub-blocks, pmaddwd makes both products with the scales and adds them, on the one port
   // that multiplies 512 bits. (Arm has nothing like it.)
   constexpr bool kPairs = HWY_ARCH_X86 && integer && kSubs == 2 && narrow;
@@ -9259,44 +9269,44 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   const float* HWY_RESTRICT a_scale = columns.scale;
   const uint32_t* HWY_RESTRICT start = columns.start;
   const size_t turn = integer ? kChunk / kGroup : groups;
-  for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
-    size_t panel[kVectors], lane[kVectors];
-    for (size_t r = 0; r < kVectors; ++r) {
+  for (size_t row = 0; row < 2 * kPanelRows; row += kAtOnce * kRowLanes) {
+    size_t panel[kAtOnce], lane[kAtOnce];
+    for (size_t r = 0; r < kAtOnce; ++r) {
       panel[r] = (row + r * kRowLanes) / kPanelRows;
       lane[r] = (row + r * kRowLanes) % kPanelRows;
     }
     for (size_t g0 = 0; g0 < groups; g0 += turn) {
       if constexpr (kDot == DotKind::vnni) {
-        VF sum[kVectors][kColumns];
+        VF sum[kAtOnce][kColumns];
         INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
             sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
           }
         }
         for (size_t g = g0; g < g0 + turn; ++g) {
-          hn::Vec<decltype(d32)> total[kVectors][kColumns];
+          hn::Vec<decltype(d32)> total[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             const size_t at = g * kSubs + s;
-            hn::Vec<decltype(d32)> dot[kVectors][kColumns];
+            hn::Vec<decltype(d32)> dot[kAtOnce][kColumns];
             INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                 dot[r][j] = hn::BitCast(d32, hn::Set(du32, starts ? start[at * kColumns + j] : 0));
               }
             }
             INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
-              hn::Vec<WideTag> w[kVectors];
-              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              hn::Vec<WideTag> w[kAtOnce];
+              INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                 w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
               }
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 const auto b =
                     hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
-                INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                   dot[r][j] = dot4(w[r], b, dot[r][j]);
                 }
               }
             }
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
               const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 if constexpr (kPairs) {
@@ -9322,13 +9332,13 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
               const VF f = integer ? hn::ConvertTo(df, total[r][j]) : hn::BitCast(df, total[r][j]);
               sum[r][j] = hn::MulAdd(f, scale, sum[r][j]);
             }
           }
         }
-        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             float* to = &c[panel[r]][j][lane[r]];
             if constexpr (integer) {
@@ -9339,13 +9349,12 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
         }
       } else {
-        static_assert(kDot == DotKind::vnni || kVectors * kRowLanes <= kPanelRows);
         constexpr size_t kHeadroom = narrow ? kSteps : 4;  // steps that an int16 lane may sum
         // More sums than registers: the compiler keeps them on the stack, where the core forwards
         // stores to loads without waiting. Anywhere else they take 1.15 times as long (Zen 4).
-        VF sum[kVectors][kColumns];
+        VF sum[kAtOnce][kColumns];
         INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
             sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
           }
         }
@@ -9356,20 +9365,20 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         const uint32_t* start_at = start + g0 * kSubs * kColumns;
         const float* a_scale_at = a_scale + g0 * kColumns;
         for (size_t g = g0; g < g0 + turn; ++g) {
-          hn::Vec<decltype(d32)> dot[kVectors][kColumns];
+          hn::Vec<decltype(d32)> dot[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / kHeadroom; ++run) {
-              hn::Vec<decltype(d16)> acc[kVectors][kColumns];
+              hn::Vec<decltype(d16)> acc[kAtOnce][kColumns];
               if constexpr (starts) {
                 INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-                  INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                  INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                     acc[r][j] = hn::BitCast(d16, hn::Set(du32, run == 0 ? start_at[j] : 0));
                   }
                 }
               }
               INLAY_UNROLL(8) for (size_t step = 0; step < kHeadroom; ++step) {
-                hn::Vec<WideTag> w[kVectors];
-                INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                hn::Vec<WideTag> w[kAtOnce];
+                INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                   const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
                   w[r] = hn::BitCast(d8, hn::Load(du32, from - 2 * kPanelRows));
                   INLAY_PIN(w[r]);
@@ -9379,13 +9388,13 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
                   auto b1 = hn::BitCast(ds8, hn::Set(du32, a_at[step % 4 * kColumns + j + 1]));
                   INLAY_PIN(b0);
                   INLAY_PIN(b1);
-                  hn::Vec<decltype(d16)> product[2][kVectors];
-                  INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                  hn::Vec<decltype(d16)> product[2][kAtOnce];
+                  INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                     product[0][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b0);
                     product[1][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b1);
                   }
                   INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
-                    INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                    INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                       acc[r][j + i] = !starts && step == 0 ? product[i][r]
                                                            : hn::Add(acc[r][j + i], product[i][r]);
                       INLAY_PIN(acc[r][j + i]);
@@ -9399,7 +9408,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
                   INLAY_OPAQUE(a_at);
                 }
               }
-              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                 // Multiplying by the scale costs nothing: without one, it would be by 1.
                 const auto factor = integer
                                         ? hn::BitCast(d16, hn::Load(df, scale_at + r * kRowLanes))
@@ -9415,7 +9424,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             const VF scale = hn::Set(df, a_scale_at[j]);
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
               VF f = hn::ConvertTo(df, dot[r][j]);
               if constexpr (!integer) f = hn::Mul(f, hn::Load(df, scale_at + r * kRowLanes));
               sum[r][j] = hn::MulAdd(f, scale, sum[r][j]);
@@ -9427,7 +9436,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           INLAY_OPAQUE(a_scale_at);
           if constexpr (starts) INLAY_OPAQUE(start_at);
         }
-        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             float* to = &c[panel[r]][j][lane[r]];
             if constexpr (integer) {
@@ -9453,21 +9462,21 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
   const hn::Repartition<float, WideTag> df;
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub, kSteps = sub / 2;
-  for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
+  for (size_t row = 0; row < 2 * kPanelRows; row += kPanelVectors * kRowLanes) {
     const size_t panel = row / kPanelRows, lane = row % kPanelRows;
     const uint32_t* w_at = &t.w[panel][2][lane];  // displacements as above
     const uint32_t* a_at = columns.q;
-    VF sum[kVectors][kColumns];
+    VF sum[kPanelVectors][kColumns];
     INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
         sum[r][j] = hn::Load(df, &c[panel][j][lane + r * kRowLanes]);
       }
     }
     for (size_t at = 0; at < groups * kSubs; ++at) {
-      hn::Vec<decltype(d32)> acc[kVectors][kColumns];
+      hn::Vec<decltype(d32)> acc[kPanelVectors][kColumns];
       INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
-        hn::Vec<decltype(d16)> w[kVectors];
-        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        hn::Vec<decltype(d16)> w[kPanelVectors];
+        INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
           const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
           w[r] = hn::BitCast(d16, hn::Load(du32, from - 2 * kPanelRows));
           INLAY_PIN(w[r]);
@@ -9477,13 +9486,13 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
           auto b1 = hn::BitCast(d16, hn::Set(du32, a_at[step % 4 * kColumns + j + 1]));
           INLAY_PIN(b0);
           INLAY_PIN(b1);
-          hn::Vec<decltype(d32)> product[2][kVectors];
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          hn::Vec<decltype(d32)> product[2][kPanelVectors];
+          INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
             product[0][r] = hn::WidenMulPairwiseAdd(d32, w[r], b0);
             product[1][r] = hn::WidenMulPairwiseAdd(d32, w[r], b1);
           }
           INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
               acc[r][j + i] = step == 0 ? product[i][r] : hn::Add(acc[r][j + i], product[i][r]);
               INLAY_PIN(acc[r][j + i]);
             }
@@ -9496,7 +9505,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
           INLAY_OPAQUE(a_at);
         }
       }
-      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
         VF w = hn::Load(df, &t.scale[panel][at][lane + r * kRowLanes]);
         if constexpr (integer) {
           w = hn::Mul(hn::ConvertTo(df, hn::BitCast(d32, w)),
@@ -9509,7 +9518,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
       }
     }
     INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
         hn::Store(sum[r][j], df, &c[panel][j][lane + r * kRowLanes]);
       }
     }
@@ -13637,6 +13646,7 @@ static int64_t cpu_targets() noexcept {
   }
   if ((saved & 0xe0) != 0xe0) return targets;  // opmask, upper halves of ZMM0-15, ZMM16-31
   if (!all(leaf7[1], 16, 17, 28, 30, 31)) return targets;  // AVX-512 F, DQ, CD, BW, VL
+  targets |= HWY_AVX3;
   if (!all(leaf7[2], 1, 6, 8, 9, 10, 11, 12, 14))
     return targets;  // VBMI, VBMI2, GFNI, VAES, VPCLMUL, VNNI, BITALG, VPOPCNT
   return targets | HWY_AVX3_DL;

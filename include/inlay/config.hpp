@@ -11,8 +11,8 @@
 //   names are those of TensorType.
 // - INLAY_VOCABULARIES (all): the kinds of vocabularies to compile in, of sentence_piece,
 //   byte_pairs, word_pieces (BERT), unigrams (T5), longest_match (RWKV).
-// - INLAY_TARGETS (all): mask of HWY_* SIMD targets to compile besides the baseline; a sub-target
-//   (INLAY_AVX2_VNNI, see kernels/targets.hpp) only with the target that it adds to.
+// - INLAY_TARGETS (all but INLAY_AVX3): mask of SIMD targets to compile besides the baseline, see
+//   kernels/targets.hpp; a sub-target (INLAY_AVX2_VNNI) only with the target that it adds to.
 // - INLAY_WITH_GRAMMAR, INLAY_WITH_CHAT, INLAY_WITH_COMPLETION, INLAY_WITH_C (off): the parts that
 //   not every program needs: text of a given form, chat templates, code completion, the C
 //   interface. INLAY_WITH_ALL: all of them. They are always declared, and defined if asked for.

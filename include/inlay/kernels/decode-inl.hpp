@@ -121,7 +121,7 @@ using ScaleTag = hn::CappedTag<float, 8>;
 using ScaleVec = hn::Vec<ScaleTag>;
 static constexpr size_t kScaleLanes = HWY_MAX_LANES_D(ScaleTag);
 
-#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
 // The four halves at p, p + stride ... p + 3 * stride < p + 128, and with `all` the four after
 // them.
 template <size_t stride, bool all>
@@ -153,7 +153,7 @@ static HWY_INLINE void halves_at(const uint8_t* p, size_t groups, float* out) {
   HWY_ALIGN uint16_t h[8] = {};
   if (HWY_LIKELY(groups == 8)) {
     const hn::Full128<uint16_t> d;
-#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
     const hn::Full128<uint64_t> d64;
     if constexpr (stride == 18 && repeat == 1) {
       hn::StoreU(

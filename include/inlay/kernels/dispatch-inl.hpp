@@ -57,6 +57,7 @@ static int64_t cpu_targets() noexcept {
   }
   if ((saved & 0xe0) != 0xe0) return targets;  // opmask, upper halves of ZMM0-15, ZMM16-31
   if (!all(leaf7[1], 16, 17, 28, 30, 31)) return targets;  // AVX-512 F, DQ, CD, BW, VL
+  targets |= HWY_AVX3;
   if (!all(leaf7[2], 1, 6, 8, 9, 10, 11, 12, 14))
     return targets;  // VBMI, VBMI2, GFNI, VAES, VPCLMUL, VNNI, BITALG, VPOPCNT
   return targets | HWY_AVX3_DL;

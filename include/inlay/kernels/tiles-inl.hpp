@@ -338,6 +338,9 @@ static constexpr size_t kRowLanes = HWY_MAX_LANES_D(WideTag) / 4;  // rows of a 
 
 // Two vectors of rows at a time: with 512 bits one of each panel, else both of one panel.
 static constexpr size_t kVectors = 2;
+// Where a product is two instructions or more, one of 512 bits keeps the core busy: both, or it, of
+// one panel.
+static constexpr size_t kPanelVectors = HWY_MIN(kVectors, kPanelRows / kRowLanes);
 
 // The low halves of both, `first` before `second`.
 template <class V>
@@ -363,6 +366,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub;  // in a group
   constexpr size_t kSteps = sub / 4;      // in a sub-block
+  constexpr size_t kAtOnce = kDot == DotKind::vnni ? kVectors : kPanelVectors;
   // Of two sub-blocks, pmaddwd makes both products with the scales and adds them, on the one port
   // that multiplies 512 bits. (Arm has nothing like it.)
   constexpr bool kPairs = HWY_ARCH_X86 && integer && kSubs == 2 && narrow;
@@ -370,44 +374,44 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   const float* HWY_RESTRICT a_scale = columns.scale;
   const uint32_t* HWY_RESTRICT start = columns.start;
   const size_t turn = integer ? kChunk / kGroup : groups;
-  for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
-    size_t panel[kVectors], lane[kVectors];
-    for (size_t r = 0; r < kVectors; ++r) {
+  for (size_t row = 0; row < 2 * kPanelRows; row += kAtOnce * kRowLanes) {
+    size_t panel[kAtOnce], lane[kAtOnce];
+    for (size_t r = 0; r < kAtOnce; ++r) {
       panel[r] = (row + r * kRowLanes) / kPanelRows;
       lane[r] = (row + r * kRowLanes) % kPanelRows;
     }
     for (size_t g0 = 0; g0 < groups; g0 += turn) {
       if constexpr (kDot == DotKind::vnni) {
-        VF sum[kVectors][kColumns];
+        VF sum[kAtOnce][kColumns];
         INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
             sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
           }
         }
         for (size_t g = g0; g < g0 + turn; ++g) {
-          hn::Vec<decltype(d32)> total[kVectors][kColumns];
+          hn::Vec<decltype(d32)> total[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             const size_t at = g * kSubs + s;
-            hn::Vec<decltype(d32)> dot[kVectors][kColumns];
+            hn::Vec<decltype(d32)> dot[kAtOnce][kColumns];
             INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                 dot[r][j] = hn::BitCast(d32, hn::Set(du32, starts ? start[at * kColumns + j] : 0));
               }
             }
             INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
-              hn::Vec<WideTag> w[kVectors];
-              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              hn::Vec<WideTag> w[kAtOnce];
+              INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                 w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
               }
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 const auto b =
                     hn::BitCast(ds8, hn::Set(du32, a[(at * kSteps + step) * kColumns + j]));
-                INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                   dot[r][j] = dot4(w[r], b, dot[r][j]);
                 }
               }
             }
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
               const VF w = hn::Load(df, &t.scale[panel[r]][at][lane[r]]);
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 if constexpr (kPairs) {
@@ -433,13 +437,13 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             const VF scale = hn::Set(df, a_scale[g * kColumns + j]);
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
               const VF f = integer ? hn::ConvertTo(df, total[r][j]) : hn::BitCast(df, total[r][j]);
               sum[r][j] = hn::MulAdd(f, scale, sum[r][j]);
             }
           }
         }
-        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             float* to = &c[panel[r]][j][lane[r]];
             if constexpr (integer) {
@@ -450,13 +454,12 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
         }
       } else {
-        static_assert(kDot == DotKind::vnni || kVectors * kRowLanes <= kPanelRows);
         constexpr size_t kHeadroom = narrow ? kSteps : 4;  // steps that an int16 lane may sum
         // More sums than registers: the compiler keeps them on the stack, where the core forwards
         // stores to loads without waiting. Anywhere else they take 1.15 times as long (Zen 4).
-        VF sum[kVectors][kColumns];
+        VF sum[kAtOnce][kColumns];
         INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
             sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
           }
         }
@@ -467,20 +470,20 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         const uint32_t* start_at = start + g0 * kSubs * kColumns;
         const float* a_scale_at = a_scale + g0 * kColumns;
         for (size_t g = g0; g < g0 + turn; ++g) {
-          hn::Vec<decltype(d32)> dot[kVectors][kColumns];
+          hn::Vec<decltype(d32)> dot[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / kHeadroom; ++run) {
-              hn::Vec<decltype(d16)> acc[kVectors][kColumns];
+              hn::Vec<decltype(d16)> acc[kAtOnce][kColumns];
               if constexpr (starts) {
                 INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-                  INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                  INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                     acc[r][j] = hn::BitCast(d16, hn::Set(du32, run == 0 ? start_at[j] : 0));
                   }
                 }
               }
               INLAY_UNROLL(8) for (size_t step = 0; step < kHeadroom; ++step) {
-                hn::Vec<WideTag> w[kVectors];
-                INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                hn::Vec<WideTag> w[kAtOnce];
+                INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                   const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
                   w[r] = hn::BitCast(d8, hn::Load(du32, from - 2 * kPanelRows));
                   INLAY_PIN(w[r]);
@@ -490,13 +493,13 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
                   auto b1 = hn::BitCast(ds8, hn::Set(du32, a_at[step % 4 * kColumns + j + 1]));
                   INLAY_PIN(b0);
                   INLAY_PIN(b1);
-                  hn::Vec<decltype(d16)> product[2][kVectors];
-                  INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                  hn::Vec<decltype(d16)> product[2][kAtOnce];
+                  INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                     product[0][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b0);
                     product[1][r] = hn::SatWidenMulPairwiseAdd(d16, w[r], b1);
                   }
                   INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
-                    INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+                    INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                       acc[r][j + i] = !starts && step == 0 ? product[i][r]
                                                            : hn::Add(acc[r][j + i], product[i][r]);
                       INLAY_PIN(acc[r][j + i]);
@@ -510,7 +513,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
                   INLAY_OPAQUE(a_at);
                 }
               }
-              INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+              INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
                 // Multiplying by the scale costs nothing: without one, it would be by 1.
                 const auto factor = integer
                                         ? hn::BitCast(d16, hn::Load(df, scale_at + r * kRowLanes))
@@ -526,7 +529,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             const VF scale = hn::Set(df, a_scale_at[j]);
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
               VF f = hn::ConvertTo(df, dot[r][j]);
               if constexpr (!integer) f = hn::Mul(f, hn::Load(df, scale_at + r * kRowLanes));
               sum[r][j] = hn::MulAdd(f, scale, sum[r][j]);
@@ -538,7 +541,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           INLAY_OPAQUE(a_scale_at);
           if constexpr (starts) INLAY_OPAQUE(start_at);
         }
-        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
           INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
             float* to = &c[panel[r]][j][lane[r]];
             if constexpr (integer) {
@@ -564,21 +567,21 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
   const hn::Repartition<float, WideTag> df;
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub, kSteps = sub / 2;
-  for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
+  for (size_t row = 0; row < 2 * kPanelRows; row += kPanelVectors * kRowLanes) {
     const size_t panel = row / kPanelRows, lane = row % kPanelRows;
     const uint32_t* w_at = &t.w[panel][2][lane];  // displacements as above
     const uint32_t* a_at = columns.q;
-    VF sum[kVectors][kColumns];
+    VF sum[kPanelVectors][kColumns];
     INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
         sum[r][j] = hn::Load(df, &c[panel][j][lane + r * kRowLanes]);
       }
     }
     for (size_t at = 0; at < groups * kSubs; ++at) {
-      hn::Vec<decltype(d32)> acc[kVectors][kColumns];
+      hn::Vec<decltype(d32)> acc[kPanelVectors][kColumns];
       INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
-        hn::Vec<decltype(d16)> w[kVectors];
-        INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+        hn::Vec<decltype(d16)> w[kPanelVectors];
+        INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
           const uint32_t* from = w_at + r * kRowLanes + (step % 4) * kPanelRows;
           w[r] = hn::BitCast(d16, hn::Load(du32, from - 2 * kPanelRows));
           INLAY_PIN(w[r]);
@@ -588,13 +591,13 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
           auto b1 = hn::BitCast(d16, hn::Set(du32, a_at[step % 4 * kColumns + j + 1]));
           INLAY_PIN(b0);
           INLAY_PIN(b1);
-          hn::Vec<decltype(d32)> product[2][kVectors];
-          INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+          hn::Vec<decltype(d32)> product[2][kPanelVectors];
+          INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
             product[0][r] = hn::WidenMulPairwiseAdd(d32, w[r], b0);
             product[1][r] = hn::WidenMulPairwiseAdd(d32, w[r], b1);
           }
           INLAY_UNROLL(2) for (size_t i = 0; i < 2; ++i) {
-            INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+            INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
               acc[r][j + i] = step == 0 ? product[i][r] : hn::Add(acc[r][j + i], product[i][r]);
               INLAY_PIN(acc[r][j + i]);
             }
@@ -607,7 +610,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
           INLAY_OPAQUE(a_at);
         }
       }
-      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
         VF w = hn::Load(df, &t.scale[panel][at][lane + r * kRowLanes]);
         if constexpr (integer) {
           w = hn::Mul(hn::ConvertTo(df, hn::BitCast(d32, w)),
@@ -620,7 +623,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
       }
     }
     INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kPanelVectors; ++r) {
         hn::Store(sum[r][j], df, &c[panel][j][lane + r * kRowLanes]);
       }
     }
