@@ -3496,9 +3496,9 @@ class Session {
 
   // Set what is to be continued. The text's tokens replace the session's: those at the front that
   // the KV cache already holds are kept, so an edit near the end costs only what follows it.
-  // Computes nothing yet. Errors: context_full (says by how much), bad_argument (an id outside the
-  // vocabulary), out_of_memory (only after fork(), or of a text: the tokenizer takes a little, and
-  // gives it back).
+  // Computes nothing yet. Errors: context_full (says of how many tokens or bytes), bad_argument (an
+  // id outside the vocabulary), out_of_memory (only after fork(), or of a text: the tokenizer takes
+  // a little, and gives it back).
   Status prompt(std::string_view text, const TokenizeOptions& options = {}) noexcept;
   Status prompt(Span<const Token> tokens) noexcept;
 
@@ -3518,17 +3518,21 @@ class Session {
   // nothing had happened.
   void cancel() noexcept;
 
-  // Tokens of prompt and output so far, and how many of them the KV cache holds: fewer than were
-  // kept, where a recurrent state had to go further back.
+  // Tokens of prompt and output so far, valid until the next call of a non-const member; and how
+  // many of them the KV cache holds: fewer than were kept, where a recurrent state had to go
+  // further back.
   Span<const Token> tokens() const noexcept;
-  // Of the token at that place of tokens(); at tokens().size(), of the one that ended the text.
-  // With SessionOptions::logprobs. Valid until the next call of a non-const member.
-  Logprobs logprobs(uint32_t place) const noexcept;
   uint32_t cached() const noexcept;
   // Prompt tokens that the last prompt() found in the cache, and that are not read again; with
   // SessionOptions::reuse also those behind a change.
   uint32_t reused() const noexcept;
+  // Of the token at that place of tokens(); at tokens().size(), of the one that ended the text.
+  // With SessionOptions::logprobs. Valid until the next call of a non-const member.
+  Logprobs logprobs(uint32_t place) const noexcept;
+
+  // For the tokens that are drawn from here on: random numbers begin anew with Sampling::seed.
   void set_sampling(const Sampling& sampling) noexcept;
+  // Of the output, what is there included; 0: when the model or the context ends.
   void set_max_tokens(uint32_t max_tokens) noexcept;
   // What the output may be from here on; null: anything. The constraint must be in its first state,
   // and stay until another one is set or the session is gone; it is copied, what its `user` points
@@ -3615,12 +3619,13 @@ struct Choice {
   uint32_t tokens = 0;    // that logprob is the sum of
 };
 
-// Chooses, in steps or at once, with a session that it borrows: between start() and the end nothing
-// else may be done with that. What the session has in its cache is used, the prompt is read once.
-// Then the first tokens of all texts are known, and the others are read in one batch (in several,
-// if SessionOptions::batch or what is free of the context has no room for them). With recurrent
-// layers, each text is read by itself. Biases, samplers and constraints of the session have no part
-// in it; tokens that the file suppresses have no probability. Move only.
+// Chooses, in steps or at once, with a session that it borrows, which stays where it is: between
+// start() and the end nothing else may be done with that. What the session has in its cache is
+// used, the prompt is read once. Then the first tokens of all texts are known, and the others are
+// read in one batch (in several, if SessionOptions::batch or what is free of the context has no
+// room for them). With recurrent layers, each text is read by itself. Biases, samplers and
+// constraints of the session have no part in it; tokens that the file suppresses have no
+// probability. Move only.
 class Chooser {
  public:
   // Without memory for it, start() and status() say out_of_memory.
@@ -4196,7 +4201,7 @@ class Embedder {
   // Writes a row for each text to `out`, one after another, and returns their number. A row has
   // ModelShape::embedding floats, with Pooling::rank ModelShape::scores. With Pooling::none all
   // rows of the first text are followed by those of the second. Errors: context_full (the index of
-  // a text that is too long, and by how much), bad_argument (`out` is too small, a text has no
+  // a text that is too long), bad_argument (`out` is too small, a text has no
   // tokens, a token is outside the vocabulary, the model has no classifier), cancelled,
   // unsupported (the model has no vocabulary). After an error `out` may have the rows of some
   // texts.
@@ -4404,13 +4409,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf4b7f489
+#define INLAY_SELF_ID_ 0x26f33f64
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf4b7f489
+#elif INLAY_SELF_ID_ != 0x26f33f64
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11928,7 +11933,7 @@ void FileMapping::unmap() noexcept {
 }
 
 void drop_pages(const uint8_t* data, size_t bytes) noexcept {
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t page = static_cast<uintptr_t>(page_bytes());
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
@@ -44799,6 +44804,21 @@ class StateParts {
     }
   }
 
+  // Positions that a session with room for so many snapshots need not read again. Where only
+  // snapshots have the recurrent state, and there is no room for one, it begins anew.
+  INLAY_COLD static uint32_t kept(const RecurrentState& r, uint32_t snapshots,
+                                  const uint64_t* head) noexcept {
+    StateHead::Field field = StateHead::cached;
+    if (r.used() && head[StateHead::state] == 0) {
+      if (snapshots == 0) return 0;
+      field = StateHead::snapshots;
+    }
+    return static_cast<uint32_t>(head[field]);
+  }
+  static uint32_t kept(const SessionImpl& s, const uint64_t* head) noexcept {
+    return kept(s.recurrent, s.recurrent.n_snapshots_, head);
+  }
+
   StateParts(SessionImpl* s, const uint64_t* head) noexcept : s_(*s), head_(head) {}
 
   // Either bytes in memory, or positions of a layer's cache.
@@ -44970,9 +44990,10 @@ INLAY_COLD inline void take_head(SessionImpl* s, const uint64_t* head) noexcept 
 
 // ---- forks: a state that goes from one session to another as it is ----
 
-// All pages that are full are shared.
-inline uint32_t shared_pages(const uint64_t* head) noexcept {
-  return static_cast<uint32_t>(head[StateHead::cached] / kKvPage);
+// All full pages are shared, but those that the fork must write to.
+INLAY_COLD inline uint32_t shared_pages(const SessionImpl& from, const SessionOptions& options,
+                                        const uint64_t* head) noexcept {
+  return StateParts::kept(from.recurrent, options.snapshots, head) / kKvPage;
 }
 
 INLAY_COLD inline Status check_fork(const SessionImpl& from, const SessionOptions& options,
@@ -44998,7 +45019,7 @@ INLAY_COLD inline void take_fork(SessionImpl& from, uint64_t* head, SessionImpl*
       std::memcpy(to, part.memory, saturated(part.bytes));
     }
   }
-  s->n_cached = s->recurrent.used() ? s->recurrent.last(cached) : cached;
+  s->n_cached = StateParts::kept(*s, head);
 }
 
 }  // namespace detail
@@ -45092,7 +45113,8 @@ Status Session::restore(Span<const uint8_t> state) noexcept {
   INLAY_TRY(detail::check_state(s, state, head));
   const uint32_t skip = static_cast<uint32_t>(head[StateHead::skip]),
                  cached = static_cast<uint32_t>(head[StateHead::cached]);
-  INLAY_TRY(detail::own_pages(&s, skip, s.n_cached));
+  const uint32_t kept = detail::StateParts::kept(s, head);
+  INLAY_TRY(detail::own_pages(&s, skip < kept ? skip : kept, s.n_cached));
   detail::take_head(&s, head);
   const detail::StateParts parts(&s, head);
   const uint8_t* from = state.data() + StateHead::kWords * sizeof(uint64_t);
@@ -45109,7 +45131,7 @@ Status Session::restore(Span<const uint8_t> state) noexcept {
     }
     from += part.padded();
   }
-  s.n_cached = s.recurrent.used() ? s.recurrent.last(cached) : cached;
+  s.n_cached = kept;
   return {};
 }
 
@@ -45120,7 +45142,8 @@ Result<Session> Session::fork(const SessionOptions& options) const noexcept {
   uint64_t head[detail::StateHead::kWords];
   detail::StateParts::write_head(*impl_, 0, head);
   Status status = detail::check_fork(*impl_, options, head, s);
-  if (status) status = detail::open_session(s, options, detail::shared_pages(head));
+  if (status)
+    status = detail::open_session(s, options, detail::shared_pages(*impl_, options, head));
   if (!status) {
     detail::close(s);
     return m.meter->explain(status.error());
@@ -45134,7 +45157,7 @@ Result<MemoryPlan> Session::plan_fork(const SessionOptions& options) const noexc
   uint64_t head[detail::StateHead::kWords];
   detail::StateParts::write_head(*impl_, 0, head);
   INLAY_TRY(detail::check_fork(*impl_, options, head, &s));
-  return detail::plan_session(options, detail::shared_pages(head), &s);
+  return detail::plan_session(options, detail::shared_pages(*impl_, options, head), &s);
 }
 
 INLAY_END_NAMESPACE

@@ -139,6 +139,43 @@ TEST_CASE("forks with different ends write what they would alone, whoever change
   }
 }
 
+TEST_CASE("whoever has no room for the snapshot to go on from writes to pages of its own") {
+  // A batch that is under way has spoiled the recurrent state: only a snapshot has that of the
+  // common text, and a session without snapshots reads it again.
+  CountingAllocator allocator;
+  inlay::ModelOptions counted;
+  counted.host.allocator = allocator.get();
+  for (const char* name : {"qwen35-1", "granitehybrid-1"}) {
+    CAPTURE(name);
+    const Opened model(name, counted);
+    const Tokens common = some_tokens(150);
+    SessionOptions options = by_chance();
+    options.kv_cache = KvCacheType::f32;
+    Session base = reader(*model, common, options);
+    prompt(base, common + some_tokens(60, 5));
+    base.step(0);
+    const Bytes before = saved(base), rest = saved(base, 2 * kPage);
+    options.snapshots = 0;
+    CHECK(taken(base.plan_fork(options)).shared == 0);
+    Session fork = taken(base.fork(options));
+    CHECK(fork.cached() == 0);
+    continued(fork);
+    CHECK(saved(base) == before);
+
+    Session owner = reader(*model, common, options);
+    const uint64_t pages = taken(owner.plan_fork(options)).shared;
+    CHECK(pages > 0);
+    Session sharer = taken(owner.fork(options));
+    const size_t live = allocator.live_bytes();
+    REQUIRE(sharer.restore(rest));
+    CHECK(allocator.live_bytes() - live == pages);
+    CHECK(sharer.cached() == 0);
+    const Bytes kept = saved(owner);
+    CHECK(inlay_test::tokens_of(fork) == continued(sharer));
+    CHECK(saved(owner) == kept);
+  }
+}
+
 TEST_CASE("a fork's memory is what its plan says, and a step takes none") {
   CountingAllocator allocator;
   inlay::ModelOptions options;

@@ -29,12 +29,13 @@ struct Choice {
   uint32_t tokens = 0;    // that logprob is the sum of
 };
 
-// Chooses, in steps or at once, with a session that it borrows: between start() and the end nothing
-// else may be done with that. What the session has in its cache is used, the prompt is read once.
-// Then the first tokens of all texts are known, and the others are read in one batch (in several,
-// if SessionOptions::batch or what is free of the context has no room for them). With recurrent
-// layers, each text is read by itself. Biases, samplers and constraints of the session have no part
-// in it; tokens that the file suppresses have no probability. Move only.
+// Chooses, in steps or at once, with a session that it borrows, which stays where it is: between
+// start() and the end nothing else may be done with that. What the session has in its cache is
+// used, the prompt is read once. Then the first tokens of all texts are known, and the others are
+// read in one batch (in several, if SessionOptions::batch or what is free of the context has no
+// room for them). With recurrent layers, each text is read by itself. Biases, samplers and
+// constraints of the session have no part in it; tokens that the file suppresses have no
+// probability. Move only.
 class Chooser {
  public:
   // Without memory for it, start() and status() say out_of_memory.

@@ -424,7 +424,7 @@ void FileMapping::unmap() noexcept {
 }
 
 void drop_pages(const uint8_t* data, size_t bytes) noexcept {
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t page = static_cast<uintptr_t>(page_bytes());
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);

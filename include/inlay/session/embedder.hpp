@@ -58,7 +58,7 @@ class Embedder {
   // Writes a row for each text to `out`, one after another, and returns their number. A row has
   // ModelShape::embedding floats, with Pooling::rank ModelShape::scores. With Pooling::none all
   // rows of the first text are followed by those of the second. Errors: context_full (the index of
-  // a text that is too long, and by how much), bad_argument (`out` is too small, a text has no
+  // a text that is too long), bad_argument (`out` is too small, a text has no
   // tokens, a token is outside the vocabulary, the model has no classifier), cancelled,
   // unsupported (the model has no vocabulary). After an error `out` may have the rows of some
   // texts.

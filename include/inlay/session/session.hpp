@@ -139,9 +139,9 @@ class Session {
 
   // Set what is to be continued. The text's tokens replace the session's: those at the front that
   // the KV cache already holds are kept, so an edit near the end costs only what follows it.
-  // Computes nothing yet. Errors: context_full (says by how much), bad_argument (an id outside the
-  // vocabulary), out_of_memory (only after fork(), or of a text: the tokenizer takes a little, and
-  // gives it back).
+  // Computes nothing yet. Errors: context_full (says of how many tokens or bytes), bad_argument (an
+  // id outside the vocabulary), out_of_memory (only after fork(), or of a text: the tokenizer takes
+  // a little, and gives it back).
   Status prompt(std::string_view text, const TokenizeOptions& options = {}) noexcept;
   Status prompt(Span<const Token> tokens) noexcept;
 
@@ -161,17 +161,21 @@ class Session {
   // nothing had happened.
   void cancel() noexcept;
 
-  // Tokens of prompt and output so far, and how many of them the KV cache holds: fewer than were
-  // kept, where a recurrent state had to go further back.
+  // Tokens of prompt and output so far, valid until the next call of a non-const member; and how
+  // many of them the KV cache holds: fewer than were kept, where a recurrent state had to go
+  // further back.
   Span<const Token> tokens() const noexcept;
-  // Of the token at that place of tokens(); at tokens().size(), of the one that ended the text.
-  // With SessionOptions::logprobs. Valid until the next call of a non-const member.
-  Logprobs logprobs(uint32_t place) const noexcept;
   uint32_t cached() const noexcept;
   // Prompt tokens that the last prompt() found in the cache, and that are not read again; with
   // SessionOptions::reuse also those behind a change.
   uint32_t reused() const noexcept;
+  // Of the token at that place of tokens(); at tokens().size(), of the one that ended the text.
+  // With SessionOptions::logprobs. Valid until the next call of a non-const member.
+  Logprobs logprobs(uint32_t place) const noexcept;
+
+  // For the tokens that are drawn from here on: random numbers begin anew with Sampling::seed.
   void set_sampling(const Sampling& sampling) noexcept;
+  // Of the output, what is there included; 0: when the model or the context ends.
   void set_max_tokens(uint32_t max_tokens) noexcept;
   // What the output may be from here on; null: anything. The constraint must be in its first state,
   // and stay until another one is set or the session is gone; it is copied, what its `user` points

@@ -141,6 +141,21 @@ class StateParts {
     }
   }
 
+  // Positions that a session with room for so many snapshots need not read again. Where only
+  // snapshots have the recurrent state, and there is no room for one, it begins anew.
+  INLAY_COLD static uint32_t kept(const RecurrentState& r, uint32_t snapshots,
+                                  const uint64_t* head) noexcept {
+    StateHead::Field field = StateHead::cached;
+    if (r.used() && head[StateHead::state] == 0) {
+      if (snapshots == 0) return 0;
+      field = StateHead::snapshots;
+    }
+    return static_cast<uint32_t>(head[field]);
+  }
+  static uint32_t kept(const SessionImpl& s, const uint64_t* head) noexcept {
+    return kept(s.recurrent, s.recurrent.n_snapshots_, head);
+  }
+
   StateParts(SessionImpl* s, const uint64_t* head) noexcept : s_(*s), head_(head) {}
 
   // Either bytes in memory, or positions of a layer's cache.
@@ -312,9 +327,10 @@ INLAY_COLD inline void take_head(SessionImpl* s, const uint64_t* head) noexcept 
 
 // ---- forks: a state that goes from one session to another as it is ----
 
-// All pages that are full are shared.
-inline uint32_t shared_pages(const uint64_t* head) noexcept {
-  return static_cast<uint32_t>(head[StateHead::cached] / kKvPage);
+// All full pages are shared, but those that the fork must write to.
+INLAY_COLD inline uint32_t shared_pages(const SessionImpl& from, const SessionOptions& options,
+                                        const uint64_t* head) noexcept {
+  return StateParts::kept(from.recurrent, options.snapshots, head) / kKvPage;
 }
 
 INLAY_COLD inline Status check_fork(const SessionImpl& from, const SessionOptions& options,
@@ -340,7 +356,7 @@ INLAY_COLD inline void take_fork(SessionImpl& from, uint64_t* head, SessionImpl*
       std::memcpy(to, part.memory, saturated(part.bytes));
     }
   }
-  s->n_cached = s->recurrent.used() ? s->recurrent.last(cached) : cached;
+  s->n_cached = StateParts::kept(*s, head);
 }
 
 }  // namespace detail
@@ -434,7 +450,8 @@ Status Session::restore(Span<const uint8_t> state) noexcept {
   INLAY_TRY(detail::check_state(s, state, head));
   const uint32_t skip = static_cast<uint32_t>(head[StateHead::skip]),
                  cached = static_cast<uint32_t>(head[StateHead::cached]);
-  INLAY_TRY(detail::own_pages(&s, skip, s.n_cached));
+  const uint32_t kept = detail::StateParts::kept(s, head);
+  INLAY_TRY(detail::own_pages(&s, skip < kept ? skip : kept, s.n_cached));
   detail::take_head(&s, head);
   const detail::StateParts parts(&s, head);
   const uint8_t* from = state.data() + StateHead::kWords * sizeof(uint64_t);
@@ -451,7 +468,7 @@ Status Session::restore(Span<const uint8_t> state) noexcept {
     }
     from += part.padded();
   }
-  s.n_cached = s.recurrent.used() ? s.recurrent.last(cached) : cached;
+  s.n_cached = kept;
   return {};
 }
 
@@ -462,7 +479,8 @@ Result<Session> Session::fork(const SessionOptions& options) const noexcept {
   uint64_t head[detail::StateHead::kWords];
   detail::StateParts::write_head(*impl_, 0, head);
   Status status = detail::check_fork(*impl_, options, head, s);
-  if (status) status = detail::open_session(s, options, detail::shared_pages(head));
+  if (status)
+    status = detail::open_session(s, options, detail::shared_pages(*impl_, options, head));
   if (!status) {
     detail::close(s);
     return m.meter->explain(status.error());
@@ -476,7 +494,7 @@ Result<MemoryPlan> Session::plan_fork(const SessionOptions& options) const noexc
   uint64_t head[detail::StateHead::kWords];
   detail::StateParts::write_head(*impl_, 0, head);
   INLAY_TRY(detail::check_fork(*impl_, options, head, &s));
-  return detail::plan_session(options, detail::shared_pages(head), &s);
+  return detail::plan_session(options, detail::shared_pages(*impl_, options, head), &s);
 }
 
 INLAY_END_NAMESPACE
