@@ -4409,13 +4409,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x26f33f64
+#define INLAY_SELF_ID_ 0xedc5399b
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x26f33f64
+#elif INLAY_SELF_ID_ != 0xedc5399b
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -45035,8 +45035,10 @@ StateWriter::StateWriter(const Session& session, uint32_t skip) noexcept
 uint64_t StateWriter::bytes() const noexcept { return bytes_; }
 
 size_t StateWriter::least_room() const noexcept {
+  using detail::StateHead;
+  const bool positions = head_[StateHead::cached] > head_[StateHead::skip];
   size_t least = sizeof(uint64_t);
-  for (uint32_t i = 0; i < session_->impl->hparams.n_layers; ++i) {
+  for (uint32_t i = 0; positions && i < session_->impl->hparams.n_layers; ++i) {
     const size_t bytes = detail::kv_position_bytes(session_->state.kv[i]);
     least = bytes > least ? bytes : least;
   }

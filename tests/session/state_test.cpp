@@ -310,6 +310,26 @@ TEST_CASE("only what differs from a common beginning") {
   }
 }
 
+TEST_CASE("states without K and V: nothing was read, or all of it is skipped") {
+  const Opened model("mpt-positions");
+  SessionOptions options = by_chance();
+  options.kv_cache = inlay::KvCacheType::f32;  // of a position more bytes than such a state has
+  const Tokens text = some_tokens(4);
+  for (const int pieces : {-1, 0, 1}) {  // -1: without a prompt
+    CAPTURE(pieces);
+    Session session = create(*model, options), other = create(*model, options);
+    if (pieces >= 0) prompt(session, text);
+    if (pieces > 0) {
+      REQUIRE(session.next());
+      REQUIRE(other.evaluate(text, true, nullptr, nullptr));
+    }
+    const Bytes state = saved(session, 100);
+    CHECK(state.size() < 800);
+    restore(other, state);
+    check_same(other, session);
+  }
+}
+
 TEST_CASE("what is written piece by piece is the same") {
   const Opened model("gemma4-shared");
   Session session = create(*model, by_chance());

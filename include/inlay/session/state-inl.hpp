@@ -372,8 +372,10 @@ StateWriter::StateWriter(const Session& session, uint32_t skip) noexcept
 uint64_t StateWriter::bytes() const noexcept { return bytes_; }
 
 size_t StateWriter::least_room() const noexcept {
+  using detail::StateHead;
+  const bool positions = head_[StateHead::cached] > head_[StateHead::skip];
   size_t least = sizeof(uint64_t);
-  for (uint32_t i = 0; i < session_->impl->hparams.n_layers; ++i) {
+  for (uint32_t i = 0; positions && i < session_->impl->hparams.n_layers; ++i) {
     const size_t bytes = detail::kv_position_bytes(session_->state.kv[i]);
     least = bytes > least ? bytes : least;
   }
