@@ -20,8 +20,8 @@ struct Recipe {
   bool mins, wide;
   PanelKernel panel[kColumns];  // of 1 ... 4 columns; null: no packed form
   PanelDecode expand;
+  PanelScales expand_scales;
   int centre, tile_offset;  // of panels' products; of their tiles, if those hold int16
-  bool integer, signed_scales;
 };
 
 template <class T>
@@ -95,10 +95,9 @@ static constexpr Recipe recipe() {
       r.panel[2] = r.panel[3] = multiply_panel<W, integer, 4>;
     }
     r.expand = expand_panel<W>;
+    r.expand_scales = panel_scales_to_tile<W, integer>;
     r.centre = int{panel_centre<W, integer>()};
     r.tile_offset = T::kSigned ? 0 : T::kOffset;
-    r.integer = integer;
-    r.signed_scales = W::kSignedScales;
   }
   return r;
 }
@@ -221,7 +220,6 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
   const StartKind start = {r.sub, r.centre};
   PanelTurn t;
   t.groups = m.k / kGroup;
-  t.step = streams == 1 ? 8 : 1;  // chunk by chunk, four streams were no faster than one
   for (size_t i0 = 0; i0 < length; i0 += turn) {
     for (size_t c = 0; c < m.n; c += kColumns) {
       const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + c / kColumns * several.bytes();
@@ -261,8 +259,8 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
     const size_t here = HWY_MIN(size_t{8}, groups - g);
     const uint8_t* chunk = panel + (first + g) / 8 * layout.chunk_bytes(8);
     prefetch(next, layout.chunk_bytes(here));
-    panel_scales_to_tile(type, chunk, here, r.integer, r.signed_scales, r.mins, kTwice && !r.wide,
-                         8 * subs, t.scale[p] + g * subs, t.min[p] + g * subs, t.delta[p][g / 8]);
+    r.expand_scales(chunk, here, r.mins, kTwice && !r.wide, t.scale[p] + g * subs,
+                    t.min[p] + g * subs, t.delta[p][g / 8]);
     r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][g * steps]);
   }
 }

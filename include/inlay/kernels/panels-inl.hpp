@@ -21,70 +21,64 @@ static HWY_INLINE RowVec row_halves(const uint8_t* p) {
   return hn::PromoteTo(RowTag(), hn::BitCast(dh, hn::LoadU(d8, p)));
 }
 
-// The integers of a chunk of superblocks, a byte each: [s / 4][16 rows][s % 4], so that a vector
-// has those of four sub-blocks of its rows. Q6_K's are stored like that.
-static constexpr size_t kQuadBytes = 4 * kPanelRows;  // of four sub-blocks
-struct PanelBytes {
-  alignas(64) uint8_t scale[kChunk / 16 / 4 * kQuadBytes], min[kChunk / 16 / 4 * kQuadBytes];
+// The integer scales of a superblock, and its mins: a byte each, those of four sub-blocks of a row
+// in its lane.
+static constexpr size_t kQuadBytes = 4 * kPanelRows;  // of four sub-blocks of a panel
+struct Quad {
+  WideVec scale, min;
 };
 
-// The scales of a panel's chunk: of blocks the halves, of superblocks the bytes, unpacked to `to`
-// if they are packed; mins too.
-static HWY_INLINE const uint8_t* unpack_panel_scales(TensorType type, const uint8_t* chunk,
-                                                     PanelBytes& to) {
-  const LaneTag d;
-  const uint8_t* low = chunk + 2 * kPanelRows;  // after the half d
-  switch (type) {
-    case TensorType::q2_k:
-      low += 2 * kPanelRows;
-      INLAY_UNROLL(16) for (size_t i = 0; i < 4 * kQuadBytes; i += kLaneBytes) {
-        const auto both = hn::LoadU(d, low + i);
-        hn::Store(bit_field<4>(both, 0), d, to.scale + i);
-        hn::Store(bit_field<4>(both, 4), d, to.min + i);
-      }
-      return to.scale;
-    case TensorType::q3_k:
-      INLAY_UNROLL(4) for (size_t i = 0; i < kQuadBytes; i += kLaneBytes) {
-        const auto high = hn::LoadU(d, low + 2 * kQuadBytes + i);
-        INLAY_UNROLL(4) for (size_t q = 0; q < 4; ++q) {
-          const auto v = hn::LoadU(d, low + q % 2 * kQuadBytes + i);
-          const auto six = hn::Or(bit_field<4>(v, static_cast<int>(q / 2 * 4)),
-                                  bit_field<2, 4>(high, static_cast<int>(2 * q)));
-          hn::Store(hn::Sub(six, hn::Set(d, uint8_t{32})), d, to.scale + q * kQuadBytes + i);
-        }
-      }
-      return to.scale;
-    case TensorType::q4_k:
-    case TensorType::q5_k:
-      low += 2 * kPanelRows;
-      INLAY_UNROLL(4) for (size_t i = 0; i < kQuadBytes; i += kLaneBytes) {
-        const auto high = hn::LoadU(d, low + 2 * kQuadBytes + i);
-        INLAY_UNROLL(2) for (size_t q = 0; q < 2; ++q) {
-          const int from = static_cast<int>(2 * q);
-          const auto v = hn::LoadU(d, low + q * kQuadBytes + i);
-          hn::Store(hn::Or(bit_field<4>(v, 0), bit_field<2, 4>(high, from)), d,
-                    to.scale + q * kQuadBytes + i);
-          hn::Store(hn::Or(bit_field<4>(v, 4), bit_field<2, 4>(high, from + 4)), d,
-                    to.min + q * kQuadBytes + i);
-        }
-      }
-      return to.scale;
-    case TensorType::iq4_xs:
-      INLAY_UNROLL(4) for (size_t i = 0; i < kQuadBytes; i += kLaneBytes) {
-        const auto v = hn::LoadU(d, low + i);
-        const auto high = hn::LoadU(d, low + kQuadBytes + i % 32);
-        INLAY_UNROLL(2) for (size_t q = 0; q < 2; ++q) {
-          const auto six = hn::Or(bit_field<4>(v, static_cast<int>(4 * q)),
-                                  bit_field<2, 4>(high, static_cast<int>(i / 32 * 4 + 2 * q)));
-          hn::Store(hn::Sub(six, hn::Set(d, uint8_t{32})), d, to.scale + q * kQuadBytes + i);
-        }
-      }
-      return to.scale;
-    case TensorType::q6_k:
-      return low;
-    default:
-      return chunk;
+// Of sub-blocks 4 * q ... 4 * q + 3, of the vector of rows that begins at `row`. pack_scales() has
+// the layout.
+template <TensorType type>
+static HWY_INLINE Quad unpack_quad(const uint8_t* chunk, size_t q, size_t row) {
+  const WideTag d;
+  const hn::Repartition<uint16_t, WideTag> d16;
+  const auto low = hn::Set(d, uint8_t{0x0f}), high = hn::Set(d, uint8_t{0x30});
+  const auto right = [&](WideVec v, size_t bits) HWY_ATTR {
+    return hn::BitCast(d, hn::ShiftRightSame(hn::BitCast(d16, v), static_cast<int>(bits)));
+  };
+  const auto left4 = [&](WideVec v)
+                         HWY_ATTR { return hn::BitCast(d, hn::ShiftLeft<4>(hn::BitCast(d16, v))); };
+  const auto right4 = [&](WideVec v) HWY_ATTR {
+    return hn::BitCast(d, hn::ShiftRight<4>(hn::BitCast(d16, v)));
+  };
+  const uint8_t* p = chunk + 2 * kPanelRows + 4 * row;  // after the half d
+  Quad r = {};
+  if constexpr (type == TensorType::q2_k) {
+    const auto v = hn::LoadU(d, p + 2 * kPanelRows + q * kQuadBytes);
+    r = {hn::And(v, low), hn::And(right4(v), low)};
+  } else if constexpr (type == TensorType::q3_k) {
+    const auto v = right(hn::LoadU(d, p + q % 2 * kQuadBytes), q / 2 * 4);
+    const auto top = right(hn::LoadU(d, p + 2 * kQuadBytes), 2 * q);
+    r.scale = hn::Or(hn::And(v, low), hn::And(left4(top), high));
+  } else if constexpr (type == TensorType::q4_k) {
+    p += 2 * kPanelRows;
+    const auto v = hn::LoadU(d, p + q * kQuadBytes);
+    const auto top = right(hn::LoadU(d, p + 2 * kQuadBytes), 2 * q);
+    r = {hn::Or(hn::And(v, low), hn::And(left4(top), high)),
+         hn::Or(hn::And(right4(v), low), hn::And(top, high))};
+  } else if constexpr (type == TensorType::iq4_xs) {
+    // The rows share bytes with those 8 further on.
+    const LaneTag half;
+    const auto top = [&](size_t at) HWY_ATTR {
+      return bit_field<2, 4>(hn::LoadU(half, chunk + 2 * kPanelRows + kQuadBytes + 4 * (at % 8)),
+                             static_cast<int>(at / 8 * 4 + 2 * q));
+    };
+    const auto v = hn::And(right(hn::LoadU(d, p), 4 * q), low);
+#if HWY_MAX_BYTES >= 64
+    r.scale = hn::Or(v, hn::Combine(d, top(row + 8), top(row)));
+#else
+    r.scale = hn::Or(v, top(row));
+#endif
+  } else {
+    static_assert(type == TensorType::q6_k);
+    r.scale = hn::LoadU(d, p + q * kQuadBytes);
   }
+  if constexpr (type == TensorType::q3_k || type == TensorType::iq4_xs) {
+    r.scale = hn::Sub(r.scale, hn::Set(d, uint8_t{32}));
+  }
+  return r;
 }
 
 // Byte q of each lane as int32.
@@ -407,7 +401,6 @@ static constexpr size_t most_panel_columns(PanelLayout layout) {
 // Up to kStreams panels that are multiplied in lockstep.
 struct PanelTurn {
   size_t streams, groups;
-  size_t step;  // groups of a stream before those of the next
   const uint8_t* panels[kStreams];
   alignas(64) float sum[kStreams][kColumns][kPanelRows];
 };
@@ -441,7 +434,7 @@ static HWY_INLINE void add_units(const uint8_t* p, const int8_t* a, Dot (&dot)[t
 // any.
 template <class W, bool integer, size_t run, size_t together, size_t n>
 static HWY_INLINE void add_runs(const uint8_t* p, const PanelColumns& x, size_t g,
-                                const uint8_t* scales, RowIntVec (&total)[together][n]) {
+                                const Quad (&quads)[together], RowIntVec (&total)[together][n]) {
   constexpr size_t kRuns = panel_runs<W, integer>(), kStride = n == 1 ? 1 : kColumns;
   if constexpr (run < kRuns) {
     constexpr size_t kSubs = kGroup / W::kSub, kUnits = W::kUnits / kRuns;
@@ -455,103 +448,77 @@ static HWY_INLINE void add_runs(const uint8_t* p, const PanelColumns& x, size_t 
     add_units<W, run * kUnits, (run + 1) * kUnits>(p, x.a + g * kGroup * kStride, dot);
     INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
       RowIntVec scale = {};
-      if constexpr (integer) {
-        const auto four = hn::LoadU(WideTag(), scales + sub / 4 * kQuadBytes + r * kRowLanes * 4);
-        scale = pick_scale<W::kSignedScales>(four, sub % 4);
-      }
+      if constexpr (integer) scale = pick_scale<W::kSignedScales>(quads[r].scale, sub % 4);
       INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
         const auto v = integer ? scale_dot(dot[r][c], scale) : end_dot(dot[r][c]);
         total[r][c] = run == 0 ? v : hn::Add(total[r][c], v);
       }
     }
-    add_runs<W, integer, run + 1>(p, x, g, scales, total);
+    add_runs<W, integer, run + 1>(p, x, g, quads, total);
   }
 }
 
-// sum[column][row] -= dmin * (mins times the sums of x) of a chunk.
-template <size_t sub, size_t n>
-static HWY_INLINE void subtract_panel_mins(const uint8_t* mins, const uint8_t* half_d,
-                                           const float* x_sum, float (*sum)[kPanelRows]) {
+// Mins of four sub-blocks times the sums of x.
+template <size_t n>
+static HWY_INLINE void multiply_mins(WideVec mins, const float* x_sum, RowVec (&total)[n]) {
   const RowTag df;
   constexpr size_t kStride = n == 1 ? 1 : kColumns;
-  for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
-    RowVec total[n];
-    INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) total[c] = hn::Zero(df);
-    for (size_t s = 0; s < kChunk / sub; s += 4) {
-      const auto four = hn::LoadU(WideTag(), mins + s / 4 * kQuadBytes + row * 4);
-      const auto add = [&](RowIntVec min, size_t q) HWY_ATTR {
-        const auto f = hn::ConvertTo(df, min);
-        INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-          total[c] = hn::MulAdd(f, hn::Set(df, x_sum[(s + q) * kStride + c]), total[c]);
-        }
-      };
-      add(quad_byte<false, 0>(four), 0);
-      add(quad_byte<false, 1>(four), 1);
-      add(quad_byte<false, 2>(four), 2);
-      add(quad_byte<false, 3>(four), 3);
-    }
-    const auto d = row_halves(half_d + row * 2);
+  const auto add = [&](RowIntVec min, size_t q) HWY_ATTR {
+    const auto f = hn::ConvertTo(df, min);
     INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-      hn::Store(hn::NegMulAdd(d, total[c], hn::Load(df, sum[c] + row)), df, sum[c] + row);
+      const auto sum = hn::Set(df, x_sum[q * kStride + c]);
+      total[c] = q == 0 ? hn::Mul(f, sum) : hn::MulAdd(f, sum, total[c]);
     }
-  }
+  };
+  add(quad_byte<false, 0>(mins), 0);
+  add(quad_byte<false, 1>(mins), 1);
+  add(quad_byte<false, 2>(mins), 2);
+  add(quad_byte<false, 3>(mins), 3);
 }
 
 // `integer`: the sub-blocks of a superblock have integer scales; else each block of 32 has a half.
 template <class W, bool integer, size_t n>
 static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins) {
   const RowTag df;
-  constexpr size_t kStride = n == 1 ? 1 : kColumns;
+  constexpr size_t kStride = n == 1 ? 1 : kColumns, kSubs = kGroup / W::kSub;
   // Broadcasts of a single column serve two vectors of rows; of more, registers run out.
   constexpr size_t kTogether = n == 1 && kRowVecs > 1 ? 2 : 1;
-  const size_t streams = t.streams, step = t.step;
-  PanelBytes bytes[kStreams];
-  const uint8_t* scales[kStreams];
-  alignas(64) float part[kStreams][n][kPanelRows];
+  // Groups of a stream before those of the next: four sub-blocks, whose scales are unpacked
+  // together.
+  constexpr size_t kStep = 4 / kSubs;
+  const size_t streams = t.streams;
   size_t groups = 0;
   for (size_t left = t.groups; left > 0; left -= groups) {
     groups = HWY_MIN(left, size_t{8});
     size_t scale_bytes = kPanelRows * 2 * groups * (mins ? 2 : 1);
     if constexpr (integer) scale_bytes = kPanelRows * panel_layout(W::kSuper).scale_bytes;
-    for (size_t s = 0; s < streams; ++s) {
-      scales[s] = t.panels[s];
-      if constexpr (integer) {
-        scales[s] = unpack_panel_scales(W::kSuper, t.panels[s], bytes[s]);
-        if (mins) {
-          subtract_panel_mins<W::kSub, n>(bytes[s].min, t.panels[s] + 2 * kPanelRows, x.sum,
-                                          t.sum[s]);
-        }
-        INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-          INLAY_UNROLL(4) for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
-            hn::Store(hn::Zero(df), df, part[s][c] + row);
-          }
-        }
-      } else {
-        // Blocks' scales are used with their group, but asked for in order, as all is.
-        for (size_t line = 0; line < scale_bytes; line += 64) {
-          INLAY_PREFETCH(t.panels[s] + line, 3);
-        }
-      }
-    }
-    for (size_t g0 = 0; g0 < groups; g0 += step) {
+    for (size_t g0 = 0; g0 < groups; g0 += kStep) {
       for (size_t s = 0; s < streams; ++s) {
-        float(*sum)[kPanelRows] = integer ? part[s] : t.sum[s];
+        const uint8_t* chunk = t.panels[s];
+        // Scales are used with their groups, but asked for in order, as all is.
+        for (size_t line = 0; g0 == 0 && line < scale_bytes; line += 64) {
+          INLAY_PREFETCH(chunk + line, 3);
+        }
         for (size_t row = 0; row < kPanelRows; row += kTogether * kRowLanes) {
           RowVec v[kTogether][n];
+          Quad quads[kTogether] = {};
           INLAY_UNROLL(2) for (size_t r = 0; r < kTogether; ++r) {
+            if constexpr (integer) {
+              quads[r] = unpack_quad<W::kSuper>(chunk, g0 / kStep, row + r * kRowLanes);
+            }
             INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-              v[r][c] = hn::Load(df, sum[c] + row + r * kRowLanes);
+              v[r][c] = integer ? hn::Zero(df) : hn::Load(df, t.sum[s][c] + row + r * kRowLanes);
             }
           }
-          const uint8_t* p = t.panels[s] + scale_bytes + g0 * kGroupBytes<W> + row * 4 + kMiddle;
-          for (size_t g = g0; g < HWY_MIN(g0 + step, groups); ++g, p += kGroupBytes<W>) {
+          const uint8_t* p = chunk + scale_bytes + g0 * kGroupBytes<W> + row * 4 + kMiddle;
+          for (size_t g = g0; g < HWY_MIN(g0 + kStep, groups); ++g, p += kGroupBytes<W>) {
             RowIntVec total[kTogether][n];
             INLAY_OPAQUE(p);
-            add_runs<W, integer, 0>(p, x, g, scales[s] + row * 4, total);
+            add_runs<W, integer, 0>(p, x, g, quads, total);
             INLAY_UNROLL(2) for (size_t r = 0; r < kTogether; ++r) {
               RowVec d = hn::Zero(df), min = hn::Zero(df);
               if constexpr (!integer) {
-                const uint8_t* halves = scales[s] + (g * kPanelRows + row + r * kRowLanes) * 2;
+                const uint8_t* halves = chunk + (g * kPanelRows + row + r * kRowLanes) * 2;
                 d = row_halves(halves);
                 if (mins) {
                   min = hn::MulAdd(d, hn::Set(df, float{W::kCentre}),
@@ -569,24 +536,29 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             }
           }
           INLAY_UNROLL(2) for (size_t r = 0; r < kTogether; ++r) {
+            const size_t at = row + r * kRowLanes;
+            if constexpr (integer) {
+              const auto d = row_halves(chunk + at * 2);
+              INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+                v[r][c] = hn::MulAdd(v[r][c], d, hn::Load(df, t.sum[s][c] + at));
+              }
+              if (mins) {
+                RowVec total[n];
+                multiply_mins(quads[r].min, x.sum + g0 * kSubs * kStride, total);
+                const auto d_min = row_halves(chunk + (kPanelRows + at) * 2);
+                INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+                  v[r][c] = hn::NegMulAdd(d_min, total[c], v[r][c]);
+                }
+              }
+            }
             INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-              hn::Store(v[r][c], df, sum[c] + row + r * kRowLanes);
+              hn::Store(v[r][c], df, t.sum[s][c] + at);
             }
           }
         }
       }
     }
-    for (size_t s = 0; s < streams; ++s) {
-      INLAY_UNROLL(4) for (size_t row = 0; integer && row < kPanelRows; row += kRowLanes) {
-        const auto d = row_halves(t.panels[s] + row * 2);
-        INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-          float* to = t.sum[s][c] + row;
-          hn::Store(hn::MulAdd(hn::Load(df, part[s][c] + row), d, hn::Load(df, to)), df, to);
-        }
-      }
-      t.panels[s] += scale_bytes + groups * kGroupBytes<W>;
-    }
-    constexpr size_t kSubs = kGroup / W::kSub;
+    for (size_t s = 0; s < streams; ++s) t.panels[s] += scale_bytes + groups * kGroupBytes<W>;
     x.a += groups * kGroup * kStride;
     x.scale += groups * kStride;
     x.sum += groups * kSubs * kStride;
@@ -638,56 +610,47 @@ static HWY_NOINLINE void expand_panel(const uint8_t* planes, size_t groups, int 
 }
 
 // Scales and mins of a panel's chunk as tile kernels take them.
+using PanelScales = void (*)(const uint8_t* chunk, size_t groups, bool mins, bool twice,
+                             float (*scale)[kPanelRows], float (*min)[kPanelRows], float* delta);
+
 template <bool is_signed>
-static HWY_INLINE void quad_to_tile(const uint8_t* from, bool twice, float (*to)[kPanelRows]) {
-  const RowTag df;
+static HWY_INLINE void quad_to_tile(WideVec four, bool twice, size_t row, float (*to)[kPanelRows]) {
   const RowIntTag d;
-  for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
-    const auto four = hn::LoadU(WideTag(), from + row * 4);
-    const auto put = [&](RowIntVec v, size_t q) HWY_ATTR {
-      if (twice) v = hn::Or(hn::ShiftLeft<16>(v), hn::And(v, hn::Set(d, 0xffff)));
-      hn::Store(hn::BitCast(df, v), df, to[q] + row);
-    };
-    put(quad_byte<is_signed, 0>(four), 0);
-    put(quad_byte<is_signed, 1>(four), 1);
-    put(quad_byte<is_signed, 2>(four), 2);
-    put(quad_byte<is_signed, 3>(four), 3);
-  }
+  const auto put = [&](RowIntVec v, size_t q) HWY_ATTR {
+    if (twice) v = hn::Or(hn::ShiftLeft<16>(v), hn::And(v, hn::Set(d, 0xffff)));
+    hn::Store(hn::BitCast(RowTag(), v), RowTag(), to[q] + row);
+  };
+  put(quad_byte<is_signed, 0>(four), 0);
+  put(quad_byte<is_signed, 1>(four), 1);
+  put(quad_byte<is_signed, 2>(four), 2);
+  put(quad_byte<is_signed, 3>(four), 3);
 }
-static HWY_NOINLINE void panel_scales_to_tile(TensorType type, const uint8_t* chunk, size_t groups,
-                                              bool integer, bool is_signed, bool mins, bool twice,
-                                              size_t subs, float (*scale)[kPanelRows],
+template <class W, bool integer>
+static HWY_NOINLINE void panel_scales_to_tile(const uint8_t* chunk, size_t groups, bool mins,
+                                              bool twice, float (*scale)[kPanelRows],
                                               float (*min)[kPanelRows], float* delta) {
   const RowTag df;
-  if (!integer) {
-    for (size_t g = 0; g < groups; ++g) {
-      for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
-        hn::Store(row_halves(chunk + (g * kPanelRows + row) * 2), df, scale[g] + row);
-        if (mins) {
-          hn::Store(hn::Neg(row_halves(chunk + ((groups + g) * kPanelRows + row) * 2)), df,
-                    min[g] + row);
+  for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
+    if constexpr (integer) {
+      const auto d_min = row_halves(chunk + (kPanelRows + row) * 2);
+      hn::Store(row_halves(chunk + row * 2), df, delta + row);
+      for (size_t s = 0; s < kChunk / W::kSub; s += 4) {
+        const Quad quad = unpack_quad<W::kSuper>(chunk, s / 4, row);
+        quad_to_tile<W::kSignedScales>(quad.scale, twice, row, scale + s);
+        if (!mins) continue;
+        quad_to_tile<false>(quad.min, false, row, min + s);
+        for (size_t i = s; i < s + 4; ++i) {
+          const auto v = hn::BitCast(RowIntTag(), hn::Load(df, min[i] + row));
+          hn::Store(hn::Mul(hn::ConvertTo(df, v), d_min), df, min[i] + row);
         }
       }
-    }
-    return;
-  }
-  PanelBytes bytes;
-  const uint8_t* from = unpack_panel_scales(type, chunk, bytes);
-  for (size_t s = 0; s < subs; s += 4) {
-    if (is_signed) {
-      quad_to_tile<true>(from + s / 4 * kQuadBytes, twice, scale + s);
     } else {
-      quad_to_tile<false>(from + s / 4 * kQuadBytes, twice, scale + s);
-    }
-    if (mins) quad_to_tile<false>(bytes.min + s / 4 * kQuadBytes, false, min + s);
-  }
-  for (size_t row = 0; row < kPanelRows; row += kRowLanes) {
-    hn::Store(row_halves(chunk + row * 2), df, delta + row);
-    if (!mins) continue;
-    const auto d = row_halves(chunk + (kPanelRows + row) * 2);
-    for (size_t s = 0; s < subs; ++s) {
-      const auto v = hn::BitCast(RowIntTag(), hn::Load(df, min[s] + row));
-      hn::Store(hn::Mul(hn::ConvertTo(df, v), d), df, min[s] + row);
+      for (size_t g = 0; g < groups; ++g) {
+        const uint8_t* halves = chunk + (g * kPanelRows + row) * 2;
+        hn::Store(row_halves(halves), df, scale[g] + row);
+        if (!mins) continue;
+        hn::Store(hn::Neg(row_halves(halves + groups * 2 * kPanelRows)), df, min[g] + row);
+      }
     }
   }
 }
