@@ -2,15 +2,18 @@
 // which threads it starts, how soon it stops when told to. The same procedure for inlay and, with
 // -DHOSTING_LLAMA, for llama.cpp's library.
 //
-//   bench_hosting MODEL.gguf [THREADS]     THREADS: 0 (default) for what the engine does by default
+//   bench_hosting MODEL.gguf [THREADS [OPENINGS]]
+//     THREADS    0 (default) for what the engine does by default
+//     OPENINGS   how often opening is cancelled, 0 by default
 //
 // Prints one line of JSON:
-//   open_ms       opening the model and making a session for 1024 tokens
-//   threads       started by then
-//   busy_threads  at most, beside the caller, while a prompt of 512 tokens is read
-//   cancel_us     median and largest of 60 times from the request to stop, at a random moment of
-//   reading, to the
-//                 return of the call that reads
+//   open_ms         opening the model and making a session for 1024 tokens
+//   threads         started by then
+//   busy_threads    at most, beside the caller, while a prompt of 512 tokens is read
+//   cancel_us       median and largest of 60 times from the request to stop, at a random moment of
+//                   reading, to the return of the call that reads
+//   cancel_open_us  the same of OPENINGS times, at a random moment of opening
+//   private_mib     of memory that is no file's, after the first reading
 #include <dirent.h>
 
 #include <algorithm>
@@ -41,10 +44,21 @@ constexpr int kPrompt = 512, kContext = 1024, kCancels = 60;
 
 #ifdef HOSTING_LLAMA
 
+void prepare() { ggml_backend_load_all(); }
+
+// Opens until `stop` says not to.
+void open_until(const char* path, const std::atomic<bool>& stop) {
+  llama_model_params options = llama_model_default_params();
+  options.progress_callback = [](float, void* user) {
+    return !static_cast<const std::atomic<bool>*>(user)->load();
+  };
+  options.progress_callback_user_data = const_cast<std::atomic<bool>*>(&stop);
+  llama_model_free(llama_model_load_from_file(path, options));
+}
+
 class Engine {
  public:
   Engine(const char* path, int threads) {
-    ggml_backend_load_all();
     llama_model* const model = llama_model_load_from_file(path, llama_model_default_params());
     if (model == nullptr) fail("cannot open the model");
     llama_context_params options = llama_context_default_params();
@@ -71,6 +85,17 @@ class Engine {
 };
 
 #else
+
+void prepare() {}
+
+void open_until(const char* path, const std::atomic<bool>& stop) {
+  inlay::ModelOptions options;
+  options.progress = [](void* user, float) {
+    return !static_cast<const std::atomic<bool>*>(user)->load();
+  };
+  options.progress_user = const_cast<std::atomic<bool>*>(&stop);
+  static_cast<void>(inlay::Model::open(path, options));
+}
 
 class Engine {
  public:
@@ -110,10 +135,39 @@ double microseconds(Clock::duration d) {
   return std::chrono::duration<double, std::micro>(d).count();
 }
 
+// Memory that is no file's, in MiB.
+double private_mib() {
+  std::FILE* const file = std::fopen("/proc/self/status", "r");
+  if (file == nullptr) fail("no /proc/self/status");
+  char line[256];
+  long kib = 0;
+  while (std::fgets(line, sizeof line, file) != nullptr) std::sscanf(line, "RssAnon: %ld", &kib);
+  std::fclose(file);
+  return static_cast<double>(kib) / 1024;
+}
+
+// Microseconds from `stop`, after `wait_us` of them, until the end of `work`, which another thread
+// does; negative if it ended before. `meanwhile` is called just before `stop`.
+template <class Work, class Meanwhile, class Stop>
+double time_to_stop(int64_t wait_us, Work work, Meanwhile meanwhile, Stop stop) {
+  Clock::time_point returned;
+  std::thread worker([&] {
+    work();
+    returned = Clock::now();
+  });
+  std::this_thread::sleep_for(std::chrono::microseconds(wait_us));
+  meanwhile();
+  const Clock::time_point asked = Clock::now();
+  stop();
+  worker.join();
+  return microseconds(returned - asked);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) fail("usage: bench_hosting MODEL.gguf [THREADS]");
+  if (argc < 2) fail("usage: bench_hosting MODEL.gguf [THREADS [OPENINGS]]");
+  prepare();
   const int before = threads_now();
   const Clock::time_point start = Clock::now();
   Engine engine(argv[1], argc > 2 ? std::atoi(argv[2]) : 0);
@@ -122,27 +176,39 @@ int main(int argc, char** argv) {
 
   std::vector<int32_t> prompt(kPrompt);
   for (int i = 0; i < kPrompt; ++i) prompt[static_cast<size_t>(i)] = 300 + i * 7 % 400;
+  std::thread([&] { engine.read(prompt); }).join();
+  const double memory = private_mib();
+
   std::mt19937 random(1);
-  std::vector<double> times;
+  std::vector<double> times, open_times;
   int busy = 0;
   for (int i = 0; i < kCancels; ++i) {
-    prompt[0] = 300 + i;  // nothing of the one before can be kept
-    Clock::time_point returned;
-    std::thread reader([&] {
-      engine.read(prompt);
-      returned = Clock::now();
-    });
-    std::this_thread::sleep_for(std::chrono::microseconds(20000 + random() % 200000));
-    busy = std::max(busy, threads_now() - before - 1);
-    const Clock::time_point asked = Clock::now();
-    engine.cancel();
-    reader.join();
-    times.push_back(std::max(0.0, microseconds(returned - asked)));
+    prompt[0] = 301 + i;  // nothing of the one before can be kept
+    const double us = time_to_stop(
+        static_cast<int64_t>(20000 + random() % 200000), [&] { engine.read(prompt); },
+        [&] { busy = std::max(busy, threads_now() - before - 1); }, [&] { engine.cancel(); });
+    times.push_back(std::max(us, 0.0));
   }
-  std::sort(times.begin(), times.end());
-  std::printf(
-      "{\"open_ms\": %.1f, \"threads\": %d, \"busy_threads\": %d, \"cancel_us\": [%.0f, %.0f]}\n",
-      open_us / 1000, threads, busy, times[kCancels / 2], times.back());
+  const int openings = argc > 3 ? std::atoi(argv[3]) : 0;
+  for (int i = 0; i < openings;) {
+    std::atomic<bool> stop{false};
+    const double us = time_to_stop(
+        static_cast<int64_t>(random() % static_cast<uint32_t>(open_us)),
+        [&] { open_until(argv[1], stop); }, [] {}, [&] { stop = true; });
+    if (us < 0) continue;  // open before the request
+    open_times.push_back(us);
+    ++i;
+  }
+  const auto print = [](const char* name, std::vector<double>* us) {
+    if (us->empty()) return;
+    std::sort(us->begin(), us->end());
+    std::printf("\"%s\": [%.0f, %.0f], ", name, (*us)[us->size() / 2], us->back());
+  };
+  std::printf("{\"open_ms\": %.1f, \"threads\": %d, \"busy_threads\": %d, ", open_us / 1000,
+              threads, busy);
+  print("cancel_us", &times);
+  print("cancel_open_us", &open_times);
+  std::printf("\"private_mib\": %.0f}\n", memory);
   std::fflush(stdout);
   std::_Exit(0);  // what the engine does when it is torn down is not measured here
 }

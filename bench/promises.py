@@ -12,11 +12,13 @@ written from that file. Rows that need what is not given (a model, llama.cpp, th
   --hosting PROGRAM   build/bin/bench_hosting
   --frames PROGRAM    build/bin/bench_frames
   --characters PROGRAM  build/bin/bench_characters
+  --mutated PROGRAM   build/bin/bench_mutated
   --llama-root DIR    a system with llama.cpp's library and headers (/ or a chroot, for which this must be root)
   --llama-model FILE  the model's name there
   --highway DIR       the folder that holds hwy/highway.h; looked for as the build does if not given
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -31,6 +33,7 @@ from measuring import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+DEMO = ROOT / "examples/demo_model/inlay-demo.gguf"
 RECORD, TABLE = HERE / "promises.json", HERE / "README.md"
 BEGIN, END = "<!-- promises: written by promises.py -->", "<!-- end of promises -->"
 
@@ -39,6 +42,7 @@ TRIMMED = ["-O2", "-DINLAY_ARCHITECTURES=inlay::arch::Llama", "-DINLAY_TYPES=f16
            "-DINLAY_VOCABULARIES=sentence_piece,byte_pairs", "-march=x86-64-v3",
            "-DHWY_COMPILE_ONLY_STATIC", "-fno-exceptions", "-fno-rtti", "-fno-asynchronous-unwind-tables",
            "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,-z,noseparate-code"]  # fmt: skip
+TAKING = r"(m|c|re)alloc|reallocarray|str(n)?dup|operator new(\[\])?\(.*\)"
 PRINTING = r"(__)?v?f?printf(_chk)?|puts|fputs|fputc|putchar|fwrite|getenv|secure_getenv|setlocale"
 ENDING = r"abort|_?exit|_Exit|__assert_fail|ggml_abort|std::terminate\(\)"
 # Loads and unloads a library; prints how many of its kind are mapped after that.
@@ -104,7 +108,8 @@ class Promises:
     def __init__(self, arguments, folder):
         self.arguments, self.folder = arguments, folder
         self.cxx = arguments.cxx
-        self.include = ["-std=c++17", "-I", ROOT / "single_include", "-isystem", arguments.highway or highway()]
+        self.highway = arguments.highway or highway()
+        self.include = ["-std=c++17", "-I", ROOT / "single_include", "-isystem", self.highway]
         self.built = {}
         libraries = None
         if arguments.llama_root:
@@ -136,18 +141,26 @@ class Promises:
         backends = sorted(self.llama_folder.glob("ggml/**/libggml-cpu-haswell.so")) or sorted(self.llama_folder.glob("libggml-cpu*.so"))
         return [self.llama_folder / name for name in names] + backends[:1]
 
+    @contextlib.contextmanager
+    def lent(self, file):
+        """The file's name in the system that has llama.cpp, while it is used there."""
+        root = self.arguments.llama_root
+        if str(root) == "/":
+            yield file
+            return
+        there = root / "tmp" / file.name
+        shutil.copy(file, there)
+        there.chmod(0o755)
+        try:
+            yield f"/tmp/{file.name}"
+        finally:
+            there.unlink()
+
     def in_llama_root(self, program, *command, **options):
         """Runs a program that was built here in the system that has llama.cpp."""
         root = self.arguments.llama_root
-        if str(root) == "/":
-            return output(program, *command, **options)
-        there = root / "tmp" / program.name
-        shutil.copyfile(program, there)
-        there.chmod(0o755)
-        try:
-            return output("chroot", root, f"/tmp/{program.name}", *command, **options)
-        finally:
-            there.unlink()
+        with self.lent(program) as name:
+            return output(*([] if str(root) == "/" else ["chroot", root]), name, *command, **options)
 
     def hosting(self, *arguments):
         """bench_hosting's figures of inlay and of llama.cpp, with what the latter printed."""
@@ -200,6 +213,16 @@ class Promises:
             self.built["characters"] = {row["name"]: row for row in map(json.loads, text.splitlines())}
         return self.built["characters"]
 
+    def llama_characters(self):
+        """The same with llama.cpp's library."""
+        program = self.llama_program(HERE / "llama/characters.cpp")
+        if program is None:
+            return None
+        if "llama_characters" not in self.built:
+            arguments = (self.arguments.llama_model, "50", "1000", "10")
+            self.built["llama_characters"] = json.loads(self.in_llama_root(program, *arguments, stderr=subprocess.DEVNULL))
+        return self.built["llama_characters"]
+
     def test(self, *cases):
         """Runs test cases of the suite; how many assertions held."""
         program = self.arguments.tests
@@ -210,6 +233,18 @@ class Promises:
         if ran == 0:
             sys.exit(f"no test case matches {cases}")
         return f"holds ({ran} test{'s' if ran > 1 else ''}, {held:,} assertions)", None
+
+    def consumer(self, name):
+        """Runs one of tests/consumers/check."""
+        model = self.folder / "model.gguf"
+        if not model.exists():
+            maker = self.folder / "make_model"
+            output(self.cxx, "-std=c++17", "-O1", "-I", ROOT / "tests", ROOT / "tests/support/make_model.cpp", "-o", maker)
+            output(maker, model, "--shape", "llama-gqa", "--type", "q8_0")
+        output(ROOT / "tests/consumers/check", name, stderr=subprocess.DEVNULL,
+               env={**os.environ, "CXX": self.cxx, "INLAY_SOURCE": str(ROOT), "INLAY_HIGHWAY_DIR": str(self.highway),
+                    "MODEL": str(model), "WORK": str(self.folder)})  # fmt: skip
+        return "holds", None
 
     def both(self, measure):
         theirs = self.llama()
@@ -240,6 +275,11 @@ class Promises:
         ours, theirs = self.both(lambda files: calls(files, PRINTING))
         return str(ours), theirs and f"{theirs:,}"
 
+    def taking(self):
+        """Calls that take memory past the host's allocator"""
+        ours, theirs = self.both(lambda files: calls(files, TAKING))
+        return str(ours), theirs and f"{theirs:,}"
+
     def globals(self):
         """Bytes of variables that outlive a call (24 of inlay's are the compiler's own)"""
         return self.both(lambda files: f"{sum(section(f, '.data') + section(f, '.bss') for f in files):,}")
@@ -254,31 +294,66 @@ class Promises:
         theirs = self.llama() and self.in_llama_root(program, "libllama.so.0", "lib/x86_64-linux-gnu/libllama").strip()
         return ours, theirs
 
+    def two_versions(self):
+        """Two versions in one process, linked together and as plug-ins that are loaded and unloaded a hundred times: both write, no memory is lost"""
+        return self.consumer("two_versions")
+
+    def bundled(self):
+        """`inlay-bundled.hpp` alone in a folder is all that a compiler needs, also in a file with another copy of Highway"""
+        return self.consumer("bundled")
+
+    def c_library(self):
+        """A library of the C interface: functions exported, other symbols"""
+        library = self.folder / "libinlay.so"
+        folder = ROOT / "examples/c_library"
+        output(self.cxx, *self.include, "-O1", "-DHWY_COMPILE_ONLY_STATIC", "-fPIC", "-shared", folder / "inlay_c.cpp",
+               f"-Wl,--version-script={folder / 'exports.map'}", "-pthread", "-o", library)
+        names = [line.split()[-1] for line in output("nm", "-D", "--defined-only", library).splitlines()]
+        functions = [name for name in names if name.startswith("inlay_")]
+        return f"{len(functions)}, {len(names) - len(functions)}", None
+
     def threads(self):
         """Threads started to open a model and read a prompt, default settings"""
         ours, theirs = self.hosting()
         return ours and str(ours["busy_threads"]), theirs and str(theirs["busy_threads"])
 
     def load(self):
-        """Opening a model of 637 MB, in the page cache, blocks for"""
+        """Opening a model of 637 MB, in the page cache, in one call, blocks for"""
         ours, theirs = self.hosting()
         return ours and f"{ours['open_ms']:.1f} ms", theirs and f"{theirs['open_ms']:.0f} ms"
 
     def printed(self):
-        """Text printed meanwhile"""
+        """Text printed by that"""
         ours, theirs = self.hosting()
         return ours and "none", theirs and kilobytes(theirs["printed"])
 
     def cancel(self):
         """From a request to stop, while a prompt is read by one thread, to the return: median, largest of 60"""
-        ours, theirs = self.hosting("1")
+        ours, theirs = self.hosting("1", "20")
         ours, theirs = (result and " / ".join(f"{us / 1000:.2f}" for us in result["cancel_us"]) + " ms" for result in (ours, theirs))
+        return ours, theirs
+
+    def cancel_opening(self):
+        """The same while that model is opened: median, largest of 20"""
+        ours, theirs = self.hosting("1", "20")
+        ours, theirs = (result and " / ".join(f"{us / 1000:.1f}" for us in result["cancel_open_us"]) + " ms" for result in (ours, theirs))
+        return ours, theirs
+
+    def private(self):
+        """Memory of the process's own after opening a model of 637 MB and reading 512 tokens, context 1024"""
+        ours, theirs = self.hosting()
+        ours, theirs = (result and f"{result['private_mib']:,.0f} MiB" for result in (ours, theirs))
         return ours, theirs
 
     def frames(self):
         """60 Hz loop, 2 ms for writing in each frame: p99 / p99.9 of what was taken beyond them (of a loop that only looks at the clock: this machine's own); speed beside running freely"""
         rows = self.rows_of_frames("work=write", "budget=2000", "threads=1", "seconds=20")
         return rows and f"{both_times(rows, 'write')}; {rows['write']['of_free']:.0%}", None
+
+    def reading(self):
+        """The same for reading a prompt"""
+        rows = self.rows_of_frames("work=prompt", "budget=2000", "threads=1", "seconds=10")
+        return rows and f"{both_times(rows, 'prompt')}; {rows['prompt']['of_free']:.0%}", None
 
     def loading(self):
         """The same for opening that model through a read function, in slices of 2 ms: p99 / p99.9 beyond them"""
@@ -291,28 +366,48 @@ class Promises:
         return rows and both_times(rows, "pack"), None
 
     def cancel_all(self):
-        """The same, thousands of times, p50 / p99.9: reading a prompt; opening; packing (a loop that only looks whether it is to stop)"""
+        """Such requests, thousands of times, p50 / p99.9: reading a prompt; opening through a read function; packing (a loop that only looks whether it is to stop)"""
         rows = self.rows_of_frames("work=cancel,cancel_open,cancel_pack", "budget=2000", "threads=1", "seconds=8", "hz=0")
         times = rows and {name: f"{row['p50_us'] / 1000:.2f} / {row['p99.9_us'] / 1000:.2f} ms" for name, row in rows.items()}
         return times and f"{times['cancel']}; {times['c.open']}; {times['c.pack']} ({times['flag']})", None
 
     def characters(self):
         """Fifty characters with 1000 tokens in common and 10 of their own, one thread: ready to speak after; memory beside the model"""
-        rows, theirs = self.bench_characters(), None
-        program = rows and self.llama_program(HERE / "llama/characters.cpp")
-        if program is not None:
-            arguments = (self.arguments.llama_model, "50", "1000", "10")
-            theirs = json.loads(self.in_llama_root(program, *arguments, stderr=subprocess.DEVNULL))
+        rows, theirs = self.bench_characters(), self.llama_characters()
         return tuple(row and f"{row['ready_s']:.1f} s; {row['mebibytes']:.0f} MiB" for row in (rows and rows["forks in turn"], theirs))
 
     def savegame(self):
         """One of these characters as bytes, without the common beginning: size, time to save, to restore"""
-        row = self.bench_characters() and self.bench_characters()["what differs"]
-        return row and f"{kilobytes(row['bytes'])}, {row['save_s'] * 1000:.1f} ms, {row['restore_s'] * 1000:.1f} ms", None
+        row, theirs = self.bench_characters() and self.bench_characters()["what differs"], self.llama_characters()
+        theirs = theirs and theirs["saved"]
+        ours, theirs = (row and f"{kilobytes(row['bytes'])}, {row['save_s'] * 1000:.1f} ms, {row['restore_s'] * 1000:.1f} ms"
+                        for row in (row, theirs))  # fmt: skip
+        return ours, theirs and f"{theirs} (with the beginning)"
 
     def memory(self):
         """Memory taken by opening a model and by a session is what was said before, to the byte"""
         return self.test("a plan is exact*", "the plan is what create() takes*")
+
+    def limit(self):
+        """No more memory than `max_bytes` is ever taken, for a model and all that is made of it; the error says what is missing"""
+        return self.test("a limit holds*", "*that a limit leaves no room*", "what the limit refuses*")
+
+    def shared(self):
+        """Forked sessions share the cache's pages until one of them writes there, and write what they would alone"""
+        return self.test("forks with different ends*", "a fork's memory is what its plan says*", "a fork goes on*")
+
+    def slices(self):
+        """Work in slices of any budget, opening and packing too, gives what it gives in one go"""
+        return self.test("steps of any budget*", "in slices: *", "in small steps*", "choosing in small steps*", "a large file is read in small pieces*",
+                         "a large vocabulary is read in small pieces*", "opening in slices*")  # fmt: skip
+
+    def jobs(self):
+        """The host's job system, its threads, or inlay's, any number of them, none of its own too: the same bits"""
+        return self.test("the host's jobs*", "logits are bit-equal for any number of threads*", "any threads pack the same*")
+
+    def files(self):
+        """A model in a part of a larger file, in memory, behind a read function: the same; each read that fails is an error"""
+        return self.test("a part of a file*", "a model opened from a path*", "each read that fails*", "a valid file gives the same*")
 
     def allocations(self):
         """Whichever allocation fails: an error, and nothing is lost"""
@@ -326,6 +421,11 @@ class Promises:
         """A session that was saved and restored goes on as if it had not been; what does not fit is refused"""
         return self.test("a restored session goes on*", "what cannot be restored is refused*")
 
+    def saved_elsewhere(self):
+        """And with another context, number of threads, SIMD target, packed weights; only what differs from a common beginning; in memory of any content"""
+        return self.test("another context*", "only what differs from a common beginning*",
+                         "what memory held before*", "saving and restoring take no memory*")  # fmt: skip
+
     def forked(self):
         """The process may fork with a model open"""
         return self.test("a process may fork*")
@@ -333,6 +433,16 @@ class Promises:
     def mutated(self):
         """Files with changed bytes, cut off, or failing while they are read: an error or a model, in bounded memory"""
         return self.test("a file of which any bytes were changed*", "a vocabulary of which any bytes*", "a read function that fails*", "a file cut off*")
+
+    def survived(self):
+        """A thousand such files, opened and read with in a process each: processes that ended or hung"""
+        ours = self.arguments.mutated and output(self.arguments.mutated, DEMO)
+        program, theirs = self.llama_program(HERE / "mutated.cpp"), None
+        if program is not None:
+            with self.lent(DEMO) as model:
+                theirs = self.in_llama_root(program, model)
+        ours, theirs = (text and "{ended}, {hung}".format(**json.loads(text)) for text in (ours, theirs))
+        return ours, theirs
 
     def trimmed(self):
         """A plug-in with one architecture, three tensor types, one SIMD target, stripped (floor: 400 kB)"""
@@ -353,19 +463,28 @@ class Promises:
         _, seconds, megabytes = self.whole()
         return f"{seconds:.0f} s, {megabytes:,.0f} MB", None
 
-    ROWS = [exported, unique, constructors, ending, printing, globals, reload, threads, load, printed, cancel, cancel_all,
-            frames, loading, packing, characters, savegame, memory, allocations, cancelled, saved, forked, mutated, trimmed, everything,
-            compile]  # fmt: skip
+    GROUPS = {
+        "Symbols and life cycle": [exported, unique, constructors, ending, printing, taking, globals, reload, two_versions, forked, threads,
+                                   printed],
+        "Frames": [load, frames, reading, loading, packing, slices],
+        "Cancelling": [cancel, cancel_opening, cancel_all, cancelled],
+        "The host's own parts": [jobs, files, allocations],
+        "Memory": [private, memory, limit, characters, shared],
+        "Saved games": [savegame, saved, saved_elsewhere],
+        "Hostile files": [mutated, survived],
+        "One header": [bundled, c_library, trimmed, everything, compile],
+    }  # fmt: skip
+    ROWS = [row for rows in GROUPS.values() for row in rows]
 
 
 def table(record):
     lines = [BEGIN, "", f"{record['cpu']}, {record['date'][:10]}; llama.cpp {record['llama']}.", "",
              "| promise | row | inlay | llama.cpp |", "|---|---|---|---|"]  # fmt: skip
-    for row in Promises.ROWS:
-        name = row.__name__
-        if name in record["rows"]:
-            ours, theirs = record["rows"][name]
-            lines.append(f"| {row.__doc__} | `{name}` | {ours} | {theirs or '-'} |")
+    for group, rows in Promises.GROUPS.items():
+        lines.append(f"| **{group}** | | | |")
+        for row in rows:
+            ours, theirs = record["rows"].get(row.__name__, ["not measured", None])
+            lines.append(f"| {row.__doc__} | `{row.__name__}` | {ours} | {theirs or '-'} |")
     return "\n".join([*lines, "", END])
 
 
@@ -380,6 +499,7 @@ def main():
     parser.add_argument("--hosting", type=pathlib.Path)
     parser.add_argument("--frames", type=pathlib.Path)
     parser.add_argument("--characters", type=pathlib.Path)
+    parser.add_argument("--mutated", type=pathlib.Path)
     parser.add_argument("--llama-root", type=pathlib.Path)
     parser.add_argument("--llama-model")
     parser.add_argument("--llama-version", default="0.7.0")
@@ -388,7 +508,7 @@ def main():
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
 
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": {}}
+    measured = {}
     with tempfile.TemporaryDirectory() as folder:
         promises = Promises(arguments, pathlib.Path(folder))
         for row in Promises.ROWS:
@@ -396,10 +516,12 @@ def main():
             if arguments.rows and name not in arguments.rows:
                 continue
             ours, theirs = row(promises)
-            old = record["rows"].get(name, [None, None])
             if ours is not None:
-                record["rows"][name] = [ours, theirs if theirs is not None else old[1]]
-            print(f"{name:14}{ours or 'not measured':30}{theirs or ''}", flush=True)
+                measured[name] = ours, theirs
+            print(f"{name:16}{ours or 'not measured':30}{theirs or ''}", flush=True)
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": {}}
+    for name, (ours, theirs) in measured.items():
+        record["rows"][name] = [ours, theirs if theirs is not None else record["rows"].get(name, [None, None])[1]]
     here = machine()
     record.update(cpu=here["cpu"], date=here["date"], llama=arguments.llama_version)
     RECORD.write_text(json.dumps(record, indent=1) + "\n")

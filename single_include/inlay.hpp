@@ -3170,6 +3170,8 @@ struct ModelShape {
 // Of the host's memory, in bytes, exactly: what a model keeps as long as it lives, and the most
 // that it had at any moment of being opened. Weights are what a read function brought; mapped ones
 // are the system's. With a cache file that can be used, a packed model takes less than planned.
+// Whatever a file says, the peak is at most the file's size for each copy that was asked for (read
+// by a function, packed), three times that of its metadata, and 256 KiB.
 struct ModelMemory {
   uint64_t weights = 0, packed = 0, other = 0;  // other: metadata, vocabulary, plans
   uint64_t peak = 0;
@@ -4409,13 +4411,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xab16ec41
+#define INLAY_SELF_ID_ 0x8a1f33ff
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xab16ec41
+#elif INLAY_SELF_ID_ != 0x8a1f33ff
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 

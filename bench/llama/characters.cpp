@@ -1,8 +1,9 @@
 // What bench_characters measures, with llama.cpp's library: characters as sequences of one context,
 // whose cells hold the common prompt once. Made and run by promises.py.
 //   characters MODEL.gguf CHARACTERS COMMON OWN
-// Prints one line of JSON: seconds until each has written its first token, and the mebibytes that
-// the process has grown by since the model was open.
+// Prints one line of JSON: seconds until each has written its first token, the mebibytes that the
+// process has grown by since the model was open, and one character as bytes: their number, seconds
+// to save, seconds to restore.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -93,9 +94,22 @@ int main(int argc, char** argv) {
     }
   }
   decode();
-  const std::chrono::duration<double> ready = std::chrono::steady_clock::now() - start;
-  std::printf("{\"ready_s\": %.3f, \"mebibytes\": %.1f}\n", ready.count(),
-              resident_mebibytes() - before);
+  const auto since = [](std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const double ready = since(start), mebibytes = resident_mebibytes() - before;
+  std::vector<uint8_t> state(llama_state_seq_get_size(context, 1));
+  const auto saving = std::chrono::steady_clock::now();
+  if (llama_state_seq_get_data(context, state.data(), state.size(), 1) != state.size())
+    fail("cannot save");
+  const double saved = since(saving);
+  llama_memory_clear(llama_get_memory(context), false);
+  const auto restoring = std::chrono::steady_clock::now();
+  if (llama_state_seq_set_data(context, state.data(), state.size(), 1) == 0) fail("cannot restore");
+  std::printf(
+      "{\"ready_s\": %.3f, \"mebibytes\": %.1f, \"saved\": {\"bytes\": %zu, \"save_s\": %.5f, "
+      "\"restore_s\": %.5f}}\n",
+      ready, mebibytes, state.size(), saved, since(restoring));
   std::fflush(stdout);
   std::_Exit(0);
 }

@@ -1,6 +1,6 @@
 // Files that something has happened to, opened from memory and through a read function that fails
 // or gives other bytes than it did before. A few hundred of each kind in a usual run; the whole, in
-// some minutes:
+// some minutes, with vocabularies of real models too if they are there:
 //   INLAY_MUTATIONS=100000 inlay_tests_tree --test-suite=mutated
 #include <doctest/doctest.h>
 
@@ -19,6 +19,7 @@
 #include "inlay/core/meter.hpp"
 #include "support/models/architectures.hpp"
 #include "support/vocabularies.hpp"
+#include "support/vocabulary_folder.hpp"
 
 namespace {
 
@@ -36,15 +37,16 @@ using inlay::WeightMode;
 using inlay::detail::Meter;
 using Random = std::mt19937_64;
 
+constexpr size_t kUsual = 1500;
 size_t mutations() {
   const char* given = std::getenv("INLAY_MUTATIONS");
-  return given == nullptr ? 1500 : std::strtoul(given, nullptr, 10);
+  return given == nullptr ? kUsual : std::strtoul(given, nullptr, 10);
 }
 
 // What opening any file may take: the file's bytes once for each copy that was asked for (packed
 // weights; reading through a function), kTimes those of its metadata, and kBeside. The metadata
 // count several times because tables have entries for each token, which may be 8 bytes of a file.
-constexpr uint64_t kTimes = 6, kBeside = uint64_t{1} << 19;
+constexpr uint64_t kTimes = 3, kBeside = uint64_t{1} << 18;
 uint64_t most_memory(uint64_t size, uint64_t header, uint32_t copies) {
   return copies * size + kTimes * std::min(size, header) + kBeside;
 }
@@ -66,13 +68,14 @@ struct Sample {
     };
     for (const auto& entry : file->metadata()) place(entry.key);
     for (const auto& tensor : file->tensors()) place(tensor.name);
-    header = std::min(n, places.back() + 64);
+    header = file->tensors().empty() ? n : std::min(n, places.back() + 64);
   }
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(words.data()); }
   Span<const uint8_t> span() { return {bytes(), size}; }
 };
 
-// The demo model, a small one of each architecture, and a small vocabulary of each kind.
+// The demo model, a small one of each architecture, a small vocabulary of each kind; in more than
+// a usual run those of real models, which have megabytes.
 std::vector<Sample> samples() {
   std::vector<Sample> all;
   const auto demo =
@@ -89,6 +92,11 @@ std::vector<Sample> samples() {
   }
   for (const auto& vocabulary : inlay_test::small_vocabularies()) {
     all.emplace_back(vocabulary.file.data(), vocabulary.file.size());
+  }
+  for (const auto& vocabulary : inlay_test::kRealVocabularies) {
+    if (mutations() <= kUsual || !vocabulary.pre.empty()) continue;
+    const auto file = inlay_test::load(vocabulary, inlay_test::vocabulary_folder());
+    if (!file.empty()) all.emplace_back(file.data(), file.size());
   }
   return all;
 }
