@@ -3642,7 +3642,8 @@ class Chooser {
   // context_full, out_of_memory.
   Status start(std::string_view prompt, Span<const std::string_view> options,
                const ChooseOptions& how = {}) noexcept;
-  // As Session::step: more, done or failed; never piece. Cancelling the session is a failure here.
+  // As Session::step: more, done or failed; never piece. Cancelling the session is a failure here;
+  // after `busy` (SessionOptions::workspace_of) it can be called again, and goes on.
   Step step(uint32_t budget_us) noexcept;
   // All steps at once.
   Status run() noexcept;
@@ -4281,11 +4282,12 @@ class Fill {
   Fill& operator=(Fill&&) = delete;
   ~Fill();
 
-  // Work for about `budget_us` microseconds: more, done or failed. See Session::step.
+  // Work for about `budget_us` microseconds: more, done or failed. See Session::step. After
+  // `cancelled` and `busy` (SessionOptions::workspace_of) it can be called again, and goes on.
   Step step(uint32_t budget_us) noexcept;
-  // All the rest. Errors: those of the session, cancelled; context_full (the session's max_tokens,
-  // its context, or FillOptions::bytes were used up before the form was complete); unsupported (a
-  // bound of the matcher).
+  // All the rest. Errors: those of the session, cancelled and busy (as above); context_full (the
+  // session's max_tokens, its context, or FillOptions::bytes were used up before the form was
+  // complete); unsupported (a bound of the matcher).
   Status finish() noexcept;
 
   std::string_view text() const noexcept { return detail::view(text_); }  // so far
@@ -4411,13 +4413,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x8a1f33ff
+#define INLAY_SELF_ID_ 0x76f8b44d
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x8a1f33ff
+#elif INLAY_SELF_ID_ != 0x76f8b44d
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -45627,28 +45629,28 @@ bool Fill::take(std::string_view piece) noexcept {
 }
 
 void Fill::end() noexcept {
-  done_ = true;
-  if (!session_->status()) {
-    status_ = session_->status();
-  } else if (session_->stop_reason() == StopReason::cancelled) {
-    // Calling again goes on, as with a session.
-    done_ = false;
+  status_ = session_->status();
+  if (status_ && session_->stop_reason() == StopReason::cancelled) {
     status_ = Error(ErrorCode::cancelled);
-    return;
-  } else if (!matcher_->may_end()) {
+  }
+  if (!status_ && (status_.error().code() == ErrorCode::cancelled ||
+                   status_.error().code() == ErrorCode::busy)) {
+    return;  // calling again goes on, as with a session
+  }
+  done_ = true;
+  if (status_ && !matcher_->may_end()) {
     status_ = session_->stop_reason() == StopReason::end_of_text
                   ? Error(ErrorCode::unsupported, "the grammar's bounds ended the text too early")
                   : Error(ErrorCode::context_full,
                           "the text ended before its form was complete: max_tokens, the context or "
                           "a stop text");
-  } else {
-    status_ = Status();
   }
   release();
 }
 
 Step Fill::step(uint32_t budget_us) noexcept {
   if (done_) return status_ ? Step::done : Step::failed;
+  status_ = Status();
   switch (session_->step(budget_us)) {
     case Step::more:
       return Step::more;
@@ -45661,6 +45663,7 @@ Step Fill::step(uint32_t budget_us) noexcept {
 }
 
 Status Fill::finish() noexcept {
+  if (!done_) status_ = Status();
   while (!done_) {
     const Piece* piece = session_->next();
     if (piece == nullptr) {
@@ -46062,9 +46065,9 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
     if (state == State::batches) {
       bool more = false;
       status = step_batch(deadline_us, &more);
-      if (!status) give_back();
       if (more) return Step::more;
-      continue;
+      if (status) continue;
+      break;
     }
     const Step step = detail::step_session(&s, deadline_us);
     if (step == Step::more) return step;
@@ -46072,8 +46075,9 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
     status = step == Step::failed                     ? s.status
              : s.stop_reason == StopReason::cancelled ? Status(Error(ErrorCode::cancelled))
                                                       : walk_next();
-    if (!status) give_back();
+    if (!status) break;
   }
+  if (!status && status.error().code() != ErrorCode::busy) give_back();
   return status ? Step::done : Step::failed;
 }
 

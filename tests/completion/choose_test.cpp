@@ -257,6 +257,24 @@ TEST_CASE("models of other kinds choose too, those with recurrent layers through
   }
 }
 
+TEST_CASE("a choice waits for its turn of a workspace, and loses nothing") {
+  Session other = create(demo());
+  SessionOptions options = exact();
+  options.workspace_of = &other;
+  Session session = create(demo(), options);
+  Chooser chooser(&session);
+  REQUIRE(chooser.start(kPrompt, kOptions));
+  REQUIRE(other.prompt(kPrompt));
+  REQUIRE(other.step(0) == Step::more);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(chooser.step(1000) == Step::failed);
+    CHECK(chooser.status().error().code() == ErrorCode::busy);
+  }
+  other.truncate(0);
+  REQUIRE(chooser.run());
+  check_choices(demo(), chooser, kPrompt, kOptions);
+}
+
 TEST_CASE("what cannot be chosen from is an error that says so") {
   Session session = create(demo());
   Chooser chooser(&session);

@@ -377,9 +377,9 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
     if (state == State::batches) {
       bool more = false;
       status = step_batch(deadline_us, &more);
-      if (!status) give_back();
       if (more) return Step::more;
-      continue;
+      if (status) continue;
+      break;
     }
     const Step step = detail::step_session(&s, deadline_us);
     if (step == Step::more) return step;
@@ -387,8 +387,9 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
     status = step == Step::failed                     ? s.status
              : s.stop_reason == StopReason::cancelled ? Status(Error(ErrorCode::cancelled))
                                                       : walk_next();
-    if (!status) give_back();
+    if (!status) break;
   }
+  if (!status && status.error().code() != ErrorCode::busy) give_back();
   return status ? Step::done : Step::failed;
 }
 

@@ -50,7 +50,8 @@ class Chooser {
   // context_full, out_of_memory.
   Status start(std::string_view prompt, Span<const std::string_view> options,
                const ChooseOptions& how = {}) noexcept;
-  // As Session::step: more, done or failed; never piece. Cancelling the session is a failure here.
+  // As Session::step: more, done or failed; never piece. Cancelling the session is a failure here;
+  // after `busy` (SessionOptions::workspace_of) it can be called again, and goes on.
   Step step(uint32_t budget_us) noexcept;
   // All steps at once.
   Status run() noexcept;

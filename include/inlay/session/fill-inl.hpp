@@ -45,28 +45,28 @@ bool Fill::take(std::string_view piece) noexcept {
 }
 
 void Fill::end() noexcept {
-  done_ = true;
-  if (!session_->status()) {
-    status_ = session_->status();
-  } else if (session_->stop_reason() == StopReason::cancelled) {
-    // Calling again goes on, as with a session.
-    done_ = false;
+  status_ = session_->status();
+  if (status_ && session_->stop_reason() == StopReason::cancelled) {
     status_ = Error(ErrorCode::cancelled);
-    return;
-  } else if (!matcher_->may_end()) {
+  }
+  if (!status_ && (status_.error().code() == ErrorCode::cancelled ||
+                   status_.error().code() == ErrorCode::busy)) {
+    return;  // calling again goes on, as with a session
+  }
+  done_ = true;
+  if (status_ && !matcher_->may_end()) {
     status_ = session_->stop_reason() == StopReason::end_of_text
                   ? Error(ErrorCode::unsupported, "the grammar's bounds ended the text too early")
                   : Error(ErrorCode::context_full,
                           "the text ended before its form was complete: max_tokens, the context or "
                           "a stop text");
-  } else {
-    status_ = Status();
   }
   release();
 }
 
 Step Fill::step(uint32_t budget_us) noexcept {
   if (done_) return status_ ? Step::done : Step::failed;
+  status_ = Status();
   switch (session_->step(budget_us)) {
     case Step::more:
       return Step::more;
@@ -79,6 +79,7 @@ Step Fill::step(uint32_t budget_us) noexcept {
 }
 
 Status Fill::finish() noexcept {
+  if (!done_) status_ = Status();
   while (!done_) {
     const Piece* piece = session_->next();
     if (piece == nullptr) {

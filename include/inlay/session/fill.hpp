@@ -37,11 +37,12 @@ class Fill {
   Fill& operator=(Fill&&) = delete;
   ~Fill();
 
-  // Work for about `budget_us` microseconds: more, done or failed. See Session::step.
+  // Work for about `budget_us` microseconds: more, done or failed. See Session::step. After
+  // `cancelled` and `busy` (SessionOptions::workspace_of) it can be called again, and goes on.
   Step step(uint32_t budget_us) noexcept;
-  // All the rest. Errors: those of the session, cancelled; context_full (the session's max_tokens,
-  // its context, or FillOptions::bytes were used up before the form was complete); unsupported (a
-  // bound of the matcher).
+  // All the rest. Errors: those of the session, cancelled and busy (as above); context_full (the
+  // session's max_tokens, its context, or FillOptions::bytes were used up before the form was
+  // complete); unsupported (a bound of the matcher).
   Status finish() noexcept;
 
   std::string_view text() const noexcept { return detail::view(text_); }  // so far
