@@ -3120,9 +3120,10 @@ enum class WeightMode : uint8_t { mapped, packed };
 
 struct ModelOptions {
   Host host;
-  // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI
-  // and INLAY_NEON_DOT of kernels/targets.hpp). The default allows all that were compiled in;
-  // Model::target says which was chosen. The least that the CPU can run is always allowed.
+  // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI,
+  // INLAY_NEON_DOT and INLAY_NEON_I8MM of kernels/targets.hpp). The default allows all that were
+  // compiled in; Model::target says which was chosen. The least that the CPU can run is always
+  // allowed.
   int64_t targets = -1;
   WeightMode weights = WeightMode::mapped;
   // What to use in place of what the file says of its tokenizer.
@@ -4413,13 +4414,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x76f8b44d
+#define INLAY_SELF_ID_ 0x85d08c4f
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x76f8b44d
+#elif INLAY_SELF_ID_ != 0x85d08c4f
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4452,15 +4453,13 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #endif
 
 // Each target costs compile time, so only those that bring much: on x86 SSE4 (pmaddubsw), AVX2
-// without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON without and with dotprod; on
+// without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON, with dotprod and with i8mm; on
 // WebAssembly SIMD128. AVX-512 without all of AVX3_DL (Skylake-X, Cascade Lake) runs as AVX2,
 // unless INLAY_TARGETS asks for AVX3: it reads prompts 1.13 to 1.16 times as fast (Zen 4; Q4_0,
 // Q4_K, Q6_K, Q8_0) for 256 kB and a fifth more time to compile, which all others would pay too.
-// Where the compiler may assume it, it takes AVX2's place. Arm's i8mm is not used: its smmla
-// multiplies pairs of rows by pairs of columns and wants another order of the bytes in tiles and
-// activations, its usdot is no faster than sdot, which the weights fit. INLAY_TARGETS leaves out
-// more, but never SSE2 and NEON: Highway would fall back to scalar code without them. Of SSE2
-// nothing remains but the name if there is any other (implementation.hpp).
+// Where the compiler may assume it, it takes AVX2's place. INLAY_TARGETS leaves out more, but
+// never SSE2 and NEON: Highway would fall back to scalar code without them. Of SSE2 nothing remains
+// but the name if there is any other (implementation.hpp).
 #ifndef HWY_DISABLED_TARGETS
 #  if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
 #    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
@@ -4493,6 +4492,7 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 // instruction anyway, and not by compilers whose headers hide it without a flag.
 #define INLAY_AVX2_VNNI (1LL << 10)  // AVX2, AVX-VNNI: Intel since 2021, without AVX-512
 #define INLAY_NEON_DOT (1LL << 27)   // NEON, dotprod: most since 2018
+#define INLAY_NEON_I8MM (1LL << 25)  // besides these i8mm: most since 2021
 
 #ifdef INLAY_TARGETS
 #  define INLAY_WANTED(target) (((INLAY_TARGETS) & (target)) != 0)
@@ -4507,10 +4507,15 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #  endif
 // GCC lets a function inline only what asks for no more of the processor than it does itself: the
 // sub-target names all that the command line may have added, so it must not be unknown.
-#elif defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_SVE)
+#elif defined(__aarch64__) && !defined(__ARM_FEATURE_SVE)
 #  if (defined(__clang__) && __clang_major__ >= 16) || \
-      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9)
-#    define INLAY_HAS_NEON_DOT INLAY_WANTED(INLAY_NEON_DOT)
+      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 10)
+#    ifndef __ARM_FEATURE_DOTPROD
+#      define INLAY_HAS_NEON_DOT INLAY_WANTED(INLAY_NEON_DOT)
+#      define INLAY_HAS_NEON_I8MM (INLAY_HAS_NEON_DOT && INLAY_WANTED(INLAY_NEON_I8MM))
+#    elif !defined(__ARM_FEATURE_MATMUL_INT8)
+#      define INLAY_HAS_NEON_I8MM INLAY_WANTED(INLAY_NEON_I8MM)
+#    endif
 #  endif
 #endif
 #ifndef INLAY_HAS_AVX2_VNNI
@@ -4518,6 +4523,9 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #endif
 #ifndef INLAY_HAS_NEON_DOT
 #  define INLAY_HAS_NEON_DOT 0
+#endif
+#ifndef INLAY_HAS_NEON_I8MM
+#  define INLAY_HAS_NEON_I8MM 0
 #endif
 
 // GCC 12 turns the byte blend into "mask < 0 ? yes : no" on plain chars: with -funsigned-char, that
@@ -5161,6 +5169,7 @@ struct ColumnLayout {
 //   float sum[kp / sub][4]             scale times the sum of `sub` consecutive q; for 16, for 32
 //   uint32_t start[kp / sub][4]        for each of kStarts
 //   int16_t wide[kp / 4][2][4][2 k]    q with k % 4 in {0, 2}, and in {1, 3}; not with VNNI
+//   int8_t paired[kp / 8][4][8 k]      in their place, with i8mm
 struct GroupLayout {
   size_t kp;  // k rounded up to kGroup
   explicit constexpr GroupLayout(size_t k) : kp(round_up(k, kGroup)) {}
@@ -6954,10 +6963,29 @@ HWY_AFTER_NAMESPACE();
 
 // begin file inlay/kernels/sub_target-inl.hpp
 // Begins a pass over the kernels for a sub-target (targets.hpp), inside the pass of the target of
-// Highway that it adds to: INLAY_SUB_TARGET names it. From here to the end of the pass, the macros
-// of Highway that the kernels are written with mean the sub-target: a namespace of its own, and
-// attributes with the instruction that it adds. No include guard.
+// Highway, or of the sub-target, that it adds to: INLAY_SUB_TARGET names it. From here to the end
+// of the pass, the macros of Highway that the kernels are written with mean the sub-target: a
+// namespace of its own, and attributes with the instruction that it adds. No include guard.
 #ifdef INLAY_SUB_TARGET
+#  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
+#    define INLAY_SUB_NAMESPACE N_AVX2_VNNI
+#  elif INLAY_SUB_TARGET == INLAY_NEON_DOT
+#    define INLAY_SUB_NAMESPACE N_NEON_DOT
+#  else
+#    define INLAY_SUB_NAMESPACE N_NEON_I8MM
+#  endif
+// What its target has is the sub-target's too, Highway's functions and those already compiled here.
+namespace hwy {
+namespace INLAY_SUB_NAMESPACE = HWY_NAMESPACE;
+}
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace INLAY_SUB_NAMESPACE {
+using namespace HWY_NAMESPACE;
+}  // namespace INLAY_SUB_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+#  undef INLAY_SUB_NAMESPACE
 #  pragma push_macro("HWY_NAMESPACE")
 #  pragma push_macro("HWY_TARGET_STR")
 #  pragma push_macro("HWY_ATTR")
@@ -6968,33 +6996,33 @@ HWY_AFTER_NAMESPACE();
 #  undef HWY_ATTR
 #  undef HWY_BEFORE_NAMESPACE
 #  undef HWY_AFTER_NAMESPACE
+// Of Arm, arm_neon.h of GCC asks for Armv8.2 with dotprod, as every processor that has it does.
+// Where the compiler may assume that, more only adds to what it may.
+#  ifdef __ARM_FEATURE_CRYPTO
+#    define INLAY_TARGET_STR_CRYPTO "+crypto"
+#  else
+#    define INLAY_TARGET_STR_CRYPTO ""
+#  endif
+#  ifdef __ARM_FEATURE_FP16_VECTOR_ARITHMETIC
+#    define INLAY_TARGET_STR_FP16 "+fp16"
+#  else
+#    define INLAY_TARGET_STR_FP16 ""
+#  endif
+#  ifdef __ARM_FEATURE_DOTPROD
+#    define INLAY_TARGET_STR_DOT ""
+#  else
+#    define INLAY_TARGET_STR_DOT \
+      "arch=armv8.2-a+dotprod" INLAY_TARGET_STR_CRYPTO INLAY_TARGET_STR_FP16
+#  endif
 #  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
-namespace hwy {
-namespace N_AVX2_VNNI = N_AVX2;
-}
 #    define HWY_NAMESPACE N_AVX2_VNNI
 #    define HWY_TARGET_STR HWY_TARGET_STR_AVX2 ",avxvnni"
 #  elif INLAY_SUB_TARGET == INLAY_NEON_DOT
-namespace hwy {
-#    if HWY_TARGET == HWY_NEON
-namespace N_NEON_DOT = N_NEON;
-#    else
-namespace N_NEON_DOT = N_NEON_WITHOUT_AES;
-#    endif
-}  // namespace hwy
 #    define HWY_NAMESPACE N_NEON_DOT
-   // arm_neon.h of GCC asks for Armv8.2 with it, as every processor that has it does.
-#    ifdef __ARM_FEATURE_CRYPTO
-#      define INLAY_TARGET_STR_CRYPTO "+crypto"
-#    else
-#      define INLAY_TARGET_STR_CRYPTO ""
-#    endif
-#    ifdef __ARM_FEATURE_FP16_VECTOR_ARITHMETIC
-#      define INLAY_TARGET_STR_FP16 "+fp16"
-#    else
-#      define INLAY_TARGET_STR_FP16 ""
-#    endif
-#    define HWY_TARGET_STR "arch=armv8.2-a+dotprod" INLAY_TARGET_STR_CRYPTO INLAY_TARGET_STR_FP16
+#    define HWY_TARGET_STR INLAY_TARGET_STR_DOT
+#  else
+#    define HWY_NAMESPACE N_NEON_I8MM
+#    define HWY_TARGET_STR INLAY_TARGET_STR_DOT "+i8mm"
 #  endif
 #  define HWY_ATTR __attribute__((target(HWY_TARGET_STR)))
 #  define HWY_BEFORE_NAMESPACE()        \
@@ -7003,22 +7031,9 @@ namespace N_NEON_DOT = N_NEON_WITHOUT_AES;
 #  define HWY_AFTER_NAMESPACE() \
     HWY_POP_ATTRIBUTES          \
     static_assert(true, "For requiring trailing semicolon")
-// What its target has already compiled is the sub-target's too.
-INLAY_BEGIN_NAMESPACE
-namespace detail {
-namespace HWY_NAMESPACE {
-#  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
-using namespace N_AVX2;
-#  elif HWY_TARGET == HWY_NEON
-using namespace N_NEON;
-#  else
-using namespace N_NEON_WITHOUT_AES;
-#  endif
-}  // namespace HWY_NAMESPACE
-}  // namespace detail
-INLAY_END_NAMESPACE
 #endif  // INLAY_SUB_TARGET
 // end file inlay/kernels/sub_target-inl.hpp
+#if INLAY_SUB_TARGET != INLAY_NEON_I8MM
 
 // begin file inlay/kernels/decode-inl.hpp
 // The quantized tensor types: one trait each. From it the row kernel and the tile decoding are
@@ -8083,219 +8098,6 @@ static HWY_INLINE Sum dot4(W w, A a, Sum sum) {
 INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/dot-inl.hpp
-
-// begin file inlay/kernels/quantize-inl.hpp
-// Activations to int8, once for all matrices that they meet. The layouts are in shared.hpp.
-// Compiled once per SIMD target; no include guard.
-
-HWY_BEFORE_NAMESPACE();
-INLAY_BEGIN_NAMESPACE
-namespace detail {
-namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-// 32 values of x (fewer: padded with zeros) to q; returns the scale.
-static HWY_INLINE float quantize_group(const float* HWY_RESTRICT x, size_t count,
-                                       int8_t* HWY_RESTRICT q) {
-  const ScaleTag df;
-  const hn::Rebind<int32_t, ScaleTag> di;
-  const hn::Rebind<int8_t, ScaleTag> d8;
-  HWY_ALIGN float padded[kGroup];
-  if (HWY_UNLIKELY(count < kGroup)) {
-    std::memset(padded, 0, sizeof padded);
-    std::memcpy(padded, x, count * sizeof(float));
-    x = padded;
-  }
-  auto biggest = hn::Zero(df);
-  for (size_t i = 0; i < kGroup; i += kScaleLanes)
-    biggest = hn::Max(biggest, hn::Abs(hn::LoadU(df, x + i)));
-  const float amax = hn::ReduceMax(df, biggest);
-  const float scale = amax / 127.0f;
-  const auto inverse = hn::Set(df, scale > 0.0f ? 1.0f / scale : 0.0f);
-  for (size_t i = 0; i < kGroup; i += kScaleLanes) {
-    const auto v = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), inverse));
-    // The kernels rely on -127: infinities and NaNs would give -128.
-    hn::StoreU(hn::DemoteTo(d8, hn::Max(hn::Min(v, hn::Set(di, 127)), hn::Set(di, -127))), d8,
-               q + i);
-  }
-  return scale;
-}
-
-// int16 sums of the pairs (0, 1) and (2, 3) of every 4 of the 16 values at q: {sum, sum} in one
-// uint32.
-static HWY_INLINE uint32_t lane_sums(const int8_t* q) {
-  const hn::Full128<int8_t> d8;
-  const hn::Full128<int16_t> d16;
-  const hn::Full128<uint8_t> du8;
-  const hn::Full128<uint32_t> d32;
-  auto v =
-      hn::BitCast(d32, hn::SatWidenMulPairwiseAdd(d16, hn::Set(du8, uint8_t{1}), hn::LoadU(d8, q)));
-  v = hn::BitCast(d32, hn::Add(hn::BitCast(d16, v), hn::BitCast(d16, hn::Shuffle1032(v))));
-  v = hn::BitCast(d32, hn::Add(hn::BitCast(d16, v), hn::BitCast(d16, hn::Shuffle2301(v))));
-  return hn::GetLane(v);
-}
-static HWY_INLINE int32_t sum_of_lanes(uint32_t sums) {
-  return static_cast<int16_t>(sums & 0xffff) + static_cast<int16_t>(sums >> 16);
-}
-
-// What a sum of products with weights that have an offset starts from, given the lane_sums of
-// `count` times 16 activations.
-static HWY_INLINE uint32_t start_value(const uint32_t* lanes, size_t count, int offset) {
-  int32_t half[2] = {0, 0};
-  for (size_t i = 0; i < count; ++i) {
-    half[0] += static_cast<int16_t>(lanes[i] & 0xffff);
-    half[1] += static_cast<int16_t>(lanes[i] >> 16);
-  }
-  const auto times = [=](int32_t sum) { return static_cast<uint32_t>(-offset * sum); };
-  if constexpr (kDot != DotKind::maddubs) return times(half[0] + half[1]);
-  return (times(half[0]) & 0xffff) | times(half[1]) << 16;
-}
-
-static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begin, size_t k_end,
-                            uint8_t* HWY_RESTRICT out) {
-  const ColumnLayout layout(k);
-  int8_t* q = reinterpret_cast<int8_t*>(out);
-  float* scale16 = reinterpret_cast<float*>(out + layout.scale(16));
-  float* scale32 = reinterpret_cast<float*>(out + layout.scale(32));
-  float* sum16 = reinterpret_cast<float*>(out + layout.sum(16));
-  float* sum32 = reinterpret_cast<float*>(out + layout.sum(32));
-  const size_t last = k_end == k ? layout.kp / kGroup : k_end / kGroup;
-  for (size_t b = k_begin / kGroup; b < last; ++b) {
-    const size_t at = b * kGroup;
-    float scale = 0.0f;
-    if (at < k) {
-      scale = quantize_group(x + at, HWY_MIN(kGroup, k - at), q + at);
-    } else {
-      std::memset(q + at, 0, kGroup);
-    }
-    const uint32_t lanes[2] = {lane_sums(q + at), lane_sums(q + at + 16)};
-    const int32_t low = sum_of_lanes(lanes[0]), high = sum_of_lanes(lanes[1]);
-    scale32[b] = scale16[2 * b] = scale16[2 * b + 1] = scale;
-    sum16[2 * b] = scale * static_cast<float>(low);
-    sum16[2 * b + 1] = scale * static_cast<float>(high);
-    sum32[b] = scale * static_cast<float>(low + high);
-    for (const StartKind& kind : kStarts) {
-      uint32_t* to = reinterpret_cast<uint32_t*>(out + layout.start(kind)) + at / kind.sub;
-      if (kind.sub == kGroup) {
-        to[0] = start_value(lanes, 2, kind.offset);
-      } else {
-        to[0] = start_value(lanes, 1, kind.offset);
-        to[1] = start_value(lanes + 1, 1, kind.offset);
-      }
-    }
-  }
-}
-
-// Start values for weights with an offset, from the sums of their columns' q: in int32, and in
-// int16 as lane_sums.
-static HWY_INLINE void store_start(hn::Vec<hn::Full128<int32_t>> total,
-                                   hn::Vec<hn::Full128<int16_t>> lanes, int offset, uint8_t* to) {
-  const hn::Full128<int16_t> d16;
-  const hn::Full128<int32_t> d32;
-  if constexpr (kDot != DotKind::maddubs) {
-    hn::Store(hn::Mul(total, hn::Set(d32, -offset)), d32, reinterpret_cast<int32_t*>(to));
-  } else {
-    hn::Store(hn::Mul(lanes, hn::Set(d16, static_cast<int16_t>(-offset))), d16,
-              reinterpret_cast<int16_t*>(to));
-  }
-}
-
-// One group of 1 ... 4 columns.
-static void quantize_columns(const float* const* x, size_t columns, size_t k, size_t k_begin,
-                             size_t k_end, uint8_t* HWY_RESTRICT out) {
-  const hn::Full128<uint32_t> d32;
-  const hn::Full128<uint64_t> d64;
-  const hn::Full128<int32_t> di;
-  const hn::Full128<int16_t> d16;
-  const hn::Full128<float> df;
-  const GroupLayout layout(k);
-  uint32_t* q = reinterpret_cast<uint32_t*>(out);  // [kp / 4][column]
-  int16_t* wide = reinterpret_cast<int16_t*>(out + layout.wide());
-  const auto floats = [&](size_t at) HWY_ATTR { return reinterpret_cast<float*>(out + at); };
-  HWY_ALIGN int8_t rows[kColumns][kGroup] = {};
-  HWY_ALIGN float scale[kColumns] = {};
-  constexpr size_t kKinds = sizeof kStarts / sizeof kStarts[0];
-  uint8_t* start[kKinds];
-  for (size_t i = 0; i < kKinds; ++i) start[i] = out + layout.start(kStarts[i]);
-  float* const scale_at = floats(layout.scale());
-  float *const sum16 = floats(layout.sum(16)), *const sum32 = floats(layout.sum(32));
-  for (size_t b = k_begin / kGroup; b < div_up(k_end, kGroup); ++b) {
-    const size_t at = b * kGroup;
-    for (size_t c = 0; c < columns; ++c) {
-      scale[c] = quantize_group(x[c] + at, HWY_MIN(kGroup, k - at), rows[c]);
-    }
-    hn::Vec<decltype(d16)> lanes[2];
-    INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
-      const auto load = [&](size_t c) HWY_ATTR {
-        return hn::Load(d32, reinterpret_cast<const uint32_t*>(rows[c] + half * 16));
-      };
-      const auto a = hn::BitCast(d64, hn::InterleaveLower(d32, load(0), load(1)));
-      const auto b2 = hn::BitCast(d64, hn::InterleaveLower(d32, load(2), load(3)));
-      const auto c = hn::BitCast(d64, hn::InterleaveUpper(d32, load(0), load(1)));
-      const auto e = hn::BitCast(d64, hn::InterleaveUpper(d32, load(2), load(3)));
-      const auto store = [&](size_t step, hn::Vec<hn::Full128<uint64_t>> v) HWY_ATTR {
-        const size_t k4 = at / 4 + half * 4 + step;
-        hn::Store(hn::BitCast(d32, v), d32, q + k4 * kColumns);
-        if constexpr (kDot != DotKind::vnni) {
-          const auto pairs = hn::BitCast(d16, v);
-          int16_t* to = wide + k4 * 4 * kColumns;
-          hn::Store(hn::ShiftRight<8>(hn::ShiftLeft<8>(pairs)), d16, to);
-          hn::Store(hn::ShiftRight<8>(pairs), d16, to + 2 * kColumns);
-        }
-        const hn::Full128<int8_t> ds8;
-        const hn::Full128<uint8_t> du8;
-        return hn::SatWidenMulPairwiseAdd(d16, hn::Set(du8, uint8_t{1}), hn::BitCast(ds8, v));
-      };
-      lanes[half] = hn::Add(hn::Add(store(0, hn::InterleaveLower(d64, a, b2)),
-                                    store(1, hn::InterleaveUpper(d64, a, b2))),
-                            hn::Add(store(2, hn::InterleaveLower(d64, c, e)),
-                                    store(3, hn::InterleaveUpper(d64, c, e))));
-    }
-    const auto scales = hn::Load(df, scale);
-    hn::Store(scales, df, scale_at + b * kColumns);
-    const auto total0 = hn::WidenMulPairwiseAdd(di, lanes[0], hn::Set(d16, 1));
-    const auto total1 = hn::WidenMulPairwiseAdd(di, lanes[1], hn::Set(d16, 1));
-    const auto total = hn::Add(total0, total1);
-    hn::Store(hn::Mul(hn::ConvertTo(df, total), scales), df, sum32 + b * kColumns);
-    hn::Store(hn::Mul(hn::ConvertTo(df, total0), scales), df, sum16 + 2 * b * kColumns);
-    hn::Store(hn::Mul(hn::ConvertTo(df, total1), scales), df, sum16 + (2 * b + 1) * kColumns);
-    INLAY_UNROLL(8) for (size_t i = 0; i < kKinds; ++i) {
-      uint8_t* to = start[i] + b * (kGroup / kStarts[i].sub) * 16;
-      if (kStarts[i].sub == kGroup) {
-        store_start(total, hn::Add(lanes[0], lanes[1]), kStarts[i].offset, to);
-      } else {
-        store_start(total0, lanes[0], kStarts[i].offset, to);
-        store_start(total1, lanes[1], kStarts[i].offset, to + 16);
-      }
-    }
-  }
-}
-
-static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
-  uint8_t* out = static_cast<uint8_t*>(q.xq);
-  const auto column = [&q](size_t c) {
-    return q.x + (q.rows == nullptr ? c : q.rows[c]) * q.x_stride;
-  };
-  if (q.n < kColumns && !q.tiles && !kTilesOnly) {
-    for (size_t c = begin; c < end; ++c) {
-      quantize_column(column(c), q.k, k_begin, k_end, out + column_at(q.n, q.k, c));
-    }
-    if (q.n == 1) return;
-  }
-  const size_t bytes = GroupLayout(q.k).bytes();
-  for (size_t c = begin; c < end; c += kColumns) {
-    const size_t columns = HWY_MIN(kColumns, end - c);
-    const float* x[kColumns];
-    for (size_t i = 0; i < columns; ++i) x[i] = column(c + i);
-    quantize_columns(x, columns, q.k, k_begin, k_end, out + c / kColumns * bytes);
-  }
-}
-
-}  // namespace HWY_NAMESPACE
-}  // namespace detail
-INLAY_END_NAMESPACE
-HWY_AFTER_NAMESPACE();
-// end file inlay/kernels/quantize-inl.hpp
 
 // begin file inlay/kernels/rows-inl.hpp
 // The product of a weight matrix, as the file has it, with few columns: one row is one dot product.
@@ -10731,6 +10533,388 @@ static HWY_NOINLINE void panel_scales_to_tile(const uint8_t* chunk, size_t group
 INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/panels-inl.hpp
+#if INLAY_HAS_NEON_I8MM && INLAY_DOT_NEON
+#pragma push_macro("INLAY_SUB_TARGET")
+#undef INLAY_SUB_TARGET
+#define INLAY_SUB_TARGET INLAY_NEON_I8MM
+#include INLAY_SELF
+#pragma pop_macro("INLAY_SUB_TARGET")
+#endif
+#endif
+
+// begin file inlay/kernels/paired_tiles-inl.hpp
+// Tiles for Arm's i8mm. smmla multiplies two rows with two columns, 8 k of each, and adds to four
+// sums, {row 0 column 0, row 0 column 1, row 1 column 0, row 1 column 1}: twice the products of
+// sdot. It takes 8 k together: of columns quantize() writes them so, of a tile's rows pair_rows()
+// makes them, once for all columns. Compiled once per SIMD target; no include guard.
+
+#undef INLAY_DOT_I8MM
+#if INLAY_SUB_TARGET == INLAY_NEON_I8MM || (INLAY_DOT_NEON && defined(__ARM_FEATURE_MATMUL_INT8))
+#  define INLAY_DOT_I8MM 1
+#else
+#  define INLAY_DOT_I8MM 0
+#endif
+
+#if INLAY_DOT_I8MM
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// 16 k of four columns, columns[column] + first, to [2][4 columns][8 k].
+static HWY_INLINE void pair_columns(const int8_t (*columns)[kGroup], size_t first, uint8_t* to) {
+  const hn::Full128<uint64_t> d64;
+  const hn::Repartition<uint8_t, decltype(d64)> d8;
+  const auto load = [&](size_t column) HWY_ATTR {
+    const auto* from = reinterpret_cast<const uint8_t*>(columns[column] + first);
+    return hn::BitCast(d64, hn::Load(d8, from));
+  };
+  INLAY_UNROLL(2) for (size_t j = 0; j < kColumns; j += 2) {
+    const auto a = load(j), b = load(j + 1);
+    hn::Store(hn::BitCast(d8, hn::InterleaveLower(d64, a, b)), d8, to + j * 8);
+    hn::Store(hn::BitCast(d8, hn::InterleaveUpper(d64, a, b)), d8, to + (kColumns + j) * 8);
+  }
+}
+
+// Of each two steps of a tile, 4 k of 16 rows: 8 k of the rows 0, 1, 4, 5, 8 ... to the first, of
+// the rows 2, 3, 6, 7, 10 ... to the second.
+static HWY_NOINLINE void pair_rows(uint32_t (*w)[kPanelRows], size_t steps) {
+  const hn::Full128<uint32_t> d;
+  for (size_t step = 0; step < steps; step += 2) {
+    INLAY_UNROLL(4) for (size_t row = 0; row < kPanelRows; row += 4) {
+      const auto a = hn::Load(d, w[step] + row), b = hn::Load(d, w[step + 1] + row);
+      hn::Store(hn::InterleaveLower(d, a, b), d, w[step] + row);
+      hn::Store(hn::InterleaveUpper(d, a, b), d, w[step + 1] + row);
+    }
+  }
+}
+
+// As multiply_tile: eight rows of a panel at a time, in vectors of two rows and two columns.
+template <size_t sub, bool integer, bool starts>
+static HWY_NOINLINE void multiply_paired_tile(const MatmulScratch& t, const TileColumns& columns,
+                                              size_t groups,
+                                              float (*HWY_RESTRICT c)[kColumns][kPanelRows]) {
+  const hn::Full128<int8_t> d8;
+  const hn::Full128<int32_t> d32;
+  const hn::Full128<uint32_t> du32;
+  const hn::Full128<float> df;
+  using V8 = hn::Vec<decltype(d8)>;
+  using V32 = hn::Vec<decltype(d32)>;
+  using VF = hn::Vec<decltype(df)>;
+  constexpr size_t kSubs = kGroup / sub;  // in a group
+  constexpr size_t kSteps = sub / 4;      // in a sub-block
+  constexpr size_t kRowPairs = 4, kColumnPairs = kColumns / 2;
+  const size_t turn = integer ? kChunk / kGroup : groups;
+  // Four columns' values, as the lanes of products have them.
+  const auto by_columns = [](auto d, auto four, auto* to) HWY_ATTR {
+    to[0] = hn::ConcatLowerLower(d, four, four);
+    to[1] = hn::ConcatUpperUpper(d, four, four);
+  };
+  for (size_t row = 0; row < 2 * kPanelRows; row += 2 * kRowPairs) {
+    const size_t panel = row / kPanelRows, lane = row % kPanelRows;
+    for (size_t g0 = 0; g0 < groups; g0 += turn) {
+      VF sum[kRowPairs][kColumnPairs];
+      INLAY_UNROLL(4) for (size_t r = 0; r < kRowPairs; ++r) {
+        INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) sum[r][j] = hn::Zero(df);
+      }
+      for (size_t g = g0; g < g0 + turn; ++g) {
+        V32 total[kRowPairs][kColumnPairs];
+        INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
+          const size_t at = g * kSubs + s;
+          V32 start[kColumnPairs] = {hn::Zero(d32), hn::Zero(d32)};
+          if constexpr (starts) {
+            const auto four = hn::Load(du32, columns.start + at * kColumns);
+            by_columns(d32, hn::BitCast(d32, four), start);
+          }
+          V32 dot[kRowPairs][kColumnPairs];
+          INLAY_UNROLL(4) for (size_t r = 0; r < kRowPairs; ++r) {
+            INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) dot[r][j] = start[j];
+          }
+          INLAY_UNROLL(4) for (size_t step = 0; step < kSteps; step += 2) {
+            const size_t step_at = at * kSteps + step;
+            V8 w[kRowPairs];
+            INLAY_UNROLL(4) for (size_t r = 0; r < kRowPairs; ++r) {
+              const uint32_t* from = &t.w[panel][step_at + r % 2][lane + r / 2 * 4];
+              w[r] = hn::BitCast(d8, hn::Load(du32, from));
+            }
+            INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) {
+              const uint32_t* from = columns.q + step_at * kColumns + j * 4;
+              const V8 a = hn::BitCast(d8, hn::Load(du32, from));
+              INLAY_UNROLL(4) for (size_t r = 0; r < kRowPairs; ++r) {
+                dot[r][j] = V32(vmmlaq_s32(dot[r][j].raw, w[r].raw, a.raw));
+              }
+            }
+          }
+          INLAY_UNROLL(4) for (size_t r = 0; r < kRowPairs; ++r) {
+            const VF four = hn::Load(df, &t.scale[panel][at][lane + r / 2 * 4]);
+            const VF w = r % 2 == 0 ? hn::InterleaveLower(df, four, four)
+                                    : hn::InterleaveUpper(df, four, four);
+            INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) {
+              if constexpr (integer) {
+                const auto scaled = hn::Mul(dot[r][j], hn::BitCast(d32, w));
+                total[r][j] = s == 0 ? scaled : hn::Add(total[r][j], scaled);
+              } else {
+                const VF product = hn::ConvertTo(df, dot[r][j]);
+                const VF before = hn::BitCast(df, total[r][j]);
+                total[r][j] =
+                    hn::BitCast(d32, s == 0 ? hn::Mul(product, w) : hn::MulAdd(product, w, before));
+              }
+            }
+          }
+        }
+        VF scale[kColumnPairs];
+        by_columns(df, hn::Load(df, columns.scale + g * kColumns), scale);
+        INLAY_UNROLL(4) for (size_t r = 0; r < kRowPairs; ++r) {
+          INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) {
+            const VF f = integer ? hn::ConvertTo(df, total[r][j]) : hn::BitCast(df, total[r][j]);
+            sum[r][j] = hn::MulAdd(f, scale[j], sum[r][j]);
+          }
+        }
+      }
+      INLAY_UNROLL(2) for (size_t r = 0; r < kRowPairs; r += 2) {
+        const size_t four = lane + r * 2;
+        const auto add = [&](size_t column, VF v) HWY_ATTR {
+          float* to = &c[panel][column][four];
+          const VF before = hn::Load(df, to);
+          if constexpr (integer) {
+            v = hn::MulAdd(v, hn::Load(df, &t.delta[panel][g0 / 8][four]), before);
+          } else {
+            v = hn::Add(v, before);
+          }
+          hn::Store(v, df, to);
+        };
+        INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) {
+          add(2 * j, hn::ConcatEven(df, sum[r + 1][j], sum[r][j]));
+          add(2 * j + 1, hn::ConcatOdd(df, sum[r + 1][j], sum[r][j]));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // INLAY_DOT_I8MM
+// end file inlay/kernels/paired_tiles-inl.hpp
+
+// begin file inlay/kernels/quantize-inl.hpp
+// Activations to int8, once for all matrices that they meet. The layouts are in shared.hpp.
+// Compiled once per SIMD target; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// 32 values of x (fewer: padded with zeros) to q; returns the scale.
+static HWY_INLINE float quantize_group(const float* HWY_RESTRICT x, size_t count,
+                                       int8_t* HWY_RESTRICT q) {
+  const ScaleTag df;
+  const hn::Rebind<int32_t, ScaleTag> di;
+  const hn::Rebind<int8_t, ScaleTag> d8;
+  HWY_ALIGN float padded[kGroup];
+  if (HWY_UNLIKELY(count < kGroup)) {
+    std::memset(padded, 0, sizeof padded);
+    std::memcpy(padded, x, count * sizeof(float));
+    x = padded;
+  }
+  auto biggest = hn::Zero(df);
+  for (size_t i = 0; i < kGroup; i += kScaleLanes)
+    biggest = hn::Max(biggest, hn::Abs(hn::LoadU(df, x + i)));
+  const float amax = hn::ReduceMax(df, biggest);
+  const float scale = amax / 127.0f;
+  const auto inverse = hn::Set(df, scale > 0.0f ? 1.0f / scale : 0.0f);
+  for (size_t i = 0; i < kGroup; i += kScaleLanes) {
+    const auto v = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), inverse));
+    // The kernels rely on -127: infinities and NaNs would give -128.
+    hn::StoreU(hn::DemoteTo(d8, hn::Max(hn::Min(v, hn::Set(di, 127)), hn::Set(di, -127))), d8,
+               q + i);
+  }
+  return scale;
+}
+
+// int16 sums of the pairs (0, 1) and (2, 3) of every 4 of the 16 values at q: {sum, sum} in one
+// uint32.
+static HWY_INLINE uint32_t lane_sums(const int8_t* q) {
+  const hn::Full128<int8_t> d8;
+  const hn::Full128<int16_t> d16;
+  const hn::Full128<uint8_t> du8;
+  const hn::Full128<uint32_t> d32;
+  auto v =
+      hn::BitCast(d32, hn::SatWidenMulPairwiseAdd(d16, hn::Set(du8, uint8_t{1}), hn::LoadU(d8, q)));
+  v = hn::BitCast(d32, hn::Add(hn::BitCast(d16, v), hn::BitCast(d16, hn::Shuffle1032(v))));
+  v = hn::BitCast(d32, hn::Add(hn::BitCast(d16, v), hn::BitCast(d16, hn::Shuffle2301(v))));
+  return hn::GetLane(v);
+}
+static HWY_INLINE int32_t sum_of_lanes(uint32_t sums) {
+  return static_cast<int16_t>(sums & 0xffff) + static_cast<int16_t>(sums >> 16);
+}
+
+// What a sum of products with weights that have an offset starts from, given the lane_sums of
+// `count` times 16 activations.
+static HWY_INLINE uint32_t start_value(const uint32_t* lanes, size_t count, int offset) {
+  int32_t half[2] = {0, 0};
+  for (size_t i = 0; i < count; ++i) {
+    half[0] += static_cast<int16_t>(lanes[i] & 0xffff);
+    half[1] += static_cast<int16_t>(lanes[i] >> 16);
+  }
+  const auto times = [=](int32_t sum) { return static_cast<uint32_t>(-offset * sum); };
+  if constexpr (kDot != DotKind::maddubs) return times(half[0] + half[1]);
+  return (times(half[0]) & 0xffff) | times(half[1]) << 16;
+}
+
+static void quantize_column(const float* HWY_RESTRICT x, size_t k, size_t k_begin, size_t k_end,
+                            uint8_t* HWY_RESTRICT out) {
+  const ColumnLayout layout(k);
+  int8_t* q = reinterpret_cast<int8_t*>(out);
+  float* scale16 = reinterpret_cast<float*>(out + layout.scale(16));
+  float* scale32 = reinterpret_cast<float*>(out + layout.scale(32));
+  float* sum16 = reinterpret_cast<float*>(out + layout.sum(16));
+  float* sum32 = reinterpret_cast<float*>(out + layout.sum(32));
+  const size_t last = k_end == k ? layout.kp / kGroup : k_end / kGroup;
+  for (size_t b = k_begin / kGroup; b < last; ++b) {
+    const size_t at = b * kGroup;
+    float scale = 0.0f;
+    if (at < k) {
+      scale = quantize_group(x + at, HWY_MIN(kGroup, k - at), q + at);
+    } else {
+      std::memset(q + at, 0, kGroup);
+    }
+    const uint32_t lanes[2] = {lane_sums(q + at), lane_sums(q + at + 16)};
+    const int32_t low = sum_of_lanes(lanes[0]), high = sum_of_lanes(lanes[1]);
+    scale32[b] = scale16[2 * b] = scale16[2 * b + 1] = scale;
+    sum16[2 * b] = scale * static_cast<float>(low);
+    sum16[2 * b + 1] = scale * static_cast<float>(high);
+    sum32[b] = scale * static_cast<float>(low + high);
+    for (const StartKind& kind : kStarts) {
+      uint32_t* to = reinterpret_cast<uint32_t*>(out + layout.start(kind)) + at / kind.sub;
+      if (kind.sub == kGroup) {
+        to[0] = start_value(lanes, 2, kind.offset);
+      } else {
+        to[0] = start_value(lanes, 1, kind.offset);
+        to[1] = start_value(lanes + 1, 1, kind.offset);
+      }
+    }
+  }
+}
+
+// Start values for weights with an offset, from the sums of their columns' q: in int32, and in
+// int16 as lane_sums.
+static HWY_INLINE void store_start(hn::Vec<hn::Full128<int32_t>> total,
+                                   hn::Vec<hn::Full128<int16_t>> lanes, int offset, uint8_t* to) {
+  const hn::Full128<int16_t> d16;
+  const hn::Full128<int32_t> d32;
+  if constexpr (kDot != DotKind::maddubs) {
+    hn::Store(hn::Mul(total, hn::Set(d32, -offset)), d32, reinterpret_cast<int32_t*>(to));
+  } else {
+    hn::Store(hn::Mul(lanes, hn::Set(d16, static_cast<int16_t>(-offset))), d16,
+              reinterpret_cast<int16_t*>(to));
+  }
+}
+
+// One group of 1 ... 4 columns.
+static void quantize_columns(const float* const* x, size_t columns, size_t k, size_t k_begin,
+                             size_t k_end, uint8_t* HWY_RESTRICT out) {
+  const hn::Full128<uint32_t> d32;
+  const hn::Full128<uint64_t> d64;
+  const hn::Full128<int32_t> di;
+  const hn::Full128<int16_t> d16;
+  const hn::Full128<float> df;
+  const GroupLayout layout(k);
+  uint32_t* q = reinterpret_cast<uint32_t*>(out);  // [kp / 4][column]
+  int16_t* wide = reinterpret_cast<int16_t*>(out + layout.wide());
+  const auto floats = [&](size_t at) HWY_ATTR { return reinterpret_cast<float*>(out + at); };
+  HWY_ALIGN int8_t rows[kColumns][kGroup] = {};
+  HWY_ALIGN float scale[kColumns] = {};
+  constexpr size_t kKinds = sizeof kStarts / sizeof kStarts[0];
+  uint8_t* start[kKinds];
+  for (size_t i = 0; i < kKinds; ++i) start[i] = out + layout.start(kStarts[i]);
+  float* const scale_at = floats(layout.scale());
+  float *const sum16 = floats(layout.sum(16)), *const sum32 = floats(layout.sum(32));
+  for (size_t b = k_begin / kGroup; b < div_up(k_end, kGroup); ++b) {
+    const size_t at = b * kGroup;
+    for (size_t c = 0; c < columns; ++c) {
+      scale[c] = quantize_group(x[c] + at, HWY_MIN(kGroup, k - at), rows[c]);
+    }
+    hn::Vec<decltype(d16)> lanes[2];
+    INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
+#if INLAY_DOT_I8MM
+      pair_columns(rows, half * 16, out + layout.wide() + (at + half * 16) * kColumns);
+#endif
+      const auto load = [&](size_t c) HWY_ATTR {
+        return hn::Load(d32, reinterpret_cast<const uint32_t*>(rows[c] + half * 16));
+      };
+      const auto a = hn::BitCast(d64, hn::InterleaveLower(d32, load(0), load(1)));
+      const auto b2 = hn::BitCast(d64, hn::InterleaveLower(d32, load(2), load(3)));
+      const auto c = hn::BitCast(d64, hn::InterleaveUpper(d32, load(0), load(1)));
+      const auto e = hn::BitCast(d64, hn::InterleaveUpper(d32, load(2), load(3)));
+      const auto store = [&](size_t step, hn::Vec<hn::Full128<uint64_t>> v) HWY_ATTR {
+        const size_t k4 = at / 4 + half * 4 + step;
+        hn::Store(hn::BitCast(d32, v), d32, q + k4 * kColumns);
+        if constexpr (kDot != DotKind::vnni) {
+          const auto pairs = hn::BitCast(d16, v);
+          int16_t* to = wide + k4 * 4 * kColumns;
+          hn::Store(hn::ShiftRight<8>(hn::ShiftLeft<8>(pairs)), d16, to);
+          hn::Store(hn::ShiftRight<8>(pairs), d16, to + 2 * kColumns);
+        }
+        const hn::Full128<int8_t> ds8;
+        const hn::Full128<uint8_t> du8;
+        return hn::SatWidenMulPairwiseAdd(d16, hn::Set(du8, uint8_t{1}), hn::BitCast(ds8, v));
+      };
+      lanes[half] = hn::Add(hn::Add(store(0, hn::InterleaveLower(d64, a, b2)),
+                                    store(1, hn::InterleaveUpper(d64, a, b2))),
+                            hn::Add(store(2, hn::InterleaveLower(d64, c, e)),
+                                    store(3, hn::InterleaveUpper(d64, c, e))));
+    }
+    const auto scales = hn::Load(df, scale);
+    hn::Store(scales, df, scale_at + b * kColumns);
+    const auto total0 = hn::WidenMulPairwiseAdd(di, lanes[0], hn::Set(d16, 1));
+    const auto total1 = hn::WidenMulPairwiseAdd(di, lanes[1], hn::Set(d16, 1));
+    const auto total = hn::Add(total0, total1);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total), scales), df, sum32 + b * kColumns);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total0), scales), df, sum16 + 2 * b * kColumns);
+    hn::Store(hn::Mul(hn::ConvertTo(df, total1), scales), df, sum16 + (2 * b + 1) * kColumns);
+    INLAY_UNROLL(8) for (size_t i = 0; i < kKinds; ++i) {
+      uint8_t* to = start[i] + b * (kGroup / kStarts[i].sub) * 16;
+      if (kStarts[i].sub == kGroup) {
+        store_start(total, hn::Add(lanes[0], lanes[1]), kStarts[i].offset, to);
+      } else {
+        store_start(total0, lanes[0], kStarts[i].offset, to);
+        store_start(total1, lanes[1], kStarts[i].offset, to + 16);
+      }
+    }
+  }
+}
+
+static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
+  uint8_t* out = static_cast<uint8_t*>(q.xq);
+  const auto column = [&q](size_t c) {
+    return q.x + (q.rows == nullptr ? c : q.rows[c]) * q.x_stride;
+  };
+  if (q.n < kColumns && !q.tiles && !kTilesOnly) {
+    for (size_t c = begin; c < end; ++c) {
+      quantize_column(column(c), q.k, k_begin, k_end, out + column_at(q.n, q.k, c));
+    }
+    if (q.n == 1) return;
+  }
+  const size_t bytes = GroupLayout(q.k).bytes();
+  for (size_t c = begin; c < end; c += kColumns) {
+    const size_t columns = HWY_MIN(kColumns, end - c);
+    const float* x[kColumns];
+    for (size_t i = 0; i < columns; ++i) x[i] = column(c + i);
+    quantize_columns(x, columns, q.k, k_begin, k_end, out + c / kColumns * bytes);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/quantize-inl.hpp
 
 // begin file inlay/kernels/matmul-inl.hpp
 // The product of a weight matrix with one or many columns: what each tensor type needs, and which
@@ -10806,6 +10990,9 @@ static constexpr Recipe recipe() {
   r.offset = offset;
   r.mins = T::kMins;
   r.wide = wide;
+#if INLAY_DOT_I8MM
+  r.tile = multiply_paired_tile<T::kSub, integer, offset != 0>;
+#else
   if constexpr (wide) {
     r.tile = multiply_wide_tile<T::kSub, integer>;
   } else {
@@ -10821,6 +11008,7 @@ static constexpr Recipe recipe() {
       static_assert(int64_t{biggest} * 127 * 32 * T::kMaxScale < 1 << 24);
     r.tile = multiply_tile<T::kSub, integer, offset != 0, narrow>;
   }
+#endif
   if constexpr (!kTilesOnly && !std::is_void_v<W>) {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
     // Each instance costs compile time: three columns go with one of zeros.
@@ -11051,6 +11239,9 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
           } else {
             r.decode(rows + p * kPanelRows, u, here, next, t, p);
           }
+#if INLAY_DOT_I8MM
+          if (r.tile != nullptr) pair_rows(t.w[p], here * kGroup / 4);
+#endif
           next += tile_bytes;
         }
         for (size_t j = 0; j < column_groups; ++j) {
@@ -11076,7 +11267,8 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
             };
             const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
             TileColumns a;
-            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns : words(0) + u * 8 * kColumns;
+            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns
+                         : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
             a.scale = floats(layout.scale()) + u * kColumns;
             a.start = words(start) + first;
             r.tile(t, a, here, t.c[j]);
@@ -11284,6 +11476,7 @@ uint32_t cpu_count() noexcept;
 // What this 64-bit Arm processor and its operating system offer beyond the baseline.
 struct ArmFeatures {
   bool dotprod;  // sdot, and what every processor with it has: Armv8.1's instructions
+  bool i8mm;     // smmla
 };
 ArmFeatures arm_features() noexcept;
 #endif
@@ -11576,18 +11769,22 @@ uint32_t cpu_count() noexcept {
 #if defined(__aarch64__) || defined(_M_ARM64)
 ArmFeatures arm_features() noexcept {
 #  if defined(_WIN32)
-  return {IsProcessorFeaturePresent(43) != 0};  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+  return {IsProcessorFeaturePresent(43) != 0,   // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+          IsProcessorFeaturePresent(66) != 0};  // PF_ARM_V82_I8MM_INSTRUCTIONS_AVAILABLE
 #  elif defined(__APPLE__)
-  int dotprod = 0;
-  size_t size = sizeof dotprod;
-  return {sysctlbyname("hw.optional.arm.FEAT_DotProd", &dotprod, &size, nullptr, 0) == 0 &&
-          dotprod != 0};
+  const auto has = [](const char* name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+  };
+  return {has("hw.optional.arm.FEAT_DotProd"), has("hw.optional.arm.FEAT_I8MM")};
 #  elif defined(__linux__)
   // CRC32, ATOMICS, ASIMDRDM, ASIMDDP of <asm/hwcap.h>
   constexpr unsigned long kDotprod = 1ul << 7 | 1ul << 8 | 1ul << 12 | 1ul << 20;
-  return {(getauxval(AT_HWCAP) & kDotprod) == kDotprod};
+  constexpr unsigned long kI8mm = 1ul << 13;  // I8MM, of the second word
+  return {(getauxval(AT_HWCAP) & kDotprod) == kDotprod, (getauxval(AT_HWCAP2) & kI8mm) != 0};
 #  else
-  return {false};
+  return {false, false};
 #  endif
 }
 #endif
@@ -13622,7 +13819,11 @@ static int64_t cpu_targets() noexcept {
   return targets | HWY_AVX3_DL;
 }
 #elif HWY_ARCH_ARM_A64
-static int64_t cpu_targets() noexcept { return arm_features().dotprod ? INLAY_NEON_DOT : 0; }
+static int64_t cpu_targets() noexcept {
+  const ArmFeatures has = arm_features();
+  if (!has.dotprod) return 0;
+  return has.i8mm ? INLAY_NEON_DOT | INLAY_NEON_I8MM : INLAY_NEON_DOT;
+}
 #else
 static int64_t cpu_targets() noexcept { return 0; }
 #endif
@@ -13658,6 +13859,9 @@ size_t runnable_kernels(bool in_sequence, const Kernels* out[8]) noexcept {
 #endif
 #if INLAY_HAS_NEON_DOT
   INLAY_VISIT(INLAY_NEON_DOT, N_NEON_DOT)
+#endif
+#if INLAY_HAS_NEON_I8MM
+  INLAY_VISIT(INLAY_NEON_I8MM, N_NEON_I8MM)
 #endif
   HWY_VISIT_TARGETS(INLAY_VISIT)
 #undef INLAY_VISIT

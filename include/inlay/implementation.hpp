@@ -73,13 +73,23 @@
 
 #if INLAY_HAS_KERNELS
 #include "inlay/kernels/sub_target-inl.hpp"
+#if INLAY_SUB_TARGET != INLAY_NEON_I8MM
 #include "inlay/kernels/decode-inl.hpp"
 #include "inlay/kernels/dot-inl.hpp"
-#include "inlay/kernels/quantize-inl.hpp"
 #include "inlay/kernels/rows-inl.hpp"
 #include "inlay/kernels/tiles-inl.hpp"
 #include "inlay/kernels/grids-inl.hpp"
 #include "inlay/kernels/panels-inl.hpp"
+#if INLAY_HAS_NEON_I8MM && INLAY_DOT_NEON
+#pragma push_macro("INLAY_SUB_TARGET")
+#undef INLAY_SUB_TARGET
+#define INLAY_SUB_TARGET INLAY_NEON_I8MM
+#include "inlay/implementation.hpp"
+#pragma pop_macro("INLAY_SUB_TARGET")
+#endif
+#endif
+#include "inlay/kernels/paired_tiles-inl.hpp"
+#include "inlay/kernels/quantize-inl.hpp"
 #include "inlay/kernels/matmul-inl.hpp"
 #endif
 #include "inlay/kernels/table-inl.hpp"

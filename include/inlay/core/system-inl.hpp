@@ -102,18 +102,22 @@ uint32_t cpu_count() noexcept {
 #if defined(__aarch64__) || defined(_M_ARM64)
 ArmFeatures arm_features() noexcept {
 #  if defined(_WIN32)
-  return {IsProcessorFeaturePresent(43) != 0};  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+  return {IsProcessorFeaturePresent(43) != 0,   // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
+          IsProcessorFeaturePresent(66) != 0};  // PF_ARM_V82_I8MM_INSTRUCTIONS_AVAILABLE
 #  elif defined(__APPLE__)
-  int dotprod = 0;
-  size_t size = sizeof dotprod;
-  return {sysctlbyname("hw.optional.arm.FEAT_DotProd", &dotprod, &size, nullptr, 0) == 0 &&
-          dotprod != 0};
+  const auto has = [](const char* name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+  };
+  return {has("hw.optional.arm.FEAT_DotProd"), has("hw.optional.arm.FEAT_I8MM")};
 #  elif defined(__linux__)
   // CRC32, ATOMICS, ASIMDRDM, ASIMDDP of <asm/hwcap.h>
   constexpr unsigned long kDotprod = 1ul << 7 | 1ul << 8 | 1ul << 12 | 1ul << 20;
-  return {(getauxval(AT_HWCAP) & kDotprod) == kDotprod};
+  constexpr unsigned long kI8mm = 1ul << 13;  // I8MM, of the second word
+  return {(getauxval(AT_HWCAP) & kDotprod) == kDotprod, (getauxval(AT_HWCAP2) & kI8mm) != 0};
 #  else
-  return {false};
+  return {false, false};
 #  endif
 }
 #endif

@@ -72,6 +72,7 @@ uint32_t cpu_count() noexcept;
 // What this 64-bit Arm processor and its operating system offer beyond the baseline.
 struct ArmFeatures {
   bool dotprod;  // sdot, and what every processor with it has: Armv8.1's instructions
+  bool i8mm;     // smmla
 };
 ArmFeatures arm_features() noexcept;
 #endif

@@ -63,7 +63,11 @@ static int64_t cpu_targets() noexcept {
   return targets | HWY_AVX3_DL;
 }
 #elif HWY_ARCH_ARM_A64
-static int64_t cpu_targets() noexcept { return arm_features().dotprod ? INLAY_NEON_DOT : 0; }
+static int64_t cpu_targets() noexcept {
+  const ArmFeatures has = arm_features();
+  if (!has.dotprod) return 0;
+  return has.i8mm ? INLAY_NEON_DOT | INLAY_NEON_I8MM : INLAY_NEON_DOT;
+}
 #else
 static int64_t cpu_targets() noexcept { return 0; }
 #endif
@@ -99,6 +103,9 @@ size_t runnable_kernels(bool in_sequence, const Kernels* out[8]) noexcept {
 #endif
 #if INLAY_HAS_NEON_DOT
   INLAY_VISIT(INLAY_NEON_DOT, N_NEON_DOT)
+#endif
+#if INLAY_HAS_NEON_I8MM
+  INLAY_VISIT(INLAY_NEON_I8MM, N_NEON_I8MM)
 #endif
   HWY_VISIT_TARGETS(INLAY_VISIT)
 #undef INLAY_VISIT

@@ -71,6 +71,9 @@ static constexpr Recipe recipe() {
   r.offset = offset;
   r.mins = T::kMins;
   r.wide = wide;
+#if INLAY_DOT_I8MM
+  r.tile = multiply_paired_tile<T::kSub, integer, offset != 0>;
+#else
   if constexpr (wide) {
     r.tile = multiply_wide_tile<T::kSub, integer>;
   } else {
@@ -86,6 +89,7 @@ static constexpr Recipe recipe() {
       static_assert(int64_t{biggest} * 127 * 32 * T::kMaxScale < 1 << 24);
     r.tile = multiply_tile<T::kSub, integer, offset != 0, narrow>;
   }
+#endif
   if constexpr (!kTilesOnly && !std::is_void_v<W>) {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
     // Each instance costs compile time: three columns go with one of zeros.
@@ -316,6 +320,9 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
           } else {
             r.decode(rows + p * kPanelRows, u, here, next, t, p);
           }
+#if INLAY_DOT_I8MM
+          if (r.tile != nullptr) pair_rows(t.w[p], here * kGroup / 4);
+#endif
           next += tile_bytes;
         }
         for (size_t j = 0; j < column_groups; ++j) {
@@ -341,7 +348,8 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
             };
             const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
             TileColumns a;
-            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns : words(0) + u * 8 * kColumns;
+            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns
+                         : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
             a.scale = floats(layout.scale()) + u * kColumns;
             a.start = words(start) + first;
             r.tile(t, a, here, t.c[j]);

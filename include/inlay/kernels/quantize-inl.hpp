@@ -139,6 +139,9 @@ static void quantize_columns(const float* const* x, size_t columns, size_t k, si
     }
     hn::Vec<decltype(d16)> lanes[2];
     INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
+#if INLAY_DOT_I8MM
+      pair_columns(rows, half * 16, out + layout.wide() + (at + half * 16) * kColumns);
+#endif
       const auto load = [&](size_t c) HWY_ATTR {
         return hn::Load(d32, reinterpret_cast<const uint32_t*>(rows[c] + half * 16));
       };

@@ -106,6 +106,7 @@ struct ColumnLayout {
 //   float sum[kp / sub][4]             scale times the sum of `sub` consecutive q; for 16, for 32
 //   uint32_t start[kp / sub][4]        for each of kStarts
 //   int16_t wide[kp / 4][2][4][2 k]    q with k % 4 in {0, 2}, and in {1, 3}; not with VNNI
+//   int8_t paired[kp / 8][4][8 k]      in their place, with i8mm
 struct GroupLayout {
   size_t kp;  // k rounded up to kGroup
   explicit constexpr GroupLayout(size_t k) : kp(round_up(k, kGroup)) {}

@@ -22,15 +22,13 @@
 #endif
 
 // Each target costs compile time, so only those that bring much: on x86 SSE4 (pmaddubsw), AVX2
-// without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON without and with dotprod; on
+// without and with AVX-VNNI, and AVX-512 with VNNI; on Arm NEON, with dotprod and with i8mm; on
 // WebAssembly SIMD128. AVX-512 without all of AVX3_DL (Skylake-X, Cascade Lake) runs as AVX2,
 // unless INLAY_TARGETS asks for AVX3: it reads prompts 1.13 to 1.16 times as fast (Zen 4; Q4_0,
 // Q4_K, Q6_K, Q8_0) for 256 kB and a fifth more time to compile, which all others would pay too.
-// Where the compiler may assume it, it takes AVX2's place. Arm's i8mm is not used: its smmla
-// multiplies pairs of rows by pairs of columns and wants another order of the bytes in tiles and
-// activations, its usdot is no faster than sdot, which the weights fit. INLAY_TARGETS leaves out
-// more, but never SSE2 and NEON: Highway would fall back to scalar code without them. Of SSE2
-// nothing remains but the name if there is any other (implementation.hpp).
+// Where the compiler may assume it, it takes AVX2's place. INLAY_TARGETS leaves out more, but
+// never SSE2 and NEON: Highway would fall back to scalar code without them. Of SSE2 nothing remains
+// but the name if there is any other (implementation.hpp).
 #ifndef HWY_DISABLED_TARGETS
 #  if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
 #    define INLAY_UNUSED_TARGETS (HWY_SSSE3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_AVX10_2)
@@ -63,6 +61,7 @@
 // instruction anyway, and not by compilers whose headers hide it without a flag.
 #define INLAY_AVX2_VNNI (1LL << 10)  // AVX2, AVX-VNNI: Intel since 2021, without AVX-512
 #define INLAY_NEON_DOT (1LL << 27)   // NEON, dotprod: most since 2018
+#define INLAY_NEON_I8MM (1LL << 25)  // besides these i8mm: most since 2021
 
 #ifdef INLAY_TARGETS
 #  define INLAY_WANTED(target) (((INLAY_TARGETS) & (target)) != 0)
@@ -77,10 +76,15 @@
 #  endif
 // GCC lets a function inline only what asks for no more of the processor than it does itself: the
 // sub-target names all that the command line may have added, so it must not be unknown.
-#elif defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_SVE)
+#elif defined(__aarch64__) && !defined(__ARM_FEATURE_SVE)
 #  if (defined(__clang__) && __clang_major__ >= 16) || \
-      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9)
-#    define INLAY_HAS_NEON_DOT INLAY_WANTED(INLAY_NEON_DOT)
+      (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 10)
+#    ifndef __ARM_FEATURE_DOTPROD
+#      define INLAY_HAS_NEON_DOT INLAY_WANTED(INLAY_NEON_DOT)
+#      define INLAY_HAS_NEON_I8MM (INLAY_HAS_NEON_DOT && INLAY_WANTED(INLAY_NEON_I8MM))
+#    elif !defined(__ARM_FEATURE_MATMUL_INT8)
+#      define INLAY_HAS_NEON_I8MM INLAY_WANTED(INLAY_NEON_I8MM)
+#    endif
 #  endif
 #endif
 #ifndef INLAY_HAS_AVX2_VNNI
@@ -88,6 +92,9 @@
 #endif
 #ifndef INLAY_HAS_NEON_DOT
 #  define INLAY_HAS_NEON_DOT 0
+#endif
+#ifndef INLAY_HAS_NEON_I8MM
+#  define INLAY_HAS_NEON_I8MM 0
 #endif
 
 // GCC 12 turns the byte blend into "mask < 0 ? yes : no" on plain chars: with -funsigned-char, that

@@ -30,9 +30,10 @@ enum class WeightMode : uint8_t { mapped, packed };
 
 struct ModelOptions {
   Host host;
-  // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI
-  // and INLAY_NEON_DOT of kernels/targets.hpp). The default allows all that were compiled in;
-  // Model::target says which was chosen. The least that the CPU can run is always allowed.
+  // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI,
+  // INLAY_NEON_DOT and INLAY_NEON_I8MM of kernels/targets.hpp). The default allows all that were
+  // compiled in; Model::target says which was chosen. The least that the CPU can run is always
+  // allowed.
   int64_t targets = -1;
   WeightMode weights = WeightMode::mapped;
   // What to use in place of what the file says of its tokenizer.
