@@ -58,7 +58,7 @@ class Bench {
     table.set_memory(entries.data(), kept.data());
     for (int i = 0; i < 200; ++i) {
       logits_ = made_;
-      const Logits logits = {logits_, maxima_};
+      const Logits logits = {logits_, maxima_, *kernels_};
       for (size_t b = 0; b < maxima_.size(); ++b) {
         maxima_[b] = inlay::detail::greatest(inlay::detail::logit_block(logits.all, b));
       }
@@ -78,6 +78,7 @@ class Bench {
 
  private:
   const inlay::Tokenizer& tokenizer_;
+  const inlay::detail::Kernels* const kernels_ = inlay::detail::pick_kernels(~int64_t{0});
   std::vector<float> made_, logits_, maxima_;
   std::vector<Candidate> list_;
   std::vector<inlay::detail::TokenCount> counts_;

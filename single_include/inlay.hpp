@@ -4414,13 +4414,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x85d08c4f
+#define INLAY_SELF_ID_ 0x0f1bfd32
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x85d08c4f
+#elif INLAY_SELF_ID_ != 0x0f1bfd32
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4550,6 +4550,76 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #define INLAY_KERNELS_SHARED_HPP_
 
 #include <cmath>
+
+// begin file inlay/core/integer_math.hpp
+// Exponentials and logarithms made of integers, and of such operations on doubles that IEEE 754
+// leaves no choice in (nothing that a compiler could fuse into a multiply-add): the same bits with
+// every processor, compiler and C library. What is drawn depends on them.
+#ifndef INLAY_CORE_INTEGER_MATH_HPP_
+#define INLAY_CORE_INTEGER_MATH_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+inline constexpr double kLn2 = 0.6931471805599453;
+inline constexpr int kWeightBits = 42;  // so 2^22 weights of 1 have a sum that fits
+
+// 2^(-x / 2^32) in units of 2^-42. The fraction's part by a polynomial that goes through 2^-f at
+// eight Chebyshev nodes of [0, 1]: it is within 2e-9 of it.
+inline uint64_t exp2_negative(uint64_t x) noexcept {
+  const uint64_t whole = x >> 32, f = x & 0xffffffff;
+  if (whole > kWeightBits) return 0;
+  uint64_t v = 0x9a6a6 - (0xb58d * f >> 32);
+  v = 0x5704af - (v * f >> 32);
+  v = 0x2762a6d - (v * f >> 32);
+  v = 0xe357996 - (v * f >> 32);
+  v = 0x3d7f7aa6 - (v * f >> 32);
+  v = 0xb17217e7 - (v * f >> 32);
+  v = 0x100000000 - (v * f >> 32);
+  return v << (kWeightBits - 32) >> whole;
+}
+
+// log2(e) * x in units of 2^-32, at most 64: that is what exp2_negative() makes e^-x of.
+inline uint64_t to_bits(double x) noexcept {
+  const double bits = x * 1.4426950408889634;
+  return bits < 64 ? static_cast<uint64_t>(bits * 0x1p32) : uint64_t{64} << 32;
+}
+
+// Within 1e-8 of log2(x), for x > 0: squares the mantissa once for each bit.
+INLAY_COLD inline double log2_exactly(double x) noexcept {
+  int exponent = 0;
+  uint64_t m = static_cast<uint64_t>(std::frexp(x, &exponent) * 0x1p32);  // in [2^31, 2^32)
+  uint64_t fraction = 0;
+  for (int i = 0; i < 30; ++i) {
+    m = m * m >> 31;
+    const uint64_t bit = m >> 32;
+    m >>= bit;
+    fraction = fraction << 1 | bit;
+  }
+  return static_cast<double>(exponent - 1) + static_cast<double>(fraction) * 0x1p-30;
+}
+
+// Within 2e-9 of 2^x, relatively; 0 or infinity where that is out of range.
+INLAY_COLD inline double exp2_exactly(double x) noexcept {
+  if (!(x < 2000)) return HUGE_VAL;
+  if (x < -2000) return 0;
+  const double up = std::ceil(x);
+  const uint64_t down = static_cast<uint64_t>((up - x) * 0x1p32);
+  return std::ldexp(static_cast<double>(exp2_negative(down)), static_cast<int>(up) - kWeightBits);
+}
+
+// The upper 64 bits of a * b.
+inline uint64_t multiply_high(uint64_t a, uint64_t b) noexcept {
+  const uint64_t a0 = a & 0xffffffff, a1 = a >> 32, b0 = b & 0xffffffff, b1 = b >> 32;
+  const uint64_t middle = a1 * b0 + (a0 * b0 >> 32), other = a0 * b1 + (middle & 0xffffffff);
+  return a1 * b1 + (middle >> 32) + (other >> 32);
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_CORE_INTEGER_MATH_HPP_
+// end file inlay/core/integer_math.hpp
 
 // begin file inlay/kernels/kernels.hpp
 // The table that every SIMD target fills: all that the rest of the library knows of vector code.
@@ -4779,6 +4849,11 @@ struct Kernels {
   void (*scale_add)(float factor, const float* x, size_t n, float* inout);  // inout += factor * x
   void (*clamp)(float lo, float hi, size_t n, float* inout);                // max(lo, min(x, hi))
   void (*softcap)(float cap, size_t n, float* inout);                       // cap * tanh(x / cap)
+
+  // Of logits of which none is above `top`: to_bits(top - logit), and exp2_negative() of that, the
+  // same bits on every target. n: a multiple of 8.
+  void (*softmax_weights)(const float* logits, size_t n, float top, uint64_t* bits,
+                          uint64_t* weights);
 
   void (*conv1d)(const Conv1d& c, size_t begin, size_t end);         // channels [begin, end)
   void (*ssm_scan)(const SsmScan& s, size_t begin, size_t end);      // heads [begin, end)
@@ -5942,6 +6017,52 @@ void rope(float* x, size_t n_heads, size_t head_stride, size_t rot, RopePairs pa
     }
   }
 }
+
+#if HWY_HAVE_FLOAT64
+// The upper halves of products of the lower halves.
+template <class V>
+HWY_INLINE V times_fraction(V a, V b) {
+  const hn::Repartition<uint32_t, hn::DFromV<V>> d;
+  return hn::ShiftRight<32>(hn::MulEven(hn::BitCast(d, a), hn::BitCast(d, b)));
+}
+
+// As exp2_negative() and to_bits() have it. The integer part of a double below 2^52 is in the low
+// bits of its sum with 2^52.
+void softmax_weights(const float* logits, size_t n, float top, uint64_t* bits, uint64_t* weights) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> df;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  for (size_t i = 0, lanes = hn::Lanes(d); i < n; i += lanes) {
+    const auto logit = hn::PromoteTo(d, hn::LoadU(df, logits + i));
+    const auto off = hn::Mul(hn::Sub(hn::Set(d, static_cast<double>(top)), logit),
+                             hn::Set(d, 1.4426950408889634));
+    const auto scaled = hn::IfThenElse(hn::Lt(off, hn::Set(d, 64)),
+                                       hn::Mul(off, hn::Set(d, 0x1p32)), hn::Set(d, 0x1p38));
+    const auto two52 = hn::Set(d, 0x1p52);
+    const auto x = hn::Xor(hn::BitCast(du, hn::Add(hn::Floor(scaled), two52)),  //
+                           hn::BitCast(du, two52));
+    auto v = hn::Sub(hn::Set(du, 0x9a6a6), times_fraction(hn::Set(du, 0xb58d), x));
+    v = hn::Sub(hn::Set(du, 0x5704af), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0x2762a6d), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0xe357996), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0x3d7f7aa6), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0xb17217e7), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0x100000000), times_fraction(v, x));
+    const auto whole = hn::ShiftRight<32>(x);
+    const auto shift = hn::Sub(whole, hn::ShiftRight<6>(whole));  // 64 is too much for a shift
+    v = hn::Shr(hn::ShiftLeft<kWeightBits - 32>(v), shift);
+    hn::StoreU(x, du, bits + i);
+    hn::StoreU(v, du, weights + i);
+  }
+}
+#else
+void softmax_weights(const float* logits, size_t n, float top, uint64_t* bits, uint64_t* weights) {
+  for (size_t i = 0; i < n; ++i) {
+    bits[i] = to_bits(static_cast<double>(top) - static_cast<double>(logits[i]));
+    weights[i] = exp2_negative(bits[i]);
+  }
+}
+#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
@@ -11321,17 +11442,29 @@ static constexpr int64_t kTarget = HWY_TARGET;
 #  endif
 
 static constexpr Kernels kernels_with(decltype(Kernels::matmul) matmul_of_cpu) {
-  return {kTarget,    &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
-          quantize,   matmul_of_cpu,
-          attention,  combine_attention,
-          store_kv,   rms_norm,
-          layer_norm, l2_norm,
-          rope,       activate,
-          add,        mul,
-          scale,      scale_add,
-          clamp,      softcap,
-          conv1d,     ssm_scan,
-          delta_rule, !kTilesOnly};
+  return {kTarget,
+          &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+          quantize,
+          matmul_of_cpu,
+          attention,
+          combine_attention,
+          store_kv,
+          rms_norm,
+          layer_norm,
+          l2_norm,
+          rope,
+          activate,
+          add,
+          mul,
+          scale,
+          scale_add,
+          clamp,
+          softcap,
+          softmax_weights,
+          conv1d,
+          ssm_scan,
+          delta_rule,
+          !kTilesOnly};
 }
 static constexpr Kernels kKernels = kernels_with(matmul_in_lockstep);
 static constexpr Kernels kKernelsInSequence = kernels_with(matmul_in_sequence);
@@ -42142,76 +42275,6 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_SESSION_SAMPLER_HPP_
 #define INLAY_SESSION_SAMPLER_HPP_
 
-// begin file inlay/session/integer_math.hpp
-// Exponentials and logarithms made of integers, and of such operations on doubles that IEEE 754
-// leaves no choice in (nothing that a compiler could fuse into a multiply-add): the same bits with
-// every processor, compiler and C library. What is drawn depends on them.
-#ifndef INLAY_SESSION_INTEGER_MATH_HPP_
-#define INLAY_SESSION_INTEGER_MATH_HPP_
-
-INLAY_BEGIN_NAMESPACE
-namespace detail {
-
-inline constexpr double kLn2 = 0.6931471805599453;
-inline constexpr int kWeightBits = 42;  // so 2^22 weights of 1 have a sum that fits
-
-// 2^(-x / 2^32) in units of 2^-42. The fraction's part by a polynomial that goes through 2^-f at
-// eight Chebyshev nodes of [0, 1]: it is within 2e-9 of it.
-inline uint64_t exp2_negative(uint64_t x) noexcept {
-  const uint64_t whole = x >> 32, f = x & 0xffffffff;
-  if (whole > kWeightBits) return 0;
-  uint64_t v = 0x9a6a6 - (0xb58d * f >> 32);
-  v = 0x5704af - (v * f >> 32);
-  v = 0x2762a6d - (v * f >> 32);
-  v = 0xe357996 - (v * f >> 32);
-  v = 0x3d7f7aa6 - (v * f >> 32);
-  v = 0xb17217e7 - (v * f >> 32);
-  v = 0x100000000 - (v * f >> 32);
-  return v << (kWeightBits - 32) >> whole;
-}
-
-// log2(e) * x in units of 2^-32, at most 64: that is what exp2_negative() makes e^-x of.
-inline uint64_t to_bits(double x) noexcept {
-  const double bits = x * 1.4426950408889634;
-  return bits < 64 ? static_cast<uint64_t>(bits * 0x1p32) : uint64_t{64} << 32;
-}
-
-// Within 1e-8 of log2(x), for x > 0: squares the mantissa once for each bit.
-INLAY_COLD inline double log2_exactly(double x) noexcept {
-  int exponent = 0;
-  uint64_t m = static_cast<uint64_t>(std::frexp(x, &exponent) * 0x1p32);  // in [2^31, 2^32)
-  uint64_t fraction = 0;
-  for (int i = 0; i < 30; ++i) {
-    m = m * m >> 31;
-    const uint64_t bit = m >> 32;
-    m >>= bit;
-    fraction = fraction << 1 | bit;
-  }
-  return static_cast<double>(exponent - 1) + static_cast<double>(fraction) * 0x1p-30;
-}
-
-// Within 2e-9 of 2^x, relatively; 0 or infinity where that is out of range.
-INLAY_COLD inline double exp2_exactly(double x) noexcept {
-  if (!(x < 2000)) return HUGE_VAL;
-  if (x < -2000) return 0;
-  const double up = std::ceil(x);
-  const uint64_t down = static_cast<uint64_t>((up - x) * 0x1p32);
-  return std::ldexp(static_cast<double>(exp2_negative(down)), static_cast<int>(up) - kWeightBits);
-}
-
-// The upper 64 bits of a * b.
-inline uint64_t multiply_high(uint64_t a, uint64_t b) noexcept {
-  const uint64_t a0 = a & 0xffffffff, a1 = a >> 32, b0 = b & 0xffffffff, b1 = b >> 32;
-  const uint64_t middle = a1 * b0 + (a0 * b0 >> 32), other = a0 * b1 + (middle & 0xffffffff);
-  return a1 * b1 + (middle >> 32) + (other >> 32);
-}
-
-}  // namespace detail
-INLAY_END_NAMESPACE
-
-#endif  // INLAY_SESSION_INTEGER_MATH_HPP_
-// end file inlay/session/integer_math.hpp
-
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -42251,6 +42314,7 @@ struct SamplerState {
 struct Logits {
   Span<float> all;
   Span<float> maxima;
+  const Kernels& kernels;  // to compute with them
 };
 
 struct TokenCount {
@@ -42310,6 +42374,8 @@ class TokenSampler {
   Token run(uint32_t from) noexcept;
   void apply(const Sampler& sampler) noexcept;
   void take_best() noexcept;
+  template <class View, class F>
+  void weigh(const Softmax& p, const View& view, const F& f) const noexcept;
   template <class View>
   void pick(const View& view) noexcept;
   bool greedy() const noexcept { return s_.temperature <= 0; }
@@ -42324,11 +42390,14 @@ class TokenSampler {
 
   float greatest_logit() const noexcept;
   Softmax softmax() const noexcept;
-  double mean_bits(const Softmax& p) const noexcept;
+  double mean_bits(Softmax* p) const noexcept;
   Span<Candidate>& list() noexcept;
   void sort(size_t n) noexcept;
   struct Order;
-  void keep_front(size_t sorted, const Order& order, double share, bool more) noexcept;
+  void sort(const Order& order) noexcept;
+  struct Front;
+  uint64_t sort_front(const Order& order, const Front& front) noexcept;
+  void keep_front(const Order& order, const Front& front) noexcept;
   template <class Keep>
   void keep_if(const Keep& keep) noexcept;
   void keep_impossible(size_t n) noexcept;
@@ -42403,7 +42472,8 @@ inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noex
     if (logits.maxima[b] < bound) continue;
     Token id = static_cast<Token>(b * kLogitBlock);
     for (const float logit : logit_block(logits.all, b)) {
-      if (logit >= bound) out[n++] = {id, logit};
+      out[n] = {id, logit};  // there is room: n <= id
+      n += logit >= bound ? 1 : 0;
       ++id;
     }
   }
@@ -42471,35 +42541,65 @@ inline Span<Candidate>& TokenSampler::list() noexcept {
   return c_.list;
 }
 
-// The most probable `n` to the front.
-inline void TokenSampler::sort(size_t n) noexcept {
-  if (c_.sorted) return;
-  Candidate* const first = c_.list.begin();
-  std::partial_sort(first, first + n, c_.list.end(), before);
-  c_.sorted = n == c_.list.size();
+inline float TokenSampler::greatest_logit() const noexcept {
+  constexpr size_t kChains = 4;  // a maximum takes four cycles
+  float top[kChains] = {kImpossible, kImpossible, kImpossible, kImpossible};
+  size_t i = 0;
+  for (; i + kChains <= c_.list.size(); i += kChains) {
+    for (size_t k = 0; k < kChains; ++k) top[k] = std::max(top[k], c_.list[i + k].logit);
+  }
+  for (; i < c_.list.size(); ++i) top[0] = std::max(top[0], c_.list[i].logit);
+  return std::max(std::max(top[0], top[1]), std::max(top[2], top[3]));
 }
 
-inline float TokenSampler::greatest_logit() const noexcept {
-  float top = c_.list[0].logit;
-  for (const Candidate& c : c_.list) top = std::max(top, c.logit);
-  return top;
+// f(i, bits, weight) of logit_at(i), for i from 0 to n, as long as it returns true.
+template <class LogitAt, class F>
+void for_each_weight(const Kernels& kernels, size_t n, float top, const LogitAt& logit_at,
+                     const F& f) noexcept {
+  constexpr size_t kAtOnce = 64;
+  float logits[kAtOnce];
+  uint64_t bits[kAtOnce], weights[kAtOnce];
+  for (size_t begin = 0; begin < n; begin += kAtOnce) {
+    const size_t count = std::min(kAtOnce, n - begin);
+    for (size_t i = 0; i < count; ++i) logits[i] = logit_at(begin + i);
+    for (size_t i = count; i % 8 != 0; ++i) logits[i] = top;
+    kernels.softmax_weights(logits, (count + 7) / 8 * 8, top, bits, weights);
+    for (size_t i = 0; i < count; ++i) {
+      if (!f(begin + i, bits[i], weights[i])) return;
+    }
+  }
 }
+
+// The same of the candidates, as `view` shows them.
+template <class View, class F>
+void TokenSampler::weigh(const Softmax& p, const View& view, const F& f) const noexcept {
+  const auto logit_at = [&](size_t i) { return view(c_.list[i]).logit; };
+  for_each_weight(logits_.kernels, c_.list.size(), p.top, logit_at, f);
+}
+struct AsItIs {
+  const Candidate& operator()(const Candidate& c) const noexcept { return c; }
+};
 
 inline TokenSampler::Softmax TokenSampler::softmax() const noexcept {
   Softmax p = {greatest_logit(), 0};
-  for (const Candidate& c : c_.list) p.total += p.weight(c);
+  weigh(p, AsItIs(), [&p](size_t, uint64_t, uint64_t weight) {
+    p.total += weight;
+    return true;
+  });
   return p;
 }
 
-// The mean of bits() over the distribution. The entropy is so much more than the surprise of the
-// best.
-INLAY_COLD inline double TokenSampler::mean_bits(const Softmax& p) const noexcept {
+// The softmax, and the mean of bits() over the distribution. The entropy is so much more than the
+// surprise of the best.
+INLAY_COLD inline double TokenSampler::mean_bits(Softmax* p) const noexcept {
+  *p = {greatest_logit(), 0};
   double sum = 0;
-  for (const Candidate& c : c_.list) {
-    const uint64_t product = (p.weight(c) >> 10) * (p.bits(c) >> 12);  // exact, and so is the next
-    sum += static_cast<double>(product);
-  }
-  return sum * 0x1p22 / static_cast<double>(p.total);
+  weigh(*p, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
+    p->total += weight;
+    sum += static_cast<double>((weight >> 10) * (bits >> 12));  // exact, and so is the product
+    return true;
+  });
+  return sum * 0x1p22 / static_cast<double>(p->total);
 }
 
 // Most probable first; or those first whose surprise is next to the mean.
@@ -42507,37 +42607,127 @@ struct TokenSampler::Order {
   const Softmax* softmax;
   double mean = -1;  // of bits(); < 0: most probable first
 
-  double off(const Candidate& c) const noexcept {
-    return std::fabs(static_cast<double>(softmax->bits(c)) - mean);
+  double off(uint64_t bits) const noexcept { return std::fabs(static_cast<double>(bits) - mean); }
+  // Never less for a candidate than for those before it. `bits`: the candidate's.
+  uint64_t key(uint64_t bits) const noexcept {
+    return mean < 0 ? bits : static_cast<uint64_t>(off(bits));
   }
+  uint64_t key(const Candidate& c) const noexcept { return key(softmax->bits(c)); }
   bool operator()(const Candidate& a, const Candidate& b) const noexcept {
     if (mean < 0) return before(a, b);
-    const double x = off(a), y = off(b);
+    const double x = off(softmax->bits(a)), y = off(softmax->bits(b));
     return x < y || (x == y && before(a, b));
   }
 };
 
-// Sorts as far as needed (the first `sorted` are), and keeps candidates up to the first with which
-// the sum of probabilities is `share`, or `more` than that.
-inline void TokenSampler::keep_front(size_t sorted, const Order& order, double share,
-                                     bool more) noexcept {
+// Sorts candidates: into buckets of equal width in place (American flag sort), and then each of
+// those.
+inline void TokenSampler::sort(const Order& order) noexcept {
+  constexpr size_t kBuckets = 1024;
+  float least = order.softmax->top, most = kImpossible;
+  for (const Candidate& c : c_.list) {
+    least = std::min(least, c.logit);
+    most = std::max(most, c.logit);
+  }
+  const uint64_t greatest = std::max(order.key({0, least}), order.key({0, most}));
+  int shift = 0;
+  while (greatest >> shift >= kBuckets) ++shift;
+  Candidate* const list = c_.list.data();
+  const auto bucket = [&](const Candidate& c) {
+    return std::min(kBuckets - 1, static_cast<size_t>(order.key(c) >> shift));
+  };
+  uint32_t ends[kBuckets] = {}, next[kBuckets];
+  for (const Candidate& c : c_.list) ++ends[bucket(c)];
+  uint32_t n = 0;
+  for (size_t b = 0; b < kBuckets; ++b) {
+    next[b] = n;
+    n = ends[b] += n;
+  }
+  for (size_t b = 0, begin = 0; b < kBuckets; begin = ends[b++]) {
+    while (next[b] < ends[b]) {
+      Candidate c = list[next[b]];
+      for (size_t to; (to = bucket(c)) != b;) std::swap(c, list[next[to]++]);
+      list[next[b]++] = c;
+    }
+    std::sort(list + begin, list + ends[b], order);
+  }
+}
+
+// The most probable `n` to the front.
+inline void TokenSampler::sort(size_t n) noexcept {
+  if (c_.sorted) return;
   Candidate* const first = c_.list.begin();
-  const size_t all = c_.list.size();
-  const double wanted = share * static_cast<double>(order.softmax->total);
+  c_.sorted = n == c_.list.size();
+  if (!c_.sorted || n < 64) return std::partial_sort(first, first + n, c_.list.end(), before);
+  const Softmax p = {greatest_logit(), 0};
+  sort(Order{&p});
+}
+
+// How many candidates are kept from the front: to the first with which their sum is enough.
+struct TokenSampler::Front {
+  double share;     // of all
+  bool more;        // than that
+  size_t min_keep;  // candidates at least
+  bool is_enough(uint64_t sum, uint64_t total, size_t n) const noexcept {
+    const double so_far = static_cast<double>(sum), wanted = share * static_cast<double>(total);
+    return n >= min_keep && (more ? so_far > wanted : so_far >= wanted);
+  }
+};
+
+// Sorts, of candidates in any order, those that can be kept, and drops others: sums of buckets say
+// how far the front reaches. Returns the sum of all.
+inline uint64_t TokenSampler::sort_front(const Order& order, const Front& front) noexcept {
+  constexpr size_t kBuckets = 512;
+  constexpr int kShift = 29;  // an eighth of a bit each
+  struct Bucket {
+    uint64_t sum;
+    size_t n;
+  } buckets[kBuckets] = {};
+  const Softmax& p = *order.softmax;
+  const auto bucket = [&](uint64_t bits) {
+    return std::min(kBuckets - 1, static_cast<size_t>(order.key(bits) >> kShift));
+  };
+  uint64_t total = 0;
+  weigh(p, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
+    Bucket& b = buckets[bucket(bits)];
+    b.sum += weight;
+    ++b.n;
+    total += weight;
+    return true;
+  });
+  size_t reach = 0, n = 0;
+  for (uint64_t sum = 0; reach < kBuckets; ++reach) {
+    if (n > 0 && front.is_enough(sum, total, n)) break;
+    sum += buckets[reach].sum;
+    n += buckets[reach].n;
+  }
+  if (reach == kBuckets) return sort(order), total;
+  // Their logits, and a little more: what is computed here need not be exact. From 64 bits on all
+  // are equal.
+  constexpr double kLogit = kLn2 * 0x1p-32, kMore = 0x1p24;
+  const double off = static_cast<double>(uint64_t{reach} << kShift) + kMore;
+  const double mean = std::max(order.mean, 0.0), top = static_cast<double>(p.top);
+  const double least = mean + off < 0x1p38 ? top - (mean + off) * kLogit : -HUGE_VAL;
+  const double most = order.mean < 0 ? HUGE_VAL : top - (mean - off) * kLogit;
+  keep_if([&](const Candidate& c) {
+    return static_cast<double>(c.logit) >= least && static_cast<double>(c.logit) <= most;
+  });
+  sort(order);
+  return total;
+}
+
+// Keeps the front of the candidates in that order.
+inline void TokenSampler::keep_front(const Order& order, const Front& front) noexcept {
+  const bool sorted = c_.sorted && order.mean < 0;
+  const uint64_t total = sorted ? softmax().total : sort_front(order, front);
   uint64_t sum = 0;
   size_t n = 0;
-  while (n < all) {
-    if (n == sorted) {
-      sorted = std::min(all, std::max<size_t>(4 * sorted, 256));
-      if (sorted < all) std::nth_element(first + n, first + sorted, first + all, order);
-      std::sort(first + n, first + sorted, order);
-    }
-    sum += order.softmax->weight(first[n++]);
-    const double so_far = static_cast<double>(sum);
-    if (n >= s_.min_keep && (more ? so_far > wanted : so_far >= wanted)) break;
+  while (n < c_.list.size()) {
+    sum += order.softmax->weight(c_.list[n++]);
+    if (front.is_enough(sum, total, n)) break;
   }
-  c_.list = {first, n};
-  keep_impossible(s_.min_keep);
+  c_.list = {c_.list.data(), n};
+  keep_impossible(front.min_keep);
 }
 
 // Of the impossible ones, those that make the candidates `n`.
@@ -42703,10 +42893,11 @@ inline void TokenSampler::temperature(bool dynamic) noexcept {
   float divisor = s_.temperature;
   if (dynamic && s_.dynatemp_range > 0) {
     if (all.size() <= 1) return;
-    const Softmax p = softmax();
+    Softmax p;
+    const double mean = mean_bits(&p);
     const double most = log2_exactly(static_cast<double>(all.size() + impossible_));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
-    double part = (mean_bits(p) * 0x1p-32 + bits) / most;
+    double part = (mean * 0x1p-32 + bits) / most;
     if (s_.dynatemp_exponent != 1) {
       part = part > 0 ? exp2_exactly(static_cast<double>(s_.dynatemp_exponent) * log2_exactly(part))
              : s_.dynatemp_exponent == 0 ? 1
@@ -42717,6 +42908,7 @@ inline void TokenSampler::temperature(bool dynamic) noexcept {
     divisor = least + span;
     if (divisor <= 0) return top_k(1);
   }
+  if (divisor == 1) return;
   for (Candidate& c : all) c.logit /= divisor;
 }
 
@@ -42738,8 +42930,8 @@ inline void TokenSampler::top_k(size_t k) noexcept {
 
 inline void TokenSampler::top_p() noexcept {
   if (!(s_.top_p < 1) || list().empty()) return;
-  const Softmax p = softmax();
-  keep_front(c_.sorted ? c_.list.size() : 0, {&p}, static_cast<double>(s_.top_p), false);
+  const Softmax p = {greatest_logit(), 0};
+  keep_front({&p}, {static_cast<double>(s_.top_p), false, s_.min_keep});
   c_.sorted = true;
 }
 
@@ -42782,8 +42974,9 @@ INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
 // Meister et al. 2022.
 INLAY_COLD inline void TokenSampler::typical_p() noexcept {
   if (!(s_.typical_p < 1) || list().empty()) return;
-  const Softmax p = softmax();
-  keep_front(0, {&p, mean_bits(p)}, static_cast<double>(s_.typical_p), true);
+  Softmax p;
+  const double mean = mean_bits(&p);
+  keep_front({&p, mean}, {static_cast<double>(s_.typical_p), true, s_.min_keep});
   c_.sorted = false;
 }
 
@@ -42971,7 +43164,7 @@ inline Token TokenSampler::run(uint32_t i) noexcept {
   } else if (s_.adaptive_target >= 0 && s_.chain.find(SamplerKind::adaptive_p) < s_.chain.size()) {
     adaptive_p();
   } else {
-    pick([](const Candidate& c) { return c; });
+    pick(AsItIs());
   }
   return drawn_.id;
 }
@@ -42997,17 +43190,17 @@ void TokenSampler::pick(const View& view) noexcept {
   Softmax& p = drawn_from_;
   p = {view(c_.list[0]).logit, 0};
   for (const Candidate& c : c_.list) p.top = std::max(p.top, view(c).logit);
-  for (const Candidate& c : c_.list) p.total += p.weight(view(c));
+  weigh(p, view, [&p](size_t, uint64_t, uint64_t weight) {
+    p.total += weight;
+    return true;
+  });
   uint64_t at = state_.random.below(p.total);
   drawn_ = c_.list[0];
-  for (const Candidate& c : c_.list) {
-    const uint64_t weight = p.weight(view(c));
-    if (at < weight) {
-      drawn_ = c;
-      return;
-    }
-    at -= weight;
-  }
+  weigh(p, view, [&](size_t i, uint64_t, uint64_t weight) {
+    if (at >= weight) return at -= weight, true;
+    drawn_ = c_.list[i];
+    return false;
+  });
 }
 
 Token TokenSampler::draw() noexcept {
@@ -43055,13 +43248,15 @@ INLAY_END_NAMESPACE
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// The logarithm of the sum of exponentials.
-inline double log_sum_exp(Span<const float> logits) noexcept {
-  const float top = greatest(logits);
+// The logarithm of the sum of exponentials. `top`: the greatest of the logits.
+inline double log_sum_exp(const Kernels& kernels, Span<const float> logits, float top) noexcept {
   uint64_t total = 0;
-  for (const float logit : logits) {
-    total += exp2_negative(to_bits(static_cast<double>(top) - static_cast<double>(logit)));
-  }
+  for_each_weight(
+      kernels, logits.size(), top, [&](size_t i) { return logits[i]; },
+      [&total](size_t, uint64_t, uint64_t weight) {
+        total += weight;
+        return true;
+      });
   const double bits = log2_exactly(static_cast<double>(total)) - kWeightBits;
   return static_cast<double>(top) + bits * kLn2;
 }
@@ -43073,7 +43268,7 @@ INLAY_COLD void LogprobTable::clear() noexcept {
 INLAY_COLD void LogprobTable::note_logits(uint32_t place, const Logits& logits,
                                           Span<Candidate> list) noexcept {
   std::memcpy(logits_, logits.all.data(), logits.all.size() * sizeof(float));
-  log_total_ = log_sum_exp(logits.all);
+  log_total_ = log_sum_exp(logits.kernels, logits.all, greatest(logits.maxima));
   TokenLogprob* const top = entries_ + size_t{place} * row() + 2;
   const size_t n = top_ == 0 ? 0 : take_top(logits, top_, list);
   for (size_t i = 0; i < top_; ++i) {
@@ -44391,7 +44586,8 @@ inline Token draw_allowed(SessionImpl* s, Token token, TokenSampler* sampler) no
 inline Token draw_token(SessionImpl* s) noexcept {
   const Hyper& h = s->impl->hparams;
   const Logits logits = {{s->state.row(Buffer::logits, s->next_row), h.n_vocab},
-                         {s->state.logit_maxima, logit_blocks(h.n_vocab)}};
+                         {s->state.logit_maxima, logit_blocks(h.n_vocab)},
+                         *s->impl->kernels};
   for (size_t b = 0; s->n_rows > 1 && b < logits.maxima.size(); ++b) {
     logits.maxima[b] = greatest(logit_block(logits.all, b));
   }
@@ -46153,12 +46349,14 @@ INLAY_COLD Status Chooser::Impl::next_batch() noexcept {
 
 // Of the token behind row `row` of the batch.
 INLAY_COLD void Chooser::Impl::note_row(uint32_t row, Span<float> logits) noexcept {
-  for (const Token never : session->impl_->impl->tokenizer.suppressed()) {
+  const detail::ModelImpl& m = *session->impl_->impl;
+  for (const Token never : m.tokenizer.suppressed()) {
     logits[static_cast<size_t>(never)] = -HUGE_VALF;
   }
   Option& option = options[option_of[text_of[row]]];
   const float wanted = logits[static_cast<size_t>(token(option, option.known++))];
-  option.logprob += static_cast<double>(wanted) - detail::log_sum_exp(logits);
+  option.logprob += static_cast<double>(wanted) -
+                    detail::log_sum_exp(*m.kernels, logits, detail::greatest(logits));
 }
 
 INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) noexcept {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "inlay/core/integer_math.hpp"
 #include "inlay/kernels/kernels.hpp"
 #include "support/kernels.hpp"
 
@@ -201,6 +202,27 @@ TEST_CASE("softcap") {
           const double expected = 30.0 * std::tanh(in / 30.0);
           CHECK(std::fabs(result - expected) <= 5 * kUlp * std::fabs(expected));
         });
+  });
+}
+
+TEST_CASE("softmax_weights are those of integer_math, to the bit") {
+  for_each_target([](const Kernels& kernels) {
+    for (const float top : {0.0f, 7.25f, -3e-30f, 1e30f, kInfinity}) {
+      std::vector<float> x = random_floats(512, 60.0f, 21);
+      for (size_t i = 0; i < x.size(); ++i) x[i] = top - std::fabs(x[i]) * (i % 3 == 0 ? 0.01f : 1);
+      x[0] = top;
+      x[1] = -kInfinity;
+      x[2] = std::numeric_limits<float>::lowest();
+      x[3] = std::numeric_limits<float>::quiet_NaN();
+      std::vector<uint64_t> bits(x.size()), weights(x.size());
+      kernels.softmax_weights(x.data(), x.size(), top, bits.data(), weights.data());
+      for (size_t i = 0; i < x.size(); ++i) {
+        CAPTURE(top);
+        CAPTURE(x[i]);
+        CHECK(bits[i] == to_bits(double{top} - double{x[i]}));
+        CHECK(weights[i] == exp2_negative(bits[i]));
+      }
+    }
   });
 }
 

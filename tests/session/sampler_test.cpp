@@ -24,8 +24,6 @@ using inlay::SamplerKind;
 using inlay::Sampling;
 using inlay::Span;
 using inlay::Token;
-using inlay::detail::exp2_exactly;
-using inlay::detail::log2_exactly;
 using inlay::detail::SamplerState;
 using inlay::detail::TokenSampler;
 using inlay_test::Ids;
@@ -66,6 +64,11 @@ std::vector<float> logits_of(const std::string& kind) {
   return inlay_test::sampling_logits(vocabulary, kind);
 }
 
+const inlay::detail::Kernels* kernels() {
+  static const inlay::detail::Kernels* const best = inlay::detail::pick_kernels(~int64_t{0});
+  return best;
+}
+
 // A sampler on a copy of the logits, and the memory that it works in.
 struct Run {
   std::vector<float> logits, maxima;
@@ -80,7 +83,7 @@ struct Run {
         list(l.size()),
         counts(before.size()),
         recent(before),
-        sampler(s, model().tokenizer(), recent, {logits, maxima}, list, counts, state) {
+        sampler(s, model().tokenizer(), recent, {logits, maxima, *kernels()}, list, counts, state) {
     for (size_t b = 0; b < maxima.size(); ++b) {
       maxima[b] = inlay::detail::greatest(inlay::detail::logit_block(logits, b));
     }
@@ -100,28 +103,6 @@ Token draw(const Sampling& s, const std::vector<float>& logits, SamplerState* st
 }
 
 }  // namespace
-
-TEST_CASE("exponentials and logarithms of integers are those of the C library") {
-  for (double x = 0; x < 40; x += 0.0137) {
-    const double w = double(inlay::detail::exp2_negative(uint64_t(x * 0x1p32)));
-    CHECK(std::fabs(w * 0x1p-42 - std::exp2(-x)) <= 3e-9 * std::exp2(-x) + 0x1p-42);
-  }
-  CHECK(inlay::detail::exp2_negative(0) == uint64_t{1} << 42);
-  CHECK(inlay::detail::exp2_negative(uint64_t{1} << 32) == uint64_t{1} << 41);
-  CHECK(inlay::detail::exp2_negative(uint64_t{64} << 32) == 0);
-  CHECK(inlay::detail::to_bits(INFINITY) == uint64_t{64} << 32);
-  CHECK(inlay::detail::to_bits(NAN) == uint64_t{64} << 32);
-  for (double x = 1e-20; x < 1e20; x *= 1.37)
-    CHECK(std::fabs(log2_exactly(x) - std::log2(x)) < 2e-8);
-  for (double x = -50; x < 50; x += 0.173) {
-    CHECK(std::fabs(exp2_exactly(x) / std::exp2(x) - 1) < 4e-9);
-  }
-  CHECK(exp2_exactly(INFINITY) == HUGE_VAL);
-  CHECK(exp2_exactly(-1e9) == 0);
-  CHECK(inlay::detail::multiply_high(UINT64_MAX, UINT64_MAX) == UINT64_MAX - 1);
-  CHECK(inlay::detail::multiply_high(uint64_t{1} << 63, 10) == 5);
-  CHECK(inlay::detail::multiply_high(0x123456789abcdef0, 0xfedcba9876543210) == 0x121fa00ad77d7422);
-}
 
 TEST_CASE("each sampler leaves what llama.cpp's leaves, with the same probabilities") {
   size_t at = 0;
@@ -205,6 +186,87 @@ TEST_CASE("tokens are drawn with the probabilities that the chain left") {
   s = inlay_test::sampling_off();
   s.mirostat = 2;
   check_draws(s, logits);
+}
+
+namespace {
+
+// What top_p, or else typical_p, must leave, and in which order, when nothing else has a part.
+std::vector<Token> front_of(const Sampling& s, const std::vector<float>& logits) {
+  struct Entry {
+    double key;
+    float logit;
+    Token id;
+    uint64_t weight;
+  };
+  const float top = *std::max_element(logits.begin(), logits.end());
+  std::vector<Entry> all;
+  uint64_t total = 0;
+  double products = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] == -INFINITY) continue;
+    const uint64_t bits = inlay::detail::to_bits(double{top} - double{logits[i]});
+    const uint64_t weight = inlay::detail::exp2_negative(bits);
+    all.push_back({double(bits), logits[i], Token(i), weight});
+    total += weight;
+    products += double((weight >> 10) * (bits >> 12));
+  }
+  const bool typical = s.typical_p < 1;
+  const double mean = products * 0x1p22 / double(total);
+  for (Entry& e : all) e.key = typical ? std::fabs(e.key - mean) : 0;
+  std::sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) {
+    if (a.key != b.key) return a.key < b.key;
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+  });
+  const double wanted = double{typical ? s.typical_p : float(s.top_p)} * double(total);
+  std::vector<Token> front;
+  uint64_t sum = 0;
+  for (const Entry& e : all) {
+    front.push_back(e.id);
+    sum += e.weight;
+    const bool enough = typical ? double(sum) > wanted : double(sum) >= wanted;
+    if (enough && front.size() >= s.min_keep) break;
+  }
+  return front;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "top_p and typical_p leave the front of all candidates in order, however many there are") {
+  inlay::detail::Random random(5);
+  for (const double deviation : {1e-30, 0.01, 1.0, 3.0, 40.0}) {
+    for (const size_t n : {size_t{1}, size_t{2}, size_t{70}, size_t{5000}}) {
+      std::vector<float> logits(n);
+      for (float& logit : logits) {
+        double sum = -6;
+        for (int i = 0; i < 12; ++i) sum += random.uniform();
+        logit = float(deviation * sum);
+        if (random.below(8) == 0) logit = std::round(logit);  // of which many are equal
+        if (random.below(20) == 0) logit = -INFINITY;
+      }
+      logits[0] = 0;
+      for (const float share : {0.0f, 0.3f, 0.9f, 0.999f}) {
+        for (const uint32_t min_keep : {0u, 60u}) {
+          for (const bool typical : {false, true}) {
+            CAPTURE(deviation);
+            CAPTURE(n);
+            CAPTURE(share);
+            CAPTURE(typical);
+            Sampling s = inlay_test::sampling_off();
+            if (typical) s.typical_p = share;
+            if (!typical) s.top_p = share;
+            s.min_keep = min_keep;
+            SamplerState state(s);
+            Run run(s, logits, &state);
+            run.sampler.draw();
+            std::vector<Token> left;
+            for (const Candidate& c : run.sampler.left()) left.push_back(c.id);
+            CHECK(left == front_of(s, logits));
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("xtc removes the most probable tokens as often as it is told") {

@@ -261,12 +261,14 @@ INLAY_COLD Status Chooser::Impl::next_batch() noexcept {
 
 // Of the token behind row `row` of the batch.
 INLAY_COLD void Chooser::Impl::note_row(uint32_t row, Span<float> logits) noexcept {
-  for (const Token never : session->impl_->impl->tokenizer.suppressed()) {
+  const detail::ModelImpl& m = *session->impl_->impl;
+  for (const Token never : m.tokenizer.suppressed()) {
     logits[static_cast<size_t>(never)] = -HUGE_VALF;
   }
   Option& option = options[option_of[text_of[row]]];
   const float wanted = logits[static_cast<size_t>(token(option, option.known++))];
-  option.logprob += static_cast<double>(wanted) - detail::log_sum_exp(logits);
+  option.logprob += static_cast<double>(wanted) -
+                    detail::log_sum_exp(*m.kernels, logits, detail::greatest(logits));
 }
 
 INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) noexcept {

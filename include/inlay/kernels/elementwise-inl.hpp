@@ -360,6 +360,52 @@ void rope(float* x, size_t n_heads, size_t head_stride, size_t rot, RopePairs pa
   }
 }
 
+#if HWY_HAVE_FLOAT64
+// The upper halves of products of the lower halves.
+template <class V>
+HWY_INLINE V times_fraction(V a, V b) {
+  const hn::Repartition<uint32_t, hn::DFromV<V>> d;
+  return hn::ShiftRight<32>(hn::MulEven(hn::BitCast(d, a), hn::BitCast(d, b)));
+}
+
+// As exp2_negative() and to_bits() have it. The integer part of a double below 2^52 is in the low
+// bits of its sum with 2^52.
+void softmax_weights(const float* logits, size_t n, float top, uint64_t* bits, uint64_t* weights) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> df;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  for (size_t i = 0, lanes = hn::Lanes(d); i < n; i += lanes) {
+    const auto logit = hn::PromoteTo(d, hn::LoadU(df, logits + i));
+    const auto off = hn::Mul(hn::Sub(hn::Set(d, static_cast<double>(top)), logit),
+                             hn::Set(d, 1.4426950408889634));
+    const auto scaled = hn::IfThenElse(hn::Lt(off, hn::Set(d, 64)),
+                                       hn::Mul(off, hn::Set(d, 0x1p32)), hn::Set(d, 0x1p38));
+    const auto two52 = hn::Set(d, 0x1p52);
+    const auto x = hn::Xor(hn::BitCast(du, hn::Add(hn::Floor(scaled), two52)),  //
+                           hn::BitCast(du, two52));
+    auto v = hn::Sub(hn::Set(du, 0x9a6a6), times_fraction(hn::Set(du, 0xb58d), x));
+    v = hn::Sub(hn::Set(du, 0x5704af), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0x2762a6d), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0xe357996), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0x3d7f7aa6), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0xb17217e7), times_fraction(v, x));
+    v = hn::Sub(hn::Set(du, 0x100000000), times_fraction(v, x));
+    const auto whole = hn::ShiftRight<32>(x);
+    const auto shift = hn::Sub(whole, hn::ShiftRight<6>(whole));  // 64 is too much for a shift
+    v = hn::Shr(hn::ShiftLeft<kWeightBits - 32>(v), shift);
+    hn::StoreU(x, du, bits + i);
+    hn::StoreU(v, du, weights + i);
+  }
+}
+#else
+void softmax_weights(const float* logits, size_t n, float top, uint64_t* bits, uint64_t* weights) {
+  for (size_t i = 0; i < n; ++i) {
+    bits[i] = to_bits(static_cast<double>(top) - static_cast<double>(logits[i]));
+    weights[i] = exp2_negative(bits[i]);
+  }
+}
+#endif
+
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
 INLAY_END_NAMESPACE

@@ -233,6 +233,11 @@ struct Kernels {
   void (*clamp)(float lo, float hi, size_t n, float* inout);                // max(lo, min(x, hi))
   void (*softcap)(float cap, size_t n, float* inout);                       // cap * tanh(x / cap)
 
+  // Of logits of which none is above `top`: to_bits(top - logit), and exp2_negative() of that, the
+  // same bits on every target. n: a multiple of 8.
+  void (*softmax_weights)(const float* logits, size_t n, float top, uint64_t* bits,
+                          uint64_t* weights);
+
   void (*conv1d)(const Conv1d& c, size_t begin, size_t end);         // channels [begin, end)
   void (*ssm_scan)(const SsmScan& s, size_t begin, size_t end);      // heads [begin, end)
   void (*delta_rule)(const DeltaRule& r, size_t begin, size_t end);  // heads [begin, end)

@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "inlay/config.hpp"
+#include "inlay/core/integer_math.hpp"
 #include "inlay/core/memory.hpp"
 #include "inlay/gguf/tensor_type.hpp"
 #include "inlay/kernels/kernels.hpp"

@@ -10,13 +10,15 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// The logarithm of the sum of exponentials.
-inline double log_sum_exp(Span<const float> logits) noexcept {
-  const float top = greatest(logits);
+// The logarithm of the sum of exponentials. `top`: the greatest of the logits.
+inline double log_sum_exp(const Kernels& kernels, Span<const float> logits, float top) noexcept {
   uint64_t total = 0;
-  for (const float logit : logits) {
-    total += exp2_negative(to_bits(static_cast<double>(top) - static_cast<double>(logit)));
-  }
+  for_each_weight(
+      kernels, logits.size(), top, [&](size_t i) { return logits[i]; },
+      [&total](size_t, uint64_t, uint64_t weight) {
+        total += weight;
+        return true;
+      });
   const double bits = log2_exactly(static_cast<double>(total)) - kWeightBits;
   return static_cast<double>(top) + bits * kLn2;
 }
@@ -28,7 +30,7 @@ INLAY_COLD void LogprobTable::clear() noexcept {
 INLAY_COLD void LogprobTable::note_logits(uint32_t place, const Logits& logits,
                                           Span<Candidate> list) noexcept {
   std::memcpy(logits_, logits.all.data(), logits.all.size() * sizeof(float));
-  log_total_ = log_sum_exp(logits.all);
+  log_total_ = log_sum_exp(logits.kernels, logits.all, greatest(logits.maxima));
   TokenLogprob* const top = entries_ + size_t{place} * row() + 2;
   const size_t n = top_ == 0 ? 0 : take_top(logits, top_, list);
   for (size_t i = 0; i < top_; ++i) {

@@ -41,7 +41,8 @@ inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noex
     if (logits.maxima[b] < bound) continue;
     Token id = static_cast<Token>(b * kLogitBlock);
     for (const float logit : logit_block(logits.all, b)) {
-      if (logit >= bound) out[n++] = {id, logit};
+      out[n] = {id, logit};  // there is room: n <= id
+      n += logit >= bound ? 1 : 0;
       ++id;
     }
   }
@@ -109,35 +110,65 @@ inline Span<Candidate>& TokenSampler::list() noexcept {
   return c_.list;
 }
 
-// The most probable `n` to the front.
-inline void TokenSampler::sort(size_t n) noexcept {
-  if (c_.sorted) return;
-  Candidate* const first = c_.list.begin();
-  std::partial_sort(first, first + n, c_.list.end(), before);
-  c_.sorted = n == c_.list.size();
+inline float TokenSampler::greatest_logit() const noexcept {
+  constexpr size_t kChains = 4;  // a maximum takes four cycles
+  float top[kChains] = {kImpossible, kImpossible, kImpossible, kImpossible};
+  size_t i = 0;
+  for (; i + kChains <= c_.list.size(); i += kChains) {
+    for (size_t k = 0; k < kChains; ++k) top[k] = std::max(top[k], c_.list[i + k].logit);
+  }
+  for (; i < c_.list.size(); ++i) top[0] = std::max(top[0], c_.list[i].logit);
+  return std::max(std::max(top[0], top[1]), std::max(top[2], top[3]));
 }
 
-inline float TokenSampler::greatest_logit() const noexcept {
-  float top = c_.list[0].logit;
-  for (const Candidate& c : c_.list) top = std::max(top, c.logit);
-  return top;
+// f(i, bits, weight) of logit_at(i), for i from 0 to n, as long as it returns true.
+template <class LogitAt, class F>
+void for_each_weight(const Kernels& kernels, size_t n, float top, const LogitAt& logit_at,
+                     const F& f) noexcept {
+  constexpr size_t kAtOnce = 64;
+  float logits[kAtOnce];
+  uint64_t bits[kAtOnce], weights[kAtOnce];
+  for (size_t begin = 0; begin < n; begin += kAtOnce) {
+    const size_t count = std::min(kAtOnce, n - begin);
+    for (size_t i = 0; i < count; ++i) logits[i] = logit_at(begin + i);
+    for (size_t i = count; i % 8 != 0; ++i) logits[i] = top;
+    kernels.softmax_weights(logits, (count + 7) / 8 * 8, top, bits, weights);
+    for (size_t i = 0; i < count; ++i) {
+      if (!f(begin + i, bits[i], weights[i])) return;
+    }
+  }
 }
+
+// The same of the candidates, as `view` shows them.
+template <class View, class F>
+void TokenSampler::weigh(const Softmax& p, const View& view, const F& f) const noexcept {
+  const auto logit_at = [&](size_t i) { return view(c_.list[i]).logit; };
+  for_each_weight(logits_.kernels, c_.list.size(), p.top, logit_at, f);
+}
+struct AsItIs {
+  const Candidate& operator()(const Candidate& c) const noexcept { return c; }
+};
 
 inline TokenSampler::Softmax TokenSampler::softmax() const noexcept {
   Softmax p = {greatest_logit(), 0};
-  for (const Candidate& c : c_.list) p.total += p.weight(c);
+  weigh(p, AsItIs(), [&p](size_t, uint64_t, uint64_t weight) {
+    p.total += weight;
+    return true;
+  });
   return p;
 }
 
-// The mean of bits() over the distribution. The entropy is so much more than the surprise of the
-// best.
-INLAY_COLD inline double TokenSampler::mean_bits(const Softmax& p) const noexcept {
+// The softmax, and the mean of bits() over the distribution. The entropy is so much more than the
+// surprise of the best.
+INLAY_COLD inline double TokenSampler::mean_bits(Softmax* p) const noexcept {
+  *p = {greatest_logit(), 0};
   double sum = 0;
-  for (const Candidate& c : c_.list) {
-    const uint64_t product = (p.weight(c) >> 10) * (p.bits(c) >> 12);  // exact, and so is the next
-    sum += static_cast<double>(product);
-  }
-  return sum * 0x1p22 / static_cast<double>(p.total);
+  weigh(*p, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
+    p->total += weight;
+    sum += static_cast<double>((weight >> 10) * (bits >> 12));  // exact, and so is the product
+    return true;
+  });
+  return sum * 0x1p22 / static_cast<double>(p->total);
 }
 
 // Most probable first; or those first whose surprise is next to the mean.
@@ -145,37 +176,127 @@ struct TokenSampler::Order {
   const Softmax* softmax;
   double mean = -1;  // of bits(); < 0: most probable first
 
-  double off(const Candidate& c) const noexcept {
-    return std::fabs(static_cast<double>(softmax->bits(c)) - mean);
+  double off(uint64_t bits) const noexcept { return std::fabs(static_cast<double>(bits) - mean); }
+  // Never less for a candidate than for those before it. `bits`: the candidate's.
+  uint64_t key(uint64_t bits) const noexcept {
+    return mean < 0 ? bits : static_cast<uint64_t>(off(bits));
   }
+  uint64_t key(const Candidate& c) const noexcept { return key(softmax->bits(c)); }
   bool operator()(const Candidate& a, const Candidate& b) const noexcept {
     if (mean < 0) return before(a, b);
-    const double x = off(a), y = off(b);
+    const double x = off(softmax->bits(a)), y = off(softmax->bits(b));
     return x < y || (x == y && before(a, b));
   }
 };
 
-// Sorts as far as needed (the first `sorted` are), and keeps candidates up to the first with which
-// the sum of probabilities is `share`, or `more` than that.
-inline void TokenSampler::keep_front(size_t sorted, const Order& order, double share,
-                                     bool more) noexcept {
+// Sorts candidates: into buckets of equal width in place (American flag sort), and then each of
+// those.
+inline void TokenSampler::sort(const Order& order) noexcept {
+  constexpr size_t kBuckets = 1024;
+  float least = order.softmax->top, most = kImpossible;
+  for (const Candidate& c : c_.list) {
+    least = std::min(least, c.logit);
+    most = std::max(most, c.logit);
+  }
+  const uint64_t greatest = std::max(order.key({0, least}), order.key({0, most}));
+  int shift = 0;
+  while (greatest >> shift >= kBuckets) ++shift;
+  Candidate* const list = c_.list.data();
+  const auto bucket = [&](const Candidate& c) {
+    return std::min(kBuckets - 1, static_cast<size_t>(order.key(c) >> shift));
+  };
+  uint32_t ends[kBuckets] = {}, next[kBuckets];
+  for (const Candidate& c : c_.list) ++ends[bucket(c)];
+  uint32_t n = 0;
+  for (size_t b = 0; b < kBuckets; ++b) {
+    next[b] = n;
+    n = ends[b] += n;
+  }
+  for (size_t b = 0, begin = 0; b < kBuckets; begin = ends[b++]) {
+    while (next[b] < ends[b]) {
+      Candidate c = list[next[b]];
+      for (size_t to; (to = bucket(c)) != b;) std::swap(c, list[next[to]++]);
+      list[next[b]++] = c;
+    }
+    std::sort(list + begin, list + ends[b], order);
+  }
+}
+
+// The most probable `n` to the front.
+inline void TokenSampler::sort(size_t n) noexcept {
+  if (c_.sorted) return;
   Candidate* const first = c_.list.begin();
-  const size_t all = c_.list.size();
-  const double wanted = share * static_cast<double>(order.softmax->total);
+  c_.sorted = n == c_.list.size();
+  if (!c_.sorted || n < 64) return std::partial_sort(first, first + n, c_.list.end(), before);
+  const Softmax p = {greatest_logit(), 0};
+  sort(Order{&p});
+}
+
+// How many candidates are kept from the front: to the first with which their sum is enough.
+struct TokenSampler::Front {
+  double share;     // of all
+  bool more;        // than that
+  size_t min_keep;  // candidates at least
+  bool is_enough(uint64_t sum, uint64_t total, size_t n) const noexcept {
+    const double so_far = static_cast<double>(sum), wanted = share * static_cast<double>(total);
+    return n >= min_keep && (more ? so_far > wanted : so_far >= wanted);
+  }
+};
+
+// Sorts, of candidates in any order, those that can be kept, and drops others: sums of buckets say
+// how far the front reaches. Returns the sum of all.
+inline uint64_t TokenSampler::sort_front(const Order& order, const Front& front) noexcept {
+  constexpr size_t kBuckets = 512;
+  constexpr int kShift = 29;  // an eighth of a bit each
+  struct Bucket {
+    uint64_t sum;
+    size_t n;
+  } buckets[kBuckets] = {};
+  const Softmax& p = *order.softmax;
+  const auto bucket = [&](uint64_t bits) {
+    return std::min(kBuckets - 1, static_cast<size_t>(order.key(bits) >> kShift));
+  };
+  uint64_t total = 0;
+  weigh(p, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
+    Bucket& b = buckets[bucket(bits)];
+    b.sum += weight;
+    ++b.n;
+    total += weight;
+    return true;
+  });
+  size_t reach = 0, n = 0;
+  for (uint64_t sum = 0; reach < kBuckets; ++reach) {
+    if (n > 0 && front.is_enough(sum, total, n)) break;
+    sum += buckets[reach].sum;
+    n += buckets[reach].n;
+  }
+  if (reach == kBuckets) return sort(order), total;
+  // Their logits, and a little more: what is computed here need not be exact. From 64 bits on all
+  // are equal.
+  constexpr double kLogit = kLn2 * 0x1p-32, kMore = 0x1p24;
+  const double off = static_cast<double>(uint64_t{reach} << kShift) + kMore;
+  const double mean = std::max(order.mean, 0.0), top = static_cast<double>(p.top);
+  const double least = mean + off < 0x1p38 ? top - (mean + off) * kLogit : -HUGE_VAL;
+  const double most = order.mean < 0 ? HUGE_VAL : top - (mean - off) * kLogit;
+  keep_if([&](const Candidate& c) {
+    return static_cast<double>(c.logit) >= least && static_cast<double>(c.logit) <= most;
+  });
+  sort(order);
+  return total;
+}
+
+// Keeps the front of the candidates in that order.
+inline void TokenSampler::keep_front(const Order& order, const Front& front) noexcept {
+  const bool sorted = c_.sorted && order.mean < 0;
+  const uint64_t total = sorted ? softmax().total : sort_front(order, front);
   uint64_t sum = 0;
   size_t n = 0;
-  while (n < all) {
-    if (n == sorted) {
-      sorted = std::min(all, std::max<size_t>(4 * sorted, 256));
-      if (sorted < all) std::nth_element(first + n, first + sorted, first + all, order);
-      std::sort(first + n, first + sorted, order);
-    }
-    sum += order.softmax->weight(first[n++]);
-    const double so_far = static_cast<double>(sum);
-    if (n >= s_.min_keep && (more ? so_far > wanted : so_far >= wanted)) break;
+  while (n < c_.list.size()) {
+    sum += order.softmax->weight(c_.list[n++]);
+    if (front.is_enough(sum, total, n)) break;
   }
-  c_.list = {first, n};
-  keep_impossible(s_.min_keep);
+  c_.list = {c_.list.data(), n};
+  keep_impossible(front.min_keep);
 }
 
 // Of the impossible ones, those that make the candidates `n`.
@@ -341,10 +462,11 @@ inline void TokenSampler::temperature(bool dynamic) noexcept {
   float divisor = s_.temperature;
   if (dynamic && s_.dynatemp_range > 0) {
     if (all.size() <= 1) return;
-    const Softmax p = softmax();
+    Softmax p;
+    const double mean = mean_bits(&p);
     const double most = log2_exactly(static_cast<double>(all.size() + impossible_));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
-    double part = (mean_bits(p) * 0x1p-32 + bits) / most;
+    double part = (mean * 0x1p-32 + bits) / most;
     if (s_.dynatemp_exponent != 1) {
       part = part > 0 ? exp2_exactly(static_cast<double>(s_.dynatemp_exponent) * log2_exactly(part))
              : s_.dynatemp_exponent == 0 ? 1
@@ -355,6 +477,7 @@ inline void TokenSampler::temperature(bool dynamic) noexcept {
     divisor = least + span;
     if (divisor <= 0) return top_k(1);
   }
+  if (divisor == 1) return;
   for (Candidate& c : all) c.logit /= divisor;
 }
 
@@ -376,8 +499,8 @@ inline void TokenSampler::top_k(size_t k) noexcept {
 
 inline void TokenSampler::top_p() noexcept {
   if (!(s_.top_p < 1) || list().empty()) return;
-  const Softmax p = softmax();
-  keep_front(c_.sorted ? c_.list.size() : 0, {&p}, static_cast<double>(s_.top_p), false);
+  const Softmax p = {greatest_logit(), 0};
+  keep_front({&p}, {static_cast<double>(s_.top_p), false, s_.min_keep});
   c_.sorted = true;
 }
 
@@ -420,8 +543,9 @@ INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
 // Meister et al. 2022.
 INLAY_COLD inline void TokenSampler::typical_p() noexcept {
   if (!(s_.typical_p < 1) || list().empty()) return;
-  const Softmax p = softmax();
-  keep_front(0, {&p, mean_bits(p)}, static_cast<double>(s_.typical_p), true);
+  Softmax p;
+  const double mean = mean_bits(&p);
+  keep_front({&p, mean}, {static_cast<double>(s_.typical_p), true, s_.min_keep});
   c_.sorted = false;
 }
 
@@ -609,7 +733,7 @@ inline Token TokenSampler::run(uint32_t i) noexcept {
   } else if (s_.adaptive_target >= 0 && s_.chain.find(SamplerKind::adaptive_p) < s_.chain.size()) {
     adaptive_p();
   } else {
-    pick([](const Candidate& c) { return c; });
+    pick(AsItIs());
   }
   return drawn_.id;
 }
@@ -635,17 +759,17 @@ void TokenSampler::pick(const View& view) noexcept {
   Softmax& p = drawn_from_;
   p = {view(c_.list[0]).logit, 0};
   for (const Candidate& c : c_.list) p.top = std::max(p.top, view(c).logit);
-  for (const Candidate& c : c_.list) p.total += p.weight(view(c));
+  weigh(p, view, [&p](size_t, uint64_t, uint64_t weight) {
+    p.total += weight;
+    return true;
+  });
   uint64_t at = state_.random.below(p.total);
   drawn_ = c_.list[0];
-  for (const Candidate& c : c_.list) {
-    const uint64_t weight = p.weight(view(c));
-    if (at < weight) {
-      drawn_ = c;
-      return;
-    }
-    at -= weight;
-  }
+  weigh(p, view, [&](size_t i, uint64_t, uint64_t weight) {
+    if (at >= weight) return at -= weight, true;
+    drawn_ = c_.list[i];
+    return false;
+  });
 }
 
 Token TokenSampler::draw() noexcept {

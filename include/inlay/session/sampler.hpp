@@ -6,9 +6,10 @@
 #include <cstdint>
 
 #include "inlay/arch/phases.hpp"
+#include "inlay/core/integer_math.hpp"
 #include "inlay/core/span.hpp"
+#include "inlay/kernels/kernels.hpp"
 #include "inlay/model/sampling.hpp"
-#include "inlay/session/integer_math.hpp"
 #include "inlay/text/tokenizer.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -50,6 +51,7 @@ struct SamplerState {
 struct Logits {
   Span<float> all;
   Span<float> maxima;
+  const Kernels& kernels;  // to compute with them
 };
 
 struct TokenCount {
@@ -109,6 +111,8 @@ class TokenSampler {
   Token run(uint32_t from) noexcept;
   void apply(const Sampler& sampler) noexcept;
   void take_best() noexcept;
+  template <class View, class F>
+  void weigh(const Softmax& p, const View& view, const F& f) const noexcept;
   template <class View>
   void pick(const View& view) noexcept;
   bool greedy() const noexcept { return s_.temperature <= 0; }
@@ -123,11 +127,14 @@ class TokenSampler {
 
   float greatest_logit() const noexcept;
   Softmax softmax() const noexcept;
-  double mean_bits(const Softmax& p) const noexcept;
+  double mean_bits(Softmax* p) const noexcept;
   Span<Candidate>& list() noexcept;
   void sort(size_t n) noexcept;
   struct Order;
-  void keep_front(size_t sorted, const Order& order, double share, bool more) noexcept;
+  void sort(const Order& order) noexcept;
+  struct Front;
+  uint64_t sort_front(const Order& order, const Front& front) noexcept;
+  void keep_front(const Order& order, const Front& front) noexcept;
   template <class Keep>
   void keep_if(const Keep& keep) noexcept;
   void keep_impossible(size_t n) noexcept;

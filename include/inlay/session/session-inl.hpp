@@ -510,7 +510,8 @@ inline Token draw_allowed(SessionImpl* s, Token token, TokenSampler* sampler) no
 inline Token draw_token(SessionImpl* s) noexcept {
   const Hyper& h = s->impl->hparams;
   const Logits logits = {{s->state.row(Buffer::logits, s->next_row), h.n_vocab},
-                         {s->state.logit_maxima, logit_blocks(h.n_vocab)}};
+                         {s->state.logit_maxima, logit_blocks(h.n_vocab)},
+                         *s->impl->kernels};
   for (size_t b = 0; s->n_rows > 1 && b < logits.maxima.size(); ++b) {
     logits.maxima[b] = greatest(logit_block(logits.all, b));
   }

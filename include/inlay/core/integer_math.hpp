@@ -1,8 +1,8 @@
 // Exponentials and logarithms made of integers, and of such operations on doubles that IEEE 754
 // leaves no choice in (nothing that a compiler could fuse into a multiply-add): the same bits with
 // every processor, compiler and C library. What is drawn depends on them.
-#ifndef INLAY_SESSION_INTEGER_MATH_HPP_
-#define INLAY_SESSION_INTEGER_MATH_HPP_
+#ifndef INLAY_CORE_INTEGER_MATH_HPP_
+#define INLAY_CORE_INTEGER_MATH_HPP_
 
 #include <cmath>
 #include <cstdint>
@@ -69,4 +69,4 @@ inline uint64_t multiply_high(uint64_t a, uint64_t b) noexcept {
 }  // namespace detail
 INLAY_END_NAMESPACE
 
-#endif  // INLAY_SESSION_INTEGER_MATH_HPP_
+#endif  // INLAY_CORE_INTEGER_MATH_HPP_
