@@ -4414,13 +4414,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x0f1bfd32
+#define INLAY_SELF_ID_ 0x44540d26
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x0f1bfd32
+#elif INLAY_SELF_ID_ != 0x44540d26
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -47695,7 +47695,8 @@ struct Reader {
 
   Session session;
   FimBudget budget;
-  uint32_t middle_tokens = 0;  // most between the anchor and the cursor
+  // Most tokens of a prompt above the anchor, and between there and the cursor.
+  uint32_t fixed_tokens = 0, middle_tokens = 0;
 
   // The prompt but for what stands between the anchor and the cursor.
   Array<Token> fixed;         // a prompt is made behind the first n_fixed
@@ -47850,8 +47851,15 @@ inline Status CompletionImpl::move_anchor(Reader* reader, const Document& docume
   const Span<Token> room(reader->fixed.data(), reader->fixed.size());
   const auto write = [&]() -> Result<FimPrompt> {
     text.prefix = slice(all, begin, at - begin);
-    return detail::fim_prompt(model.tokenizer(), model.host().allocator, layout, text, budget,
-                              room);
+    for (;;) {
+      Result<FimPrompt> made =
+          detail::fim_prompt(model.tokenizer(), model.host().allocator, layout, text, budget, room);
+      if (!made || made->tokens <= reader->fixed_tokens || budget.prefix == 0) return made;
+      // Names of files may be cut into a token for each byte.
+      budget.prefix /= 2;
+      budget.suffix /= 2;
+      budget.files /= 2;
+    }
   };
   // Much above the window, or almost at its start, another one sees more.
   const bool keeps = begin < at && (begin == 0 || (at - begin) > reader->prefix.size() / 4);
@@ -48196,10 +48204,11 @@ inline Status CompletionImpl::update(const Document& document) noexcept {
 
 inline Status check_budget(const CompletionOptions& options, const FimLayout& layout,
                            uint32_t context, uint32_t middle, FimBudget* budget) noexcept {
-  // Marks and the file's own header.
-  const uint64_t marks = uint64_t{layout.mark_tokens} + 74;
-  const uint64_t used = marks + middle + 2 * uint64_t{options.max_tokens};
-  if (options.max_tokens == 0 || used + 64 > context) {
+  constexpr uint32_t kNames = 74;  // the repository's and the file's, as most are
+  constexpr uint32_t kLeastText = 64;
+  const uint64_t used =
+      uint64_t{layout.mark_tokens} + kNames + middle + 2 * uint64_t{options.max_tokens};
+  if (options.max_tokens == 0 || used + kLeastText > context) {
     return Error(ErrorCode::bad_argument, "option max_tokens: ")
            << options.max_tokens << " leaves no room for a prompt in a context of " << context;
   }
@@ -48229,6 +48238,7 @@ INLAY_COLD inline Status CompletionImpl::open_narrow(const SessionOptions& sessi
   const Allocator& allocator = model.host().allocator;
   narrow = create<Reader>(allocator, std::move(*made), allocator);
   if (narrow == nullptr) return Error(ErrorCode::out_of_memory);
+  narrow->fixed_tokens = options_of_it.context - kNarrowMiddle - 2 * options.max_tokens;
   narrow->middle_tokens = kNarrowMiddle;
   narrow->budget.prefix = narrow->budget.suffix = kNarrowTokens;
   if (!narrow->reserve(options_of_it.context)) return Error(ErrorCode::out_of_memory);
@@ -48295,6 +48305,7 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   Completion completion(impl);
   impl->layout = std::move(*layout);
+  impl->wide.fixed_tokens = session_options.context - middle - session_options.max_tokens;
   impl->wide.middle_tokens = middle;
   INLAY_TRY(impl->open(session_options));
   impl->options.repository = {};
@@ -49247,9 +49258,9 @@ struct INLAY_HIDDEN inlay_model {
 
   std::atomic<uint32_t> holders{1};
   INLAY_NAMESPACE::Allocator allocator;
-  inlay_host host;
-  inlay_read_function file;
-  inlay_model_options options;
+  inlay_host host = {};
+  inlay_read_function file = {};
+  inlay_model_options options = {};
   INLAY_NAMESPACE::Result<INLAY_NAMESPACE::Model> model;  // has a value once it is open
   // For grammars: made when the first one is.
   std::atomic<INLAY_NAMESPACE::detail::CAttached*> vocabulary{nullptr};
@@ -49778,32 +49789,26 @@ INLAY_C_API uint64_t inlay_metadata_size(const inlay_model* model, size_t index)
 INLAY_C_API int32_t inlay_metadata_u64(const inlay_model* model, size_t index, uint64_t element,
                                        uint64_t* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
-  return value != nullptr && out != nullptr && element < value->size() &&
-         value->as_u64(out, element);
+  return value != nullptr && out != nullptr && value->as_u64(out, element);
 }
 
 INLAY_C_API int32_t inlay_metadata_i64(const inlay_model* model, size_t index, uint64_t element,
                                        int64_t* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
-  return value != nullptr && out != nullptr && element < value->size() &&
-         value->as_i64(out, element);
+  return value != nullptr && out != nullptr && value->as_i64(out, element);
 }
 
 INLAY_C_API int32_t inlay_metadata_f64(const inlay_model* model, size_t index, uint64_t element,
                                        double* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
-  return value != nullptr && out != nullptr && element < value->size() &&
-         value->as_f64(out, element);
+  return value != nullptr && out != nullptr && value->as_f64(out, element);
 }
 
 INLAY_C_API int32_t inlay_metadata_bool(const inlay_model* model, size_t index, uint64_t element,
                                         int32_t* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
   bool is_true = false;
-  if (value == nullptr || out == nullptr || element >= value->size() ||
-      !value->as_bool(&is_true, element)) {
-    return 0;
-  }
+  if (value == nullptr || out == nullptr || !value->as_bool(&is_true, element)) return 0;
   *out = is_true;
   return 1;
 }
@@ -50020,9 +50025,8 @@ struct CSessionOptions {
     if (from.kv_cache < INLAY_KV_CACHE_F32 || from.kv_cache > INLAY_KV_CACHE_Q8_0) {
       return c_range("kv_cache", "one of INLAY_KV_CACHE_");
     }
-    if (from.n_stop > Output::kMaxStops || (from.n_stop > 0 && from.stop == nullptr)) {
-      return c_range("stop", "at most 16 texts");
-    }
+    if (from.n_stop > Output::kMaxStops) return c_range("stop", "at most 16 texts");
+    if (from.n_stop > 0 && from.stop == nullptr) return c_range("stop", "no null");
     options.context = from.context;
     options.batch = from.batch;
     options.threads = from.threads;
@@ -50696,6 +50700,9 @@ inline Result<Grammar> c_compile(const inlay_model& model, int32_t kind, std::st
   INLAY_TRY(c_texts(from.trigger_words, nullptr, from.n_trigger_words, &words));
   INLAY_TRY(c_texts(from.trigger_patterns, nullptr, from.n_trigger_patterns, &patterns));
   INLAY_TRY(c_rules(from, &rules));
+  if (from.n_trigger_tokens > 0 && from.trigger_tokens == nullptr) {
+    return c_range("trigger_tokens", "no null");
+  }
   options.host = c_host(model);
   options.tokenizer = &model.model->tokenizer();
   if (from.root != nullptr) options.root = from.root;

@@ -43,6 +43,40 @@ struct Opened {
   inlay_model* model = nullptr;
 };
 
+// The model in this repository.
+class Demo {
+ public:
+  Demo() {
+    inlay_error error;
+    const inlay_status status = inlay_model_open(
+        INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model_, &error);
+    CAPTURE(error.message);
+    REQUIRE(status == INLAY_OK);
+  }
+  Demo(const Demo&) = delete;
+  Demo& operator=(const Demo&) = delete;
+  ~Demo() { inlay_model_close(model_); }
+  operator inlay_model*() const { return model_; }
+
+ private:
+  inlay_model* model_ = nullptr;
+};
+
+inlay_chat_template* chat_template(const inlay_model* model, const char* source) {
+  inlay_chat_template_options options;
+  inlay_chat_template_options_init(&options, sizeof options);
+  options.source = source;
+  inlay_chat_template* made = nullptr;
+  inlay_error error;
+  const inlay_status status = inlay_chat_template_create(model, &options, &made, &error);
+  CAPTURE(error.message);
+  REQUIRE(status == INLAY_OK);
+  return made;
+}
+
+// A template whose model calls tools as Qwen's does.
+const char* const kToolCalls = "{{ messages[0].content }}<tool_call>{\"name\": 1}</tool_call>";
+
 inlay_session* create(const inlay_model* model, uint32_t max_tokens) {
   inlay_sampling sampling;
   inlay_sampling_init(&sampling, sizeof sampling);
@@ -352,10 +386,8 @@ TEST_CASE("a constraint of the program") {
 }
 
 TEST_CASE("a completion follows what is typed") {
-  inlay_model* model = nullptr;
+  const Demo model;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           &error) == INLAY_OK);
   inlay_completion_options options;
   inlay_completion_options_init(&options, sizeof options);
   CHECK(options.max_tokens == inlay::CompletionOptions{}.max_tokens);
@@ -411,7 +443,6 @@ TEST_CASE("a completion follows what is typed") {
   options.order = 3;
   CHECK(inlay_completion_create(model, &options, &completion, &error) == INLAY_BAD_ARGUMENT);
   CHECK(completion == nullptr);
-  inlay_model_close(model);
 }
 
 TEST_CASE("grammars") {
@@ -482,9 +513,15 @@ TEST_CASE("grammars") {
   options.trigger_words = words;
   options.n_trigger_words = 1;
   options.root = "call";
-  REQUIRE(inlay_grammar_create(model, INLAY_GRAMMAR_GBNF, "call ::= \"<call>\" [a-z]+",
-                               INLAY_NUL_TERMINATED, &options, &grammar, &error) == INLAY_OK);
+  const auto call = [&] {
+    return inlay_grammar_create(model, INLAY_GRAMMAR_GBNF, "call ::= \"<call>\" [a-z]+",
+                                INLAY_NUL_TERMINATED, &options, &grammar, &error);
+  };
+  REQUIRE(call() == INLAY_OK);
   inlay_grammar_close(grammar);
+  options.n_trigger_tokens = 1;  // that are not there
+  CHECK(call() == INLAY_BAD_ARGUMENT);
+  CHECK(grammar == nullptr);
 
   // Rules that are said in another way.
   inlay_grammar_options_init(&options, sizeof options);
@@ -527,10 +564,8 @@ TEST_CASE("grammars") {
 }
 
 TEST_CASE("filling a form, and choosing") {
-  inlay_model* model = nullptr;
+  const Demo model;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           &error) == INLAY_OK);
   inlay_session* session = create(model, 40);
   inlay_grammar* grammar = nullptr;
   REQUIRE(inlay_grammar_create(model, INLAY_GRAMMAR_REGEX, "(yes|no)[!?]", INLAY_NUL_TERMINATED,
@@ -587,26 +622,20 @@ TEST_CASE("filling a form, and choosing") {
         INLAY_BAD_ARGUMENT);
   inlay_chooser_close(chooser);
   inlay_session_close(session);
-  inlay_model_close(model);
 }
 
 TEST_CASE("chats") {
-  inlay_model* model = nullptr;
+  const Demo model;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           &error) == INLAY_OK);
   inlay_chat_template* chat = nullptr;
   REQUIRE(inlay_chat_template_create(model, nullptr, &chat, &error) == INLAY_OK);
   CHECK(inlay_chat_template_is_fallback(chat) == 1);  // a model of code has no template
   inlay_chat_template_close(chat);
 
-  inlay_chat_template_options options;
-  inlay_chat_template_options_init(&options, sizeof options);
-  options.source =
-      "{% for m in messages %}{{ m.role }}:{{ m.content }}"
-      "{% for c in m.tool_calls %}[{{ c.function.name }}]{% endfor %};{% endfor %}"
-      "{% if add_generation_prompt %}go {{ mood }}{% endif %}";
-  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
+  chat = chat_template(model,
+                       "{% for m in messages %}{{ m.role }}:{{ m.content }}"
+                       "{% for c in m.tool_calls %}[{{ c.function.name }}]{% endfor %};{% endfor %}"
+                       "{% if add_generation_prompt %}go {{ mood }}{% endif %}");
   CHECK(inlay_chat_template_is_fallback(chat) == 0);
   const inlay_tool_call call = {"1", "look", "{}"};
   inlay_chat_message messages[2] = {};
@@ -642,22 +671,17 @@ TEST_CASE("chats") {
   CHECK(inlay_chat_template_render(chat, &request, text, sizeof text, &size, &error) ==
         INLAY_BAD_ARGUMENT);
   inlay_chat_template_close(chat);
+  inlay_chat_template_options options;
+  inlay_chat_template_options_init(&options, sizeof options);
   options.source = "{% if %}";
   CHECK(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_BAD_ARGUMENT);
   CHECK(chat == nullptr);
-  inlay_model_close(model);
 }
 
 TEST_CASE("tool calls that are kept well-formed") {
-  inlay_model* model = nullptr;
+  const Demo model;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           &error) == INLAY_OK);
-  inlay_chat_template_options options;
-  inlay_chat_template_options_init(&options, sizeof options);
-  options.source = "{{ messages[0].content }}<tool_call>{\"name\": 1}</tool_call>";
-  inlay_chat_template* chat = nullptr;
-  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
+  inlay_chat_template* chat = chat_template(model, kToolCalls);
   const char* tools = R"([{"type": "function", "function": {"name": "look", "parameters":
       {"type": "object", "properties": {"at": {"enum": ["door", "sky"]}}, "required": ["at"]}}}])";
   inlay_grammar* lazy = nullptr;
@@ -687,8 +711,7 @@ TEST_CASE("tool calls that are kept well-formed") {
   CHECK(required == nullptr);
   inlay_chat_template_close(chat);
 
-  options.source = "{{ messages[0].content }}";  // of no family
-  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
+  chat = chat_template(model, "{{ messages[0].content }}");  // of no family
   CHECK(inlay_chat_template_tool_grammar(chat, tools, 0, &required, &error) == INLAY_UNSUPPORTED);
   inlay_chat_template_close(chat);
 
@@ -698,23 +721,17 @@ TEST_CASE("tool calls that are kept well-formed") {
   rest(session);
   inlay_session_close(session);
   inlay_grammar_close(lazy);
-  inlay_model_close(model);
 }
 
 TEST_CASE("what a chat model writes, taken apart") {
-  inlay_model* model = nullptr;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           &error) == INLAY_OK);
-  inlay_chat_template_options options;
-  inlay_chat_template_options_init(&options, sizeof options);
-  options.source = "{{ messages[0].content }}<tool_call>{\"name\": 1}</tool_call>";
-  inlay_chat_template* chat = nullptr;
   inlay_chat_parser* parser = nullptr;
-  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
-  REQUIRE(inlay_chat_parser_create(chat, "", 0, nullptr, &parser, &error) == INLAY_OK);
-  inlay_chat_template_close(chat);
-  inlay_model_close(model);
+  {
+    const Demo model;
+    inlay_chat_template* const chat = chat_template(model, kToolCalls);
+    REQUIRE(inlay_chat_parser_create(chat, "", 0, nullptr, &parser, &error) == INLAY_OK);
+    inlay_chat_template_close(chat);
+  }
   std::string parts[5];
   const inlay_chat_take take = [](void* user, int32_t part, uint32_t call, const char* bytes,
                                   size_t size, const char*, size_t) {
@@ -737,16 +754,10 @@ TEST_CASE("what a chat model writes, taken apart") {
 }
 
 TEST_CASE("values without quotes in tool calls are what the tools' schemas say") {
-  inlay_model* model = nullptr;
+  const Demo model;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           &error) == INLAY_OK);
-  inlay_chat_template_options options;
-  inlay_chat_template_options_init(&options, sizeof options);
-  options.source =
-      "<tool_call><arg_key>{{ k }}</arg_key><arg_value>{{ v }}</arg_value></tool_call>";
-  inlay_chat_template* chat = nullptr;
-  REQUIRE(inlay_chat_template_create(model, &options, &chat, &error) == INLAY_OK);
+  inlay_chat_template* const chat = chat_template(
+      model, "<tool_call><arg_key>{{ k }}</arg_key><arg_value>{{ v }}</arg_value></tool_call>");
   const auto arguments = [&](const char* tools) {
     std::string kept = tools == nullptr ? "" : tools;
     inlay_chat_parser* parser = nullptr;
@@ -775,13 +786,10 @@ TEST_CASE("values without quotes in tool calls are what the tools' schemas say")
   CHECK(arguments(tools("integer").c_str()) == R"({"door": 12})");
   CHECK(arguments(tools("string").c_str()) == R"({"door": "12"})");
   inlay_chat_template_close(chat);
-  inlay_model_close(model);
 }
 
 TEST_CASE("guessed tokens change nothing of a text") {
-  inlay_model* model = nullptr;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           nullptr) == INLAY_OK);
+  const Demo model;
   const char kText[] = "int a = first(x, y);\nint b = first(x, y);\nint a = first(";
   std::string expected;
   for (const bool by_model : {false, true}) {
@@ -814,7 +822,6 @@ TEST_CASE("guessed tokens change nothing of a text") {
     CHECK(inlay_drafts_create(model, &options, &drafts, &error) == INLAY_BAD_ARGUMENT);
     CHECK(drafts == nullptr);
   }
-  inlay_model_close(model);
 }
 
 TEST_CASE("what a model says of itself") {
@@ -872,9 +879,7 @@ TEST_CASE("what a model says of itself") {
 }
 
 TEST_CASE("tokens") {
-  inlay_model* model = nullptr;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           nullptr) == INLAY_OK);
+  const Demo model;
   const char kText[] = "int main() {";
   std::vector<inlay_token> ids(inlay_max_tokens(sizeof kText));
   size_t count = 0;
@@ -902,13 +907,10 @@ TEST_CASE("tokens") {
   CHECK(inlay_token_is_control(model, special.fim_prefix) == 1);
   CHECK(inlay_token_is_end(model, special.eos) == 1);
   CHECK(inlay_token_is_end(model, ids[0]) == 0);
-  inlay_model_close(model);
 }
 
 TEST_CASE("sampling") {
-  inlay_model* model = nullptr;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           nullptr) == INLAY_OK);
+  const Demo model;
   inlay_sampling sampling;
   inlay_sampling_init(&sampling, sizeof sampling);
   CHECK(sampling.temperature == INLAY_UNSET_FLOAT);
@@ -953,13 +955,10 @@ TEST_CASE("sampling") {
   sampling.n_logit_bias = 1;
   CHECK(inlay_session_set_sampling(session, &sampling, &error) == INLAY_BAD_ARGUMENT);
   inlay_session_close(session);
-  inlay_model_close(model);
 }
 
 TEST_CASE("a stop text ends the output and is not in it") {
-  inlay_model* model = nullptr;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model,
-                           nullptr) == INLAY_OK);
+  const Demo model;
   inlay_session_options options;
   inlay_session_options_init(&options, sizeof options);
   inlay_sampling sampling;
@@ -977,7 +976,6 @@ TEST_CASE("a stop text ends the output and is not in it") {
   CHECK(rest(session).find('\n') == std::string::npos);
   CHECK(inlay_session_stop_reason(session) == INLAY_STOP_TEXT);
   inlay_session_close(session);
-  inlay_model_close(model);
 }
 
 TEST_CASE(
@@ -1033,7 +1031,8 @@ TEST_CASE("when any one allocation fails, so does the C call") {
   CHECK(calls > 3);
 }
 
-TEST_CASE("when any one allocation fails, the C call says so, leaks nothing and can be made again") {
+TEST_CASE(
+    "when any one allocation fails, the C call says so, leaks nothing and can be made again") {
   CountingAllocator allocator;
   const inlay_host host = lend(&allocator);
   inlay_model_options options;
@@ -1408,6 +1407,20 @@ TEST_CASE("structs of an older and of a newer program") {
   for (uint32_t size : {0u, 4u, 100000u}) {
     options.struct_size = size;  // nobody has called init
     CHECK(inlay_session_create(opened.model, &options, &session, &error) == INLAY_BAD_ARGUMENT);
+  }
+
+  // Too short for a field that is needed, which must not be taken from the handle's memory.
+  CountingAllocator dirty;
+  const inlay_host host = lend(&dirty);
+  inlay_model_options model_options;
+  inlay_model_options_init(&model_options, sizeof model_options);
+  model_options.host = &host;
+  inlay_read_function file = {};
+  file.struct_size = offsetof(inlay_read_function, read);
+  inlay_model* model = nullptr;
+  if (file.struct_size > sizeof file.struct_size) {
+    CHECK(inlay_model_open_function(&file, &model_options, &model, &error) == INLAY_BAD_ARGUMENT);
+    CHECK(std::string(error.message).find("read") != std::string::npos);
   }
 }
 

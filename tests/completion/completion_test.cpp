@@ -106,6 +106,27 @@ TEST_CASE("There is a suggestion, and it says how sure it is") {
   CHECK(least == s.probability);
 }
 
+TEST_CASE("Names of which every byte is a token leave less room for texts") {
+  const Model model = demo();
+  std::string name, text;
+  for (int i = 0; i < 60; ++i) name += "\xe5\xad\x97";
+  for (int i = 0; i < 10; ++i) text += name;
+  CompletionOptions options;
+  options.session.context = 256;
+  options.max_tokens = 4;
+  options.repository = name;
+  Completion completion = create(model, options);
+  REQUIRE(completion.set_file(name + ".h", text));
+  Editor editor;
+  editor.path = name;
+  editor.before = text + kBefore;
+  editor.after = kAfter + text;
+  const inlay::Status updated = completion.update(editor.document());
+  CAPTURE(std::string(updated.error().message()));
+  CHECK(updated);
+  CHECK(completion.run(60000000) == Step::done);
+}
+
 TEST_CASE("What is typed as suggested costs nothing, also when it is taken back") {
   const Model model = demo();
   CompletionOptions options;

@@ -123,6 +123,9 @@ inline Result<Grammar> c_compile(const inlay_model& model, int32_t kind, std::st
   INLAY_TRY(c_texts(from.trigger_words, nullptr, from.n_trigger_words, &words));
   INLAY_TRY(c_texts(from.trigger_patterns, nullptr, from.n_trigger_patterns, &patterns));
   INLAY_TRY(c_rules(from, &rules));
+  if (from.n_trigger_tokens > 0 && from.trigger_tokens == nullptr) {
+    return c_range("trigger_tokens", "no null");
+  }
   options.host = c_host(model);
   options.tokenizer = &model.model->tokenizer();
   if (from.root != nullptr) options.root = from.root;

@@ -46,9 +46,9 @@ struct INLAY_HIDDEN inlay_model {
 
   std::atomic<uint32_t> holders{1};
   INLAY_NAMESPACE::Allocator allocator;
-  inlay_host host;
-  inlay_read_function file;
-  inlay_model_options options;
+  inlay_host host = {};
+  inlay_read_function file = {};
+  inlay_model_options options = {};
   INLAY_NAMESPACE::Result<INLAY_NAMESPACE::Model> model;  // has a value once it is open
   // For grammars: made when the first one is.
   std::atomic<INLAY_NAMESPACE::detail::CAttached*> vocabulary{nullptr};

@@ -333,32 +333,26 @@ INLAY_C_API uint64_t inlay_metadata_size(const inlay_model* model, size_t index)
 INLAY_C_API int32_t inlay_metadata_u64(const inlay_model* model, size_t index, uint64_t element,
                                        uint64_t* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
-  return value != nullptr && out != nullptr && element < value->size() &&
-         value->as_u64(out, element);
+  return value != nullptr && out != nullptr && value->as_u64(out, element);
 }
 
 INLAY_C_API int32_t inlay_metadata_i64(const inlay_model* model, size_t index, uint64_t element,
                                        int64_t* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
-  return value != nullptr && out != nullptr && element < value->size() &&
-         value->as_i64(out, element);
+  return value != nullptr && out != nullptr && value->as_i64(out, element);
 }
 
 INLAY_C_API int32_t inlay_metadata_f64(const inlay_model* model, size_t index, uint64_t element,
                                        double* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
-  return value != nullptr && out != nullptr && element < value->size() &&
-         value->as_f64(out, element);
+  return value != nullptr && out != nullptr && value->as_f64(out, element);
 }
 
 INLAY_C_API int32_t inlay_metadata_bool(const inlay_model* model, size_t index, uint64_t element,
                                         int32_t* out) {
   const MetadataValue* value = detail::c_metadata(model, index);
   bool is_true = false;
-  if (value == nullptr || out == nullptr || element >= value->size() ||
-      !value->as_bool(&is_true, element)) {
-    return 0;
-  }
+  if (value == nullptr || out == nullptr || !value->as_bool(&is_true, element)) return 0;
   *out = is_true;
   return 1;
 }

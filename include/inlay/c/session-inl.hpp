@@ -150,9 +150,8 @@ struct CSessionOptions {
     if (from.kv_cache < INLAY_KV_CACHE_F32 || from.kv_cache > INLAY_KV_CACHE_Q8_0) {
       return c_range("kv_cache", "one of INLAY_KV_CACHE_");
     }
-    if (from.n_stop > Output::kMaxStops || (from.n_stop > 0 && from.stop == nullptr)) {
-      return c_range("stop", "at most 16 texts");
-    }
+    if (from.n_stop > Output::kMaxStops) return c_range("stop", "at most 16 texts");
+    if (from.n_stop > 0 && from.stop == nullptr) return c_range("stop", "no null");
     options.context = from.context;
     options.batch = from.batch;
     options.threads = from.threads;

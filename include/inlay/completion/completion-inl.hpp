@@ -207,7 +207,8 @@ struct Reader {
 
   Session session;
   FimBudget budget;
-  uint32_t middle_tokens = 0;  // most between the anchor and the cursor
+  // Most tokens of a prompt above the anchor, and between there and the cursor.
+  uint32_t fixed_tokens = 0, middle_tokens = 0;
 
   // The prompt but for what stands between the anchor and the cursor.
   Array<Token> fixed;         // a prompt is made behind the first n_fixed
@@ -362,8 +363,15 @@ inline Status CompletionImpl::move_anchor(Reader* reader, const Document& docume
   const Span<Token> room(reader->fixed.data(), reader->fixed.size());
   const auto write = [&]() -> Result<FimPrompt> {
     text.prefix = slice(all, begin, at - begin);
-    return detail::fim_prompt(model.tokenizer(), model.host().allocator, layout, text, budget,
-                              room);
+    for (;;) {
+      Result<FimPrompt> made =
+          detail::fim_prompt(model.tokenizer(), model.host().allocator, layout, text, budget, room);
+      if (!made || made->tokens <= reader->fixed_tokens || budget.prefix == 0) return made;
+      // Names of files may be cut into a token for each byte.
+      budget.prefix /= 2;
+      budget.suffix /= 2;
+      budget.files /= 2;
+    }
   };
   // Much above the window, or almost at its start, another one sees more.
   const bool keeps = begin < at && (begin == 0 || (at - begin) > reader->prefix.size() / 4);
@@ -708,10 +716,11 @@ inline Status CompletionImpl::update(const Document& document) noexcept {
 
 inline Status check_budget(const CompletionOptions& options, const FimLayout& layout,
                            uint32_t context, uint32_t middle, FimBudget* budget) noexcept {
-  // Marks and the file's own header.
-  const uint64_t marks = uint64_t{layout.mark_tokens} + 74;
-  const uint64_t used = marks + middle + 2 * uint64_t{options.max_tokens};
-  if (options.max_tokens == 0 || used + 64 > context) {
+  constexpr uint32_t kNames = 74;  // the repository's and the file's, as most are
+  constexpr uint32_t kLeastText = 64;
+  const uint64_t used =
+      uint64_t{layout.mark_tokens} + kNames + middle + 2 * uint64_t{options.max_tokens};
+  if (options.max_tokens == 0 || used + kLeastText > context) {
     return Error(ErrorCode::bad_argument, "option max_tokens: ")
            << options.max_tokens << " leaves no room for a prompt in a context of " << context;
   }
@@ -741,6 +750,7 @@ INLAY_COLD inline Status CompletionImpl::open_narrow(const SessionOptions& sessi
   const Allocator& allocator = model.host().allocator;
   narrow = create<Reader>(allocator, std::move(*made), allocator);
   if (narrow == nullptr) return Error(ErrorCode::out_of_memory);
+  narrow->fixed_tokens = options_of_it.context - kNarrowMiddle - 2 * options.max_tokens;
   narrow->middle_tokens = kNarrowMiddle;
   narrow->budget.prefix = narrow->budget.suffix = kNarrowTokens;
   if (!narrow->reserve(options_of_it.context)) return Error(ErrorCode::out_of_memory);
@@ -807,6 +817,7 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   if (impl == nullptr) return Error(ErrorCode::out_of_memory);
   Completion completion(impl);
   impl->layout = std::move(*layout);
+  impl->wide.fixed_tokens = session_options.context - middle - session_options.max_tokens;
   impl->wide.middle_tokens = middle;
   INLAY_TRY(impl->open(session_options));
   impl->options.repository = {};
