@@ -16,6 +16,8 @@
 //     new_memory=0|1               open and pack into memory that is new to the process
 // Beside each overrun stands the machine's own: that of a loop which only looks at the clock, on as
 // many threads; and beside what cancel() takes, that of a loop which only looks for it ("flag").
+// "own" is the overrun in the CPU time of the calling thread: what the engine did, without the time
+// for which the system had put the thread aside.
 // Tokens (and looks at the clock) are per second inside the engine; "of free" compares the tokens
 // that a second of the process's CPU time, without what the pauses between frames took, gives with
 // those of the same work in one go.
@@ -106,28 +108,35 @@ class Times {
 const std::vector<double> kLimits = {0, 25, 50, 100, 150, 200, 250, 500, 1000};
 
 void print_header() {
-  std::printf("%-8s %7s %8s %7s |%8s %8s %8s %8s | %s |%9s %8s\n", "work", "threads", "budget",
-              "times", "p50", "p99", "p99.9", "max",
+  std::printf("%-8s %7s %8s %7s |%8s %8s %8s %8s |%8s %9s | %s |%9s %8s\n", "work", "threads",
+              "budget", "times", "p50", "p99", "p99.9", "max", "own p99", "own p99.9",
               "in (0, 25, 50, 100, 150, 200, 250, 500, 1000, more]", "tokens/s", "of free");
 }
 
+// What frames took beyond their slices, by the clock and in CPU time of the calling thread.
+struct Overruns {
+  std::vector<double> all, own;
+};
+
 void print(const Options& o, const char* work, uint32_t threads, uint32_t budget,
-           const Times& times, double rate, double of_free) {
+           const Overruns& overruns, double rate, double of_free) {
+  const Times times(overruns.all), own(overruns.own);
   const std::vector<size_t> counts = times.histogram(kLimits);
   if (o.json) {
     static const char* separator = "[";
     std::printf(
         "%s{\"work\": \"%s\", \"threads\": %u, \"budget_us\": %u, \"times\": %zu, "
-        "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f, \"max_us\": %.1f, \"histogram\": "
-        "[",
+        "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f, \"max_us\": %.1f, "
+        "\"own_p99_us\": %.1f, \"own_p99.9_us\": %.1f, \"histogram\": [",
         separator, work, threads, budget, times.size(), times.at(0.5), times.at(0.99),
-        times.at(0.999), times.at(1));
+        times.at(0.999), times.at(1), own.at(0.99), own.at(0.999));
     for (size_t i = 0; i < counts.size(); ++i) std::printf("%s%zu", i > 0 ? ", " : "", counts[i]);
     std::printf("], \"tokens_per_second\": %.4g, \"of_free\": %.4g}", rate, of_free);
     separator = ",\n ";
   } else {
-    std::printf("%-8s %7u %8u %7zu |%8.1f %8.1f %8.1f %8.1f |", work, threads, budget, times.size(),
-                times.at(0.5), times.at(0.99), times.at(0.999), times.at(1));
+    std::printf("%-8s %7u %8u %7zu |%8.1f %8.1f %8.1f %8.1f |%8.1f %9.1f |", work, threads, budget,
+                times.size(), times.at(0.5), times.at(0.99), times.at(0.999), times.at(1),
+                own.at(0.99), own.at(0.999));
     for (const size_t count : counts) std::printf(" %zu", count);
     if (rate > 0) std::printf(" |%9.2f %7.1f%%", rate, 100 * of_free);
     std::printf("\n");
@@ -278,17 +287,19 @@ class Work {
 // `body(microseconds)` is called in each frame until it has used what is left of the budget;
 // `pause(end)` waits for the next frame.
 template <class F, class Done, class Pause>
-std::vector<double> play(const Options& o, uint32_t budget, F body, Done done, Pause pause) {
-  std::vector<double> overruns;
+Overruns play(const Options& o, uint32_t budget, F body, Done done, Pause pause) {
+  Overruns overruns;
   const auto frame = std::chrono::duration_cast<Clock::duration>(
       std::chrono::duration<double>(o.hz > 0 ? 1 / o.hz : 0));
   const Clock::time_point begin = Clock::now();
   Clock::time_point next = begin;
   while (since(begin) < o.seconds * 1e6 && !done()) {
     const Clock::time_point start = Clock::now();
+    const double cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID);
     double spent = 0;
     while (spent < budget && !body(static_cast<uint32_t>(budget - spent))) spent = since(start);
-    overruns.push_back(std::max(0.0, since(start) - budget));
+    overruns.all.push_back(std::max(0.0, since(start) - budget));
+    overruns.own.push_back(std::max(0.0, cpu_us(CLOCK_THREAD_CPUTIME_ID) - cpu - budget));
     next += frame;
     if (next > Clock::now()) {
       pause(next);
@@ -300,7 +311,7 @@ std::vector<double> play(const Options& o, uint32_t budget, F body, Done done, P
 }
 
 template <class F, class Done>
-std::vector<double> play(const Options& o, uint32_t budget, F body, Done done) {
+Overruns play(const Options& o, uint32_t budget, F body, Done done) {
   return play(o, budget, body, done, [](auto end) { std::this_thread::sleep_until(end); });
 }
 
@@ -317,14 +328,13 @@ void measure(const Options& o, const char* name, W work, uint32_t threads) {
   double free_rate = run_free();
   for (const uint32_t budget : o.budgets) {
     speed.start();
-    std::vector<double> overruns = play(
+    const Overruns overruns = play(
         o, budget, [&](uint32_t us) { return work.step(us); }, [] { return false; },
         [&](auto end) { speed.pause_until(end); });
     const double rate = speed.per_second(), share = speed.per_cpu_second();
     const double free_before = free_rate;
     free_rate = run_free();  // before and after: the machine may get slower meanwhile
-    print(o, name, threads, budget, Times(std::move(overruns)), rate,
-          2 * share / (free_before + free_rate));
+    print(o, name, threads, budget, overruns, rate, 2 * share / (free_before + free_rate));
   }
 }
 
@@ -377,9 +387,9 @@ void measure_clock(const Options& o, uint32_t threads) {
       }
       return true;
     };
-    const Times times(play(o, budget, body, [] { return false; }));
+    const Overruns overruns = play(o, budget, body, [] { return false; });
     const double rate = looks / slices_us * 1e6;
-    print(o, "clock", threads, budget, times, rate,
+    print(o, "clock", threads, budget, overruns, rate,
           rate / look(Clock::now() + std::chrono::seconds(1)));
   }
   {
@@ -460,7 +470,7 @@ void measure_flag(const Options& o) {
     }
     times.push_back(canceller.end());
   }
-  print(o, "flag", 1, 0, Times(times), 0, 0);
+  print(o, "flag", 1, 0, {times, {}}, 0, 0);
 }
 
 // At random moments of reading a prompt.
@@ -476,7 +486,7 @@ void measure_cancel(const Options& o, const inlay::Model& model, uint32_t thread
     const double us = canceller.end();
     if (cancelled) times.push_back(us);
   }
-  print(o, "cancel", threads, 0, Times(times), 0, 0);
+  print(o, "cancel", threads, 0, {times, {}}, 0, 0);
 }
 
 // At random moments of completing code.
@@ -501,7 +511,7 @@ void measure_cancel_completion(const Options& o, const inlay::Model& model, uint
     completion.run(1000000);
     if (const double us = canceller.end(); us > 0) times.push_back(us);
   }
-  print(o, "completes", threads, 0, Times(times), 0, 0);
+  print(o, "completes", threads, 0, {times, {}}, 0, 0);
 }
 
 // Memory for the engine that this process has written to before, and that it keeps.
@@ -585,21 +595,22 @@ class Opening {
 void measure_open(const Options& o, bool packed, uint32_t threads) {
   Opening opening(o, packed, threads);
   for (const uint32_t budget : o.budgets) {
-    std::vector<double> all;
+    Overruns all;
     const Clock::time_point begin = Clock::now();
     do {
       inlay::ModelLoader loader = opening.begin();
       bool open = false;
-      const std::vector<double> overruns = play(
+      const Overruns overruns = play(
           o, budget,
           [&](uint32_t us) {
             if (!open) open = must(loader.step(us));
             return true;
           },
           [&] { return open; });
-      all.insert(all.end(), overruns.begin(), overruns.end());
+      all.all.insert(all.all.end(), overruns.all.begin(), overruns.all.end());
+      all.own.insert(all.own.end(), overruns.own.begin(), overruns.own.end());
     } while (since(begin) < o.seconds * 1e6);
-    print(o, packed ? "pack" : "open", threads, budget, Times(std::move(all)), 0, 0);
+    print(o, packed ? "pack" : "open", threads, budget, all, 0, 0);
   }
 }
 
@@ -615,7 +626,7 @@ void measure_cancel_open(const Options& o, bool packed, uint32_t threads) {
     const double us = canceller.end();
     if (!open && open.error().code() == inlay::ErrorCode::cancelled) times.push_back(us);
   }
-  print(o, packed ? "c.pack" : "c.open", threads, 0, Times(times), 0, 0);
+  print(o, packed ? "c.pack" : "c.open", threads, 0, {times, {}}, 0, 0);
 }
 
 // ---- the command line ----

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <inlay.hpp>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -219,6 +220,19 @@ TEST_CASE("a large vocabulary is read in small pieces, a step for each") {
   REQUIRE(model);
   CHECK(steps >= kTokens / 2048 + 2 * (kTokens / 1024));  // texts; kinds; how long they are
   CHECK(model->tokenizer().size() == kTokens);
+
+  // A header that is larger than the first piece, with more texts than are looked at in one step.
+  archive.reads = 0;
+  const auto same = load(archive.by_function(), options, &steps);
+  REQUIRE(same);
+  CHECK(archive.longest == size_t{256} << 10);
+  CHECK(steps > archive.reads + kTokens / 2048 + 2 * (kTokens / 1024));
+  for (const inlay::Token token : {0, 1, 1000, 16383, 16384, 16385, int(kTokens) - 1}) {
+    char a[64], b[64];
+    const size_t n = model->tokenizer().piece(token, a);
+    CHECK(n <= sizeof a);
+    CHECK(std::string_view(a, n) == std::string_view(b, same->tokenizer().piece(token, b)));
+  }
 }
 
 TEST_CASE("opening in slices can be cancelled before each, and then leaves nothing") {

@@ -124,11 +124,24 @@ struct Gguf::Impl {
     detail::release(allocator, data, data_bytes);
   }
 
+  // How far parse() has come, and how many more strings of arrays it may look at in this call. At
+  // none, it ends with an error that is none, `paused`, and goes on there the next time.
+  struct Progress {
+    uint64_t strings_left = UINT64_MAX;
+    bool paused = false;
+    uint64_t entry = 0, at = 0;          // of the metadata, and where it is
+    uint64_t string = 0, string_at = 0;  // of its array
+  };
+
   // Reads the header of one file: appends to `entries` and to `tensors`, sets version, alignment
   // and data_begin.
-  Status parse(Bytes* bytes, Entries* entries) noexcept;
+  Status parse(Bytes* bytes, Entries* entries, Progress* progress) noexcept;
+  Status parse(Bytes* bytes, Entries* entries) noexcept {
+    Progress in_one_go;
+    return parse(bytes, entries, &in_one_go);
+  }
   Status parse_value(Bytes* bytes, std::string_view key, uint64_t key_at, uint64_t* at,
-                     MetadataValue* value) noexcept;
+                     MetadataValue* value, Progress* progress) noexcept;
   Status parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, uint64_t* at,
                       uint64_t* data_size) noexcept;
   // Checks that the data of the tensors parsed last, tensors[first] and later, lies in a file of
@@ -174,6 +187,8 @@ struct Gguf::Impl {
   uint64_t function_offset = 0;  // of the GGUF file
   Bytes arrived;                 // of the header
   detail::Array<uint8_t> header;
+  Progress parsing;
+  static constexpr size_t kPiece = size_t{1} << 18;  // short beside a frame, long beside a call
   uint8_t* data = nullptr;
   size_t data_bytes = 0, data_read = 0;
 };
@@ -191,7 +206,7 @@ inline constexpr uint64_t kMinAlignment = 8, kMaxAlignment = uint64_t{1} << 24;
 }  // namespace detail
 
 Status Gguf::Impl::parse_value(Bytes* bytes, std::string_view key, uint64_t key_at, uint64_t* at,
-                               MetadataValue* value) noexcept {
+                               MetadataValue* value, Progress* progress) noexcept {
   using detail::key_error;
   const auto cut_off = [&](uint64_t offset, std::string_view what) noexcept {
     return key_error(ErrorCode::truncated, key, key_at)
@@ -249,8 +264,14 @@ Status Gguf::Impl::parse_value(Bytes* bytes, std::string_view key, uint64_t key_
   if (element_bytes > 0) {
     *at = value_at + total;
   } else {
-    uint64_t next = value_at;
-    for (uint64_t i = 0; i < count; ++i) {
+    uint64_t i = progress->string, next = i > 0 ? progress->string_at : value_at;
+    for (; i < count; ++i) {
+      if (progress->strings_left-- == 0) {
+        progress->paused = true;
+        progress->string = i;
+        progress->string_at = next;
+        return Error(ErrorCode::cancelled);
+      }
       if (!bytes->has(next, 8)) return cut_off(next, "a string's length");
       const uint64_t length = detail::read_number<uint64_t>(bytes->data + next);
       if (length > bytes->size - next - 8) {
@@ -261,6 +282,7 @@ Status Gguf::Impl::parse_value(Bytes* bytes, std::string_view key, uint64_t key_
       if (!bytes->has(next, 8 + length)) return cut_off(next, "a string");
       next += 8 + length;
     }
+    progress->string = 0;
     *at = next;
   }
   value->data_ = bytes->data + value_at;
@@ -368,7 +390,7 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
   return {};
 }
 
-Status Gguf::Impl::parse(Bytes* bytes, Entries* entries) noexcept {
+Status Gguf::Impl::parse(Bytes* bytes, Entries* entries, Progress* progress) noexcept {
   const size_t first_tensor = tensors.size();
   if (!bytes->has(0, 4) || std::memcmp(bytes->data, "GGUF", 4) != 0) {
     return Error(ErrorCode::not_gguf, "not a GGUF file: ")
@@ -396,13 +418,18 @@ Status Gguf::Impl::parse(Bytes* bytes, Entries* entries) noexcept {
     return Error(ErrorCode::truncated, "metadata count at byte 16: found ")
            << n_entries << ", but only " << rest << " bytes follow the header";
   }
-  uint64_t at = detail::kHeaderBytes;
-  alignment = detail::kDefaultAlignment;
+  uint64_t at = progress->at;
+  if (at == 0) {
+    at = detail::kHeaderBytes;
+    alignment = detail::kDefaultAlignment;
+  }
   // The arrays grow with what was read, not with what the header claims, and end at exactly the
   // count.
   uint64_t room = 64;
-  for (uint64_t i = 0; i < n_entries; ++i) {
-    if (i == room) room *= 2;
+  for (uint64_t i = progress->entry; i < n_entries; ++i) {
+    while (i >= room) room *= 2;
+    progress->entry = i;
+    progress->at = at;
     if (!entries->reserve(static_cast<size_t>(std::min(room, n_entries)))) {
       return Error(ErrorCode::out_of_memory);
     }
@@ -426,7 +453,7 @@ Status Gguf::Impl::parse(Bytes* bytes, Entries* entries) noexcept {
     entry.key = {reinterpret_cast<const char*>(bytes->data + at + 8), static_cast<size_t>(length)};
     const uint64_t key_at = at;
     at += 8 + length;
-    INLAY_TRY(parse_value(bytes, entry.key, key_at, &at, &entry.value));
+    INLAY_TRY(parse_value(bytes, entry.key, key_at, &at, &entry.value, progress));
     if (entry.key == "general.alignment") {
       uint64_t value = 0;
       if (entry.value.type() != MetadataType::u32 || !entry.value.as_u64(&value)) {
@@ -661,25 +688,33 @@ Status Gguf::Impl::read(uint64_t offset, uint8_t* to, uint64_t count) const noex
          << count << " bytes at byte " << at;
 }
 
-// Parses what is there; if that is not enough, the next call fetches at least twice as much and
-// parses again: linear in all.
+// Parses what is there, some strings in each call; if that is not enough, at least twice as much is
+// fetched, a piece in each call, and parsed again: linear in all.
 Status Gguf::Impl::read_header() noexcept {
-  constexpr uint64_t kFirstPiece = uint64_t{256} << 10;
-  uint64_t more = arrived.here == 0 ? kFirstPiece : arrived.here * 2;
-  if (more < arrived.wanted) more = arrived.wanted;
-  if (more > arrived.size) more = arrived.size;
-  if (more > SIZE_MAX || !header.resize(static_cast<size_t>(more))) {
-    return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
+  constexpr uint64_t kStringsAtOnce = 16384;
+  if (arrived.here == header.size() && !parsing.paused) {
+    uint64_t more = arrived.here == 0 ? kPiece : arrived.here * 2;
+    if (more < arrived.wanted) more = arrived.wanted;
+    if (more > arrived.size) more = arrived.size;
+    if (more > SIZE_MAX || !header.resize(static_cast<size_t>(more))) {
+      return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
+    }
+    metadata.clear();
+    tensors.clear();
+    parsing = {};
+    arrived.data = header.data();
+    arrived.wanted = 0;
   }
-  if (more > arrived.here)
-    INLAY_TRY(read(arrived.here, header.data() + arrived.here, more - arrived.here));
-  arrived.data = header.data();
-  arrived.here = more;
-  arrived.wanted = 0;
-  metadata.clear();
-  tensors.clear();
-  if (Status status = parse(&arrived, &metadata); !status) {
-    return arrived.wanted == 0 ? status : Status();
+  if (const uint64_t left = header.size() - arrived.here; left > 0) {
+    const uint64_t count = left < kPiece ? left : kPiece;
+    INLAY_TRY(read(arrived.here, header.data() + arrived.here, count));
+    arrived.here += count;
+    if (count < left) return {};
+  }
+  parsing.strings_left = kStringsAtOnce;
+  parsing.paused = false;
+  if (Status status = parse(&arrived, &metadata, &parsing); !status) {
+    return arrived.wanted == 0 && !parsing.paused ? status : Status();
   }
   reading = Reading::done;
   allocated_bytes += header.size();
@@ -706,7 +741,6 @@ Status Gguf::Impl::start_data() noexcept {
 }
 
 Status Gguf::Impl::read_data() noexcept {
-  constexpr size_t kPiece = size_t{1} << 18;  // short beside a frame, long beside a call
   const size_t left = data_bytes - data_read, count = left < kPiece ? left : kPiece;
   INLAY_TRY(read(data_begin + data_read, data + data_read, count));
   data_read += count;
