@@ -77,6 +77,7 @@
 #include "inlay/kernels/decode-inl.hpp"
 #include "inlay/kernels/dot-inl.hpp"
 #include "inlay/kernels/rows-inl.hpp"
+#include "inlay/kernels/superblock_rows-inl.hpp"
 #include "inlay/kernels/tiles-inl.hpp"
 #include "inlay/kernels/grids-inl.hpp"
 #include "inlay/kernels/panels-inl.hpp"

@@ -138,17 +138,19 @@ TEST_SUITE("matmul") {
 
   TEST_CASE("rows so long that scratch memory grows with them; steps far apart") {
     Random random(15);
-    const Type& type = *quantized_type(TensorType::tq1_0);
-    for (size_t n : std::initializer_list<size_t>{1, 2}) {
-      Problem p = make_problem(type.id, 21, 256 * 120, n);
-      REQUIRE(detail::matmul_scratch_bytes(p.k) > detail::matmul_scratch_bytes(256));
-      random_weights(type, random, &p);
-      random_columns(random, &p);
-      for (size_t i = 0; i < p.x.size(); ++i) p.x[i] *= i / 32 % 3 == 0 ? 0x1p-9f : 1.0f;
-      const std::vector<Reference> expected = multiply_naively(p);
-      for_targets(p, [&](const detail::Kernels& kernels) {
-        check_near(multiply(kernels, p, 16), expected);
-      });
+    for (TensorType id : {TensorType::tq1_0, TensorType::q2_k, TensorType::q3_k, TensorType::q4_k,
+                          TensorType::q5_k, TensorType::q6_k, TensorType::iq4_xs}) {
+      for (size_t n : std::initializer_list<size_t>{1, 2}) {
+        Problem p = make_problem(id, 21, 256 * 120, n);
+        REQUIRE(detail::matmul_scratch_bytes(p.k) > detail::matmul_scratch_bytes(256));
+        random_weights(*quantized_type(id), random, &p);
+        random_columns(random, &p);
+        for (size_t i = 0; i < p.x.size(); ++i) p.x[i] *= i / 32 % 3 == 0 ? 0x1p-9f : 1.0f;
+        const std::vector<Reference> expected = multiply_naively(p);
+        for_targets(p, [&](const detail::Kernels& kernels) {
+          check_near(multiply(kernels, p, 16), expected);
+        });
+      }
     }
   }
 

@@ -194,14 +194,19 @@ inline const Type* quantized_type(TensorType id) {
 // integer products of 32 values, or of plain floats 8 in parallel at least, so an output passes
 // through at most k / 8 + 16 roundings of 2^-24, each of at most the sum of the absolute values of
 // all terms; terms are scale * (u + offset) * x where the kernel works with unsigned u, and |w| + 2
-// * offset * |scale| is more than that. TQ1_0's row kernel rounds activations once more: to 64ths
-// of the largest step of their 256, off by 3/4 of that at most.
+// * offset * |scale| is more than that. Two row kernels round once more. TQ1_0's rounds activations
+// to 64ths of the largest step of their 256, off by 3/4 of that at most. That of superblocks rounds
+// the product of a sub-block's scale and its activations', and for mins the sum of these: both are
+// off by 2^-12 of the largest that 256 values could have at most.
 inline std::vector<Reference> multiply_naively(const Problem& p) {
   const Type* type = quantized_type(p.type);
   const auto info = inlay::tensor_type_info(p.type);
   std::vector<Reference> out(p.n * p.rows);
   std::vector<std::vector<float>> w(p.rows, std::vector<float>(p.k));
   std::vector<std::vector<double>> extra(p.rows, std::vector<double>(p.k, 0.0));
+  std::vector<std::vector<double>> largest(p.rows, std::vector<double>(p.k, 0.0));
+  const bool sub_scales = type != nullptr && info.block_elements == detail::kQuantizePadding &&
+                          detail::packed_bytes(p.type, detail::kPanelRows, p.k) > 0;
   for (size_t row = 0; row < p.rows; ++row) {
     const uint8_t* bytes = p.w.data() + row * p.row_bytes();
     REQUIRE(detail::dequantize_row(p.type, bytes, p.k, w[row].data()));
@@ -210,6 +215,10 @@ inline std::vector<Reference> multiply_naively(const Problem& p) {
       // With mins: dmin * 63 may be more than the result.
       extra[row][i] += largest_scale(*type, block) * static_cast<double>(type->scales.size()) *
                        type->largest_sub_scale * (type->offset > 0 ? 2 * type->offset : 1);
+      // A value has at most a bit for each that it takes up; with mins dmin * 63 besides.
+      const size_t bits = info.block_bytes * 8 / info.block_elements;
+      largest[row][i] = largest_scale(*type, block) * type->largest_sub_scale *
+                        std::max(type->offset, 1 << bits) * static_cast<double>(sub_scales);
     }
   }
   for (size_t column = 0; column < p.n; ++column) {
@@ -227,13 +236,18 @@ inline std::vector<Reference> multiply_naively(const Problem& p) {
         const auto first = scale.begin() + static_cast<ptrdiff_t>(i / 256 * 8);
         rounding[i] = static_cast<double>(*std::max_element(first, first + 8)) / 64 * 0.75;
       }
+      for (size_t i = 0; sub_scales && i < p.k; ++i) {
+        const auto first = scale.begin() + static_cast<ptrdiff_t>(i / 256 * 8);
+        rounding[i] = static_cast<double>(*std::max_element(first, first + 8)) * 127 * 0x1p-12;
+      }
     }
     for (size_t row = 0; row < p.rows; ++row) {
       Reference& r = out[column * p.rows + row];
       r.value = r.bound = 0;
       double rounded = 0;
       for (size_t i = 0; i < p.k; ++i) {
-        rounded += std::fabs(static_cast<double>(w[row][i])) * rounding[i];
+        rounded += (sub_scales ? largest[row][i] : std::fabs(static_cast<double>(w[row][i]))) *
+                   rounding[i];
         r.value += static_cast<double>(w[row][i]) * used[i];
         r.bound += (std::fabs(static_cast<double>(w[row][i])) + extra[row][i]) * std::fabs(used[i]);
       }

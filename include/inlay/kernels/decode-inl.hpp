@@ -766,13 +766,6 @@ struct Q4K : EightScales {  // half d, dmin; scales as above; 4 x 32 bytes: low 
     for (size_t i = 0; i < kParts; ++i) r.v[i] = bit_field<4>(r.v[i], static_cast<int>(g % 2 * 4));
     return r;
   }
-  // The same, but of odd groups times 16, which takes no shift.
-  static HWY_INLINE Lanes lanes16(const uint8_t* chunk, size_t g) {
-    Lanes r = load_lanes(chunk + 16 + g / 2 * 32);
-    const auto mask = hn::Set(LaneTag(), static_cast<uint8_t>(g % 2 == 0 ? 0x0f : 0xf0));
-    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) r.v[i] = hn::And(r.v[i], mask);
-    return r;
-  }
   template <class W>
   static HWY_INLINE void tile(const W& w, size_t) {
     for (size_t at = 0; at < 8; ++at) {  // 16 bytes: a half of 2 groups

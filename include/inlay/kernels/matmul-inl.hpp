@@ -56,6 +56,8 @@ static constexpr Recipe recipe() {
     r.rows = multiply_ternary_rows;
   } else if constexpr (std::is_base_of_v<OneScale, T>) {
     r.rows = multiply_one_scale_rows<T>;
+  } else if constexpr (kIntegerRows && T::kBlock == kChunk) {
+    r.rows = multiply_superblock_rows<T>;
   } else {
     r.rows = multiply_rows<T>;
   }

@@ -121,18 +121,10 @@ static HWY_INLINE ScaleVec group_scale(const float* scale, size_t part) {
 }
 
 // The scales of a chunk of each row, times the activations', are computed one turn before its
-// products: they take long to be ready. Those of superblocks for all rows at once, in vectors with
-// four lanes of each: [row][4].
+// products: they take long to be ready. Those of superblocks (where superblock_rows-inl.hpp does
+// not serve them: vectors have 16 bytes there) for all rows at once, four lanes for each.
 static_assert(kStreams == 4);
-using RowsTag = hn::CappedTag<float, 4 * kStreams>;
-static constexpr size_t kRowsLanes = HWY_MAX_LANES_D(RowsTag);
-static constexpr size_t kRowsVecs = 4 * kStreams / kRowsLanes;
-
-// Odd groups times 16: not with signed products, they would be negative.
-template <class T>
-static constexpr bool takes_lanes16() {
-  return std::is_same_v<T, Q4K> && kBiasSigned;
-}
+using FourTag = hn::CappedTag<float, 4>;
 
 // Of each four values the last two times 16, as only pairs of products are summed first.
 template <class T>
@@ -140,26 +132,21 @@ static constexpr bool takes_paired_lanes() {
   return std::is_same_v<T, Q2_0> && kDot == DotKind::maddubs;
 }
 
-// Half `which` of each row of vector `v`.
+// Half `which` of a row, in all lanes.
 template <size_t which>
-static HWY_INLINE hn::Vec<RowsTag> deltas_of_rows(FourWords halves, size_t v) {
+static HWY_INLINE hn::Vec<FourTag> delta_of_row(FourWords halves, size_t row) {
   constexpr uint8_t k0 = which * 2, k1 = k0 + 1;
   alignas(32) static constexpr uint8_t kBytes[32] = {
       k0,      k1,      k0,      k1,      k0,      k1,      k0,      k1,      //
       k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  k0 + 4,  k1 + 4,  //
       k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  k0 + 8,  k1 + 8,  //
       k0 + 12, k1 + 12, k0 + 12, k1 + 12, k0 + 12, k1 + 12, k0 + 12, k1 + 12};
-  const RowsTag df;
-  const hn::Rebind<hwy::float16_t, RowsTag> dh;
+  const FourTag df;
+  const hn::Rebind<hwy::float16_t, FourTag> dh;
   const hn::Repartition<uint8_t, decltype(dh)> d8;
-  const auto at = hn::Load(d8, kBytes + v * kRowsLanes * 2);
   const auto bytes = hn::BitCast(hn::Full128<uint8_t>(), halves);
-  if constexpr (kRowsLanes == 16) {
-    const auto both = hn::BroadcastBlock<0>(hn::ResizeBitCast(d8, bytes));
-    return hn::PromoteTo(df, hn::BitCast(dh, hn::TableLookupBytes(both, at)));
-  } else {
-    return hn::PromoteTo(df, hn::BitCast(dh, hn::TableLookupBytes(bytes, at)));
-  }
+  const auto at = hn::Load(d8, kBytes + row * 8);
+  return hn::PromoteTo(df, hn::BitCast(dh, hn::TableLookupBytes(bytes, at)));
 }
 
 template <class T>
@@ -171,8 +158,7 @@ struct ChunkScales {
   alignas(64) float scale[2][kStreams * kSubs];  // of even chunks, of odd ones
   // What is to be taken away from the rows' sums: mins, or what the lanes are more than their
   // value.
-  using LowTag = std::conditional_t<kRowByRow, ScaleTag, RowsTag>;
-  static constexpr size_t kLows = kRowByRow ? kStreams : kRowsVecs;
+  using LowTag = std::conditional_t<kRowByRow, ScaleTag, FourTag>;
 
   // Of group g of a row.
   HWY_INLINE const float* of(size_t chunk, size_t row, size_t g) const {
@@ -181,7 +167,7 @@ struct ChunkScales {
     return scale[chunk % 2] + at;
   }
 
-  // x_scale, x_sum: the activations', of the chunk; low[kLows].
+  // x_scale, x_sum: the activations', of the chunk; low[kStreams].
   HWY_INLINE void compute(const uint8_t* const* chunks, size_t chunk, size_t groups,
                           const float* x_scale, const float* x_sum, hn::Vec<LowTag>* low) {
     float* to = scale[chunk % 2];
@@ -202,43 +188,37 @@ struct ChunkScales {
         }
       }
     } else {
-      const RowsTag df;
-      const hn::Rebind<int32_t, RowsTag> di;
+      const FourTag df;
+      const hn::Rebind<int32_t, FourTag> di;
       using Byte = std::conditional_t<T::kMins, uint8_t, int8_t>;
-      const hn::Rebind<Byte, RowsTag> d8;
+      const hn::Rebind<Byte, FourTag> d8;
       FourRows r;
       T::four_rows(chunks, r);
       // From memory: of a register, half a vector is an instruction more.
       const FourRows* from = &r;
-      if constexpr (kRowsVecs > 1) INLAY_OPAQUE(from);
+      INLAY_OPAQUE(from);
       const auto integers = [&](const uint8_t* p) HWY_ATTR {
         return hn::ConvertTo(df, hn::PromoteTo(di, hn::Load(d8, reinterpret_cast<const Byte*>(p))));
       };
-      INLAY_UNROLL(4) for (size_t v = 0; v < kRowsVecs; ++v) {
-        auto delta = deltas_of_rows<0>(r.halves, v);
-        if constexpr (takes_lanes16<T>()) {
-          alignas(16) static constexpr float kTimes[4] = {1, 1.0f / 16, 1, 1.0f / 16};
-          delta = hn::Mul(delta, hn::LoadDup128(df, kTimes));
-        }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        const auto delta = delta_of_row<0>(r.halves, s);
         auto lowest = hn::Zero(df);  // a chain of its own for each chunk
         INLAY_UNROLL(4) for (size_t j = 0; j < kSubs / 4; ++j) {
-          const size_t at = v * kRowsLanes;
-          const auto w = hn::Mul(integers(from->scale[j] + at), delta);
-          hn::Store(hn::Mul(w, hn::LoadDup128(df, x_scale + 4 * j)), df,
-                    to + j * 4 * kStreams + at);
+          const auto w = hn::Mul(integers(from->scale[j] + 4 * s), delta);
+          hn::Store(hn::Mul(w, hn::Load(df, x_scale + 4 * j)), df, to + (j * kStreams + s) * 4);
           if constexpr (kLow) {
-            const auto total = hn::LoadDup128(df, x_sum + 4 * j);
+            const auto total = hn::Load(df, x_sum + 4 * j);
             if constexpr (T::kMins) {
-              lowest = hn::MulAdd(integers(from->min[j] + at), total, lowest);
+              lowest = hn::MulAdd(integers(from->min[j] + 4 * s), total, lowest);
             } else {
               lowest = hn::MulAdd(w, total, lowest);
             }
           }
         }
         if constexpr (T::kMins) {
-          low[v] = hn::MulAdd(lowest, deltas_of_rows<1>(r.halves, v), low[v]);
+          low[s] = hn::MulAdd(lowest, delta_of_row<1>(r.halves, s), low[s]);
         } else if constexpr (kLow) {
-          low[v] = hn::Add(low[v], lowest);
+          low[s] = hn::Add(low[s], lowest);
         }
       }
     }
@@ -248,22 +228,13 @@ struct ChunkScales {
   HWY_INLINE void finish_row(const ScaleVec* sum, const hn::Vec<LowTag>* low,
                              ScaleVec* total) const {
     const ScaleTag df;
-    HWY_ALIGN float lanes[4 * kStreams];
-    if constexpr (kLow && !kRowByRow) {
-      INLAY_UNROLL(4) for (size_t v = 0; v < kRowsVecs; ++v) {
-        hn::Store(low[v], RowsTag(), lanes + v * kRowsLanes);
-      }
-    }
     const auto times = hn::Set(df, T::kMins ? 1.0f : static_cast<float>(dot_offset<T>()));
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       if constexpr (!kLow) {
         total[s] = sum[s];
-      } else if constexpr (kRowByRow) {
-        total[s] = hn::NegMulAdd(low[s], times, sum[s]);
       } else {
-        const hn::CappedTag<float, 4> d4;
-        const auto four = hn::ZeroExtendResizeBitCast(df, d4, hn::Load(d4, lanes + 4 * s));
-        total[s] = hn::NegMulAdd(four, times, sum[s]);
+        const auto lanes = hn::ZeroExtendResizeBitCast(df, LowTag(), low[s]);
+        total[s] = hn::NegMulAdd(lanes, times, sum[s]);
       }
     }
   }
@@ -288,8 +259,6 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_
       hn::Vec<hn::Repartition<int32_t, LaneTag>> dot;
       if constexpr (takes_paired_lanes<T>()) {
         dot = dot_pairs(T::paired_lanes(rows[s], g).v[part], av);
-      } else if constexpr (takes_lanes16<T>()) {
-        dot = dot_lanes<T::kSigned>(T::lanes16(rows[s], g).v[part], av);
       } else {
         dot = dot_lanes<T::kSigned, is_iq4<T>()>(T::lanes(rows[s], g).v[part], av);
       }
@@ -320,9 +289,9 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
       sum[s] = hn::Zero(df);
     }
-    hn::Vec<typename ChunkScales<T>::LowTag> low[ChunkScales<T>::kLows];
-    INLAY_UNROLL(4) for (size_t v = 0; v < ChunkScales<T>::kLows; ++v) {
-      low[v] = hn::Zero(typename ChunkScales<T>::LowTag());
+    hn::Vec<typename ChunkScales<T>::LowTag> low[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      low[s] = hn::Zero(typename ChunkScales<T>::LowTag());
     }
     for (size_t chunk = 0; chunk <= chunks; ++chunk) {
       if (chunk < chunks) {

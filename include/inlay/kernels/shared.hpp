@@ -135,6 +135,13 @@ struct TernaryChunk {
   float scale;
 };
 
+// And as the row kernels of superblocks do: scales and sums as integers.
+struct SuperblockChunk {
+  alignas(64) int16_t ratio[16];  // scales of 16 values each, as parts of the largest
+  alignas(32) int16_t sum[16];    // sums of sub-blocks
+  float scale, min_scale;         // what their products are in units of
+};
+
 // ---- tiles --------------------------------------------------------------------------------------
 inline constexpr size_t kTileRows = 32;      // two panels: shares what is prepared per column group
 inline constexpr size_t kTileK = 512;        // of bytes; half as much of int16, a quarter of float
