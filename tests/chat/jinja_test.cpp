@@ -72,6 +72,8 @@ TEST_CASE("jinja: errors name the line and what is wrong") {
   CHECK(render("{{ 1 + 'a' }}") ==
         "error: template line 1: unsupported operand types for +: int and str");
   CHECK(render("{{ 2 ** 63 }}") == "error: template line 1: an integer beyond 64 bits");
+  CHECK(render("{{ 9223372036854775807|round(-19) }}") ==
+        "error: template line 1: an integer beyond 64 bits");
   CHECK(render("{{ [1]|random }}") ==
         "error: template line 1: random is not supported: a prompt must be the same each time");
   CHECK(render("\n{% autoescape true %}{% endautoescape %}") ==

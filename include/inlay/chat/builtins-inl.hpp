@@ -140,6 +140,13 @@ inline bool read_real(std::string_view text, double* out) noexcept {
   return true;
 }
 
+// A finite number without its fraction.
+bool Interpreter::whole_number(double value, Value* out) noexcept {
+  if (std::fabs(value) >= 9.2e18) return heap_.fail("an integer beyond 64 bits");
+  *out = Value::number(static_cast<int64_t>(value));
+  return true;
+}
+
 INLAY_FILTER(float) {
   *out = is_given(a[0]) ? a[0] : Value::number(0.0);
   double value = 0;
@@ -190,10 +197,7 @@ INLAY_FILTER(int) {
   } else {
     return true;
   }
-  if (real - real != 0) return true;  // infinite, or not a number
-  if (std::fabs(real) >= 9.2e18) return heap_.fail("an integer beyond 64 bits");
-  *out = Value::number(static_cast<int64_t>(real));
-  return true;
+  return real - real != 0 || whole_number(real, out);  // infinite, or not a number
 }
 
 INLAY_FILTER(round) {
@@ -227,9 +231,8 @@ INLAY_FILTER(round) {
     if (!heap_.put(&text, "e") || !heap_.put(&text, {exponent, format_int(power, exponent)}))
       return false;
     const double rounded = std::copysign(parse_double(view(text)), value);
-    *out =
-        self.is_integral() ? Value::number(static_cast<int64_t>(rounded)) : Value::number(rounded);
-    return true;
+    *out = Value::number(rounded);
+    return !self.is_integral() || whole_number(rounded, out);
   }
   if (method != "ceil" && method != "floor")
     return heap_.fail("the method of round must be common, ceil or floor");
@@ -1084,45 +1087,65 @@ INLAY_GLOBAL(strftime_now) {
 
 const Function* BuiltinTables::filter(std::string_view name) noexcept {
 #define INLAY_X(name, required, parameters) \
-  {#name, &Interpreter::filter_##name, required, parameters},
+  { #name, &Interpreter::filter_##name, required, parameters }
   static constexpr Function kFilters[] = {
-      INLAY_X(abs, 0, "") INLAY_X(attr, 1, "name") INLAY_X(batch, 1, "linecount fill_with")
-          INLAY_X(capitalize, 0, "")
-              INLAY_X(center, 0, "width"){"count", &Interpreter::filter_length, 0, ""},
+      INLAY_X(abs, 0, ""),
+      INLAY_X(attr, 1, "name"),
+      INLAY_X(batch, 1, "linecount fill_with"),
+      INLAY_X(capitalize, 0, ""),
+      INLAY_X(center, 0, "width"),
+      {"count", &Interpreter::filter_length, 0, ""},
       {"d", &Interpreter::filter_default, 0, "default_value boolean"},
-      INLAY_X(default, 0, "default_value boolean") INLAY_X(
-          dictsort, 0, "case_sensitive by reverse"){"e", &Interpreter::filter_escape, 0, ""},
-      INLAY_X(escape, 0, "") INLAY_X(filesizeformat, 0, "binary") INLAY_X(first, 0, "")
-          INLAY_X(float, 0, "default") INLAY_X(forceescape, 0, "") INLAY_X(format, 0, "*")
-              INLAY_X(from_json, 0, ""){"fromjson", &Interpreter::filter_from_json, 0, ""},
-      INLAY_X(groupby, 1, "attribute default case_sensitive") INLAY_X(
-          indent, 0, "width first blank") INLAY_X(int, 0, "default base") INLAY_X(items, 0, "")
-          INLAY_X(join, 0, "d attribute") INLAY_X(last, 0, "") INLAY_X(length, 0, "")
-              INLAY_X(list, 0, "") INLAY_X(lower, 0, "") INLAY_X(map, 0, "*") INLAY_X(
-                  max, 0, "case_sensitive attribute") INLAY_X(min, 0, "case_sensitive attribute")
-                  INLAY_X(pprint, 0, "") INLAY_X(random, 0, "") INLAY_X(reject, 0, "*") INLAY_X(
-                      rejectattr, 0, "*") INLAY_X(replace, 2, "old new count")
-                      INLAY_X(reverse, 0, "") INLAY_X(round, 0, "precision method") INLAY_X(
-                          safe, 0, "") INLAY_X(select, 0, "*") INLAY_X(selectattr, 0, "*")
-                          INLAY_X(slice, 1, "slices fill_with") INLAY_X(
-                              sort, 0,
-                              "reverse case_sensitive attribute") INLAY_X(string, 0,
-                                                                          "") INLAY_X(striptags, 0,
-                                                                                      "")
-                              INLAY_X(sum, 0, "attribute start") INLAY_X(title, 0, "") INLAY_X(
-                                  tojson,
-                                  0, "ensure_ascii indent separators sort_keys") INLAY_X(trim, 0,
-                                                                                         "chars")
-                                  INLAY_X(truncate, 0, "length killwords end leeway") INLAY_X(
-                                      unique,
-                                      0, "case_sensitive attribute") INLAY_X(upper, 0, "")
-                                      INLAY_X(urlencode, 0, "") INLAY_X(
-                                          urlize,
-                                          0, "trim_url_limit nofollow target rel")
-                                          INLAY_X(wordcount, 0, "") INLAY_X(
-                                              wordwrap, 0,
-                                              "width break_long_words wrapstring break_on_hyphens")
-                                              INLAY_X(xmlattr, 0, "autospace")};
+      INLAY_X(default, 0, "default_value boolean"),
+      INLAY_X(dictsort, 0, "case_sensitive by reverse"),
+      {"e", &Interpreter::filter_escape, 0, ""},
+      INLAY_X(escape, 0, ""),
+      INLAY_X(filesizeformat, 0, "binary"),
+      INLAY_X(first, 0, ""),
+      INLAY_X(float, 0, "default"),
+      INLAY_X(forceescape, 0, ""),
+      INLAY_X(format, 0, "*"),
+      INLAY_X(from_json, 0, ""),
+      {"fromjson", &Interpreter::filter_from_json, 0, ""},
+      INLAY_X(groupby, 1, "attribute default case_sensitive"),
+      INLAY_X(indent, 0, "width first blank"),
+      INLAY_X(int, 0, "default base"),
+      INLAY_X(items, 0, ""),
+      INLAY_X(join, 0, "d attribute"),
+      INLAY_X(last, 0, ""),
+      INLAY_X(length, 0, ""),
+      INLAY_X(list, 0, ""),
+      INLAY_X(lower, 0, ""),
+      INLAY_X(map, 0, "*"),
+      INLAY_X(max, 0, "case_sensitive attribute"),
+      INLAY_X(min, 0, "case_sensitive attribute"),
+      INLAY_X(pprint, 0, ""),
+      INLAY_X(random, 0, ""),
+      INLAY_X(reject, 0, "*"),
+      INLAY_X(rejectattr, 0, "*"),
+      INLAY_X(replace, 2, "old new count"),
+      INLAY_X(reverse, 0, ""),
+      INLAY_X(round, 0, "precision method"),
+      INLAY_X(safe, 0, ""),
+      INLAY_X(select, 0, "*"),
+      INLAY_X(selectattr, 0, "*"),
+      INLAY_X(slice, 1, "slices fill_with"),
+      INLAY_X(sort, 0, "reverse case_sensitive attribute"),
+      INLAY_X(string, 0, ""),
+      INLAY_X(striptags, 0, ""),
+      INLAY_X(sum, 0, "attribute start"),
+      INLAY_X(title, 0, ""),
+      INLAY_X(tojson, 0, "ensure_ascii indent separators sort_keys"),
+      INLAY_X(trim, 0, "chars"),
+      INLAY_X(truncate, 0, "length killwords end leeway"),
+      INLAY_X(unique, 0, "case_sensitive attribute"),
+      INLAY_X(upper, 0, ""),
+      INLAY_X(urlencode, 0, ""),
+      INLAY_X(urlize, 0, "trim_url_limit nofollow target rel"),
+      INLAY_X(wordcount, 0, ""),
+      INLAY_X(wordwrap, 0, "width break_long_words wrapstring break_on_hyphens"),
+      INLAY_X(xmlattr, 0, "autospace"),
+  };
 #undef INLAY_X
   for (const Function& function : kFilters) {
     if (function.name == name) return &function;
@@ -1132,32 +1155,48 @@ const Function* BuiltinTables::filter(std::string_view name) noexcept {
 
 const Function* BuiltinTables::test(std::string_view name) noexcept {
 #define INLAY_X(written, name, required, parameters) \
-  {written, &Interpreter::test_##name, required, parameters},
+  { written, &Interpreter::test_##name, required, parameters }
   static constexpr Function kTests[] = {
-      INLAY_X("!=", ne, 1, "other") INLAY_X("<", lt, 1, "other") INLAY_X("<=", le, 1, "other")
-          INLAY_X("==", eq, 1, "other") INLAY_X(">", gt, 1, "other") INLAY_X(">=", ge, 1, "other")
-              INLAY_X("boolean", boolean, 0, "") INLAY_X("callable", callable, 0, "") INLAY_X(
-                  "defined", defined, 0, "") INLAY_X("divisibleby", divisibleby, 1, "num")
-                  INLAY_X("eq", eq, 1, "other") INLAY_X("equalto", eq, 1, "other")
-                      INLAY_X("escaped", escaped, 0, "") INLAY_X("even", even, 0, "") INLAY_X(
-                          "false", false, 0, "") INLAY_X("filter", filter, 0, "")
-                          INLAY_X("float", float, 0, "") INLAY_X("ge", ge, 1, "other") INLAY_X(
-                              "greaterthan", gt, 1, "other") INLAY_X("gt", gt, 1, "other")
-                              INLAY_X("in", in, 1, "seq") INLAY_X("integer", integer, 0, "")
-                                  INLAY_X("iterable", iterable, 0, "") INLAY_X("le", le, 1, "other")
-                                      INLAY_X("lessthan", lt, 1, "other") INLAY_X(
-                                          "lower", lower, 0, "") INLAY_X("lt", lt, 1, "other")
-                                          INLAY_X("mapping", mapping, 0, "") INLAY_X(
-                                              "ne", ne, 1, "other") INLAY_X("none", none, 0, "")
-                                              INLAY_X("number", number, 0, "")
-                                                  INLAY_X("odd", odd, 0, "")
-                                                      INLAY_X("sameas", sameas, 1, "other") INLAY_X(
-                                                          "sequence", sequence, 0, "")
-                                                          INLAY_X("string", string, 0, "") INLAY_X(
-                                                              "test", test, 0, "")
-                                                              INLAY_X("true", true, 0, "") INLAY_X(
-                                                                  "undefined", undefined, 0, "")
-                                                                  INLAY_X("upper", upper, 0, "")};
+      INLAY_X("!=", ne, 1, "other"),
+      INLAY_X("<", lt, 1, "other"),
+      INLAY_X("<=", le, 1, "other"),
+      INLAY_X("==", eq, 1, "other"),
+      INLAY_X(">", gt, 1, "other"),
+      INLAY_X(">=", ge, 1, "other"),
+      INLAY_X("boolean", boolean, 0, ""),
+      INLAY_X("callable", callable, 0, ""),
+      INLAY_X("defined", defined, 0, ""),
+      INLAY_X("divisibleby", divisibleby, 1, "num"),
+      INLAY_X("eq", eq, 1, "other"),
+      INLAY_X("equalto", eq, 1, "other"),
+      INLAY_X("escaped", escaped, 0, ""),
+      INLAY_X("even", even, 0, ""),
+      INLAY_X("false", false, 0, ""),
+      INLAY_X("filter", filter, 0, ""),
+      INLAY_X("float", float, 0, ""),
+      INLAY_X("ge", ge, 1, "other"),
+      INLAY_X("greaterthan", gt, 1, "other"),
+      INLAY_X("gt", gt, 1, "other"),
+      INLAY_X("in", in, 1, "seq"),
+      INLAY_X("integer", integer, 0, ""),
+      INLAY_X("iterable", iterable, 0, ""),
+      INLAY_X("le", le, 1, "other"),
+      INLAY_X("lessthan", lt, 1, "other"),
+      INLAY_X("lower", lower, 0, ""),
+      INLAY_X("lt", lt, 1, "other"),
+      INLAY_X("mapping", mapping, 0, ""),
+      INLAY_X("ne", ne, 1, "other"),
+      INLAY_X("none", none, 0, ""),
+      INLAY_X("number", number, 0, ""),
+      INLAY_X("odd", odd, 0, ""),
+      INLAY_X("sameas", sameas, 1, "other"),
+      INLAY_X("sequence", sequence, 0, ""),
+      INLAY_X("string", string, 0, ""),
+      INLAY_X("test", test, 0, ""),
+      INLAY_X("true", true, 0, ""),
+      INLAY_X("undefined", undefined, 0, ""),
+      INLAY_X("upper", upper, 0, ""),
+  };
 #undef INLAY_X
   for (const Function& function : kTests) {
     if (function.name == name) return &function;
@@ -1167,11 +1206,17 @@ const Function* BuiltinTables::test(std::string_view name) noexcept {
 
 const Function* BuiltinTables::global(std::string_view name) noexcept {
 #define INLAY_X(name, required, parameters) \
-  {#name, &Interpreter::global_##name, required, parameters},
+  { #name, &Interpreter::global_##name, required, parameters }
   static constexpr Function kGlobals[] = {
-      INLAY_X(cycler, 0, "*") INLAY_X(dict, 0, "*") INLAY_X(joiner, 0, "sep")
-          INLAY_X(lipsum, 0, "*") INLAY_X(namespace, 0, "*") INLAY_X(raise_exception, 1, "message")
-              INLAY_X(range, 1, "start stop step") INLAY_X(strftime_now, 1, "format")};
+      INLAY_X(cycler, 0, "*"),
+      INLAY_X(dict, 0, "*"),
+      INLAY_X(joiner, 0, "sep"),
+      INLAY_X(lipsum, 0, "*"),
+      INLAY_X(namespace, 0, "*"),
+      INLAY_X(raise_exception, 1, "message"),
+      INLAY_X(range, 1, "start stop step"),
+      INLAY_X(strftime_now, 1, "format"),
+  };
 #undef INLAY_X
   for (const Function& function : kGlobals) {
     if (function.name == name) return &function;

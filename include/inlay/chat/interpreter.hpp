@@ -171,6 +171,7 @@ class Interpreter {
   bool argument_text(const Value& value, std::string_view otherwise,
                      std::string_view* out) noexcept;
   bool argument_int(const Value& value, int64_t otherwise, int64_t* out) noexcept;
+  bool whole_number(double value, Value* out) noexcept;
   bool lower_key(const Value& value, const Value& case_sensitive, Value* out) noexcept;
   bool keys_of(const List& list, const Value& path, const Value& case_sensitive, bool several,
                List** out) noexcept;
