@@ -29,7 +29,7 @@ SPINE = "inlay/implementation.hpp"
 DECLARATION_HEADERS = {"cstddef", "cstdint", "cstring", "new", "string_view", "type_traits", "utility"}
 # What the implementation may use besides: standard headers without locale or streams, the operating systems', Highway.
 IMPLEMENTATION_HEADERS = DECLARATION_HEADERS | {
-    "algorithm", "array", "atomic", "cerrno", "cfloat", "chrono", "climits", "cmath", "cstdio", "cstdlib", "errno.h",
+    "algorithm", "array", "atomic", "cerrno", "cfenv", "cfloat", "chrono", "climits", "cmath", "cstdio", "cstdlib", "errno.h",
     "fcntl.h", "initializer_list", "iterator", "limits", "linux/futex.h", "memory", "numeric", "optional", "pthread.h",
     "sched.h", "signal.h", "stdio.h", "stdlib.h", "sys/mman.h", "sys/stat.h", "sys/syscall.h", "sys/types.h", "time.h", "tuple", "unistd.h",
     "cpuid.h", "intrin.h", "immintrin.h", "sys/auxv.h", "sys/sysctl.h", "windows.h", "process.h", "mutex",

@@ -1487,7 +1487,8 @@ struct Log {
 // A job system. `parallel_for` calls task(context, 0) to task(context, count - 1), on any threads,
 // in any order, and returns when all have returned. Tasks that start late, one after another, or
 // never (a job system that is full or has ended) cost speed and nothing else: the caller does what
-// is left.
+// is left. How a thread rounds, flushes tiny floats or traps has no part in results: a task sets
+// that as C++ programs begin, and back.
 struct Jobs {
   void (*parallel_for)(void* user, uint32_t count, void (*task)(void* context, uint32_t index),
                        void* context) = nullptr;
@@ -4416,13 +4417,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x537c18ca
+#define INLAY_SELF_ID_ 0x8a6a0b55
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x537c18ca
+#elif INLAY_SELF_ID_ != 0x8a6a0b55
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11804,6 +11805,8 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_CORE_SYSTEM_HPP_
 #define INLAY_CORE_SYSTEM_HPP_
 
+#include <cfenv>
+
 // Internal, 0 or 1: what this build has.
 #if defined(INLAY_NO_THREADS) || (defined(__wasm__) && !defined(__EMSCRIPTEN_PTHREADS__))
 #  define INLAY_HAS_THREADS 0
@@ -11855,6 +11858,23 @@ inline void cpu_relax() noexcept {
   __asm__ __volatile__(".4byte 0x100000F");  // pause; older assemblers do not know the name
 #endif
 }
+
+// While in scope, this thread computes with floats as a C++ program begins: to nearest, tiny values
+// kept, nothing traps. Hosts set other modes (audio threads flush tiny values, debug builds trap),
+// with which results would not be the same bits on all threads, and a NaN could end the process.
+class DefaultFloats {
+ public:
+  DefaultFloats() noexcept {
+    std::fegetenv(&host_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~DefaultFloats() { std::fesetenv(&host_); }
+  DefaultFloats(const DefaultFloats&) = delete;
+  DefaultFloats& operator=(const DefaultFloats&) = delete;
+
+ private:
+  std::fenv_t host_;
+};
 
 // Lets another thread run on this core, if one wants to.
 void yield() noexcept;
@@ -36847,6 +36867,7 @@ bool Executor::is_too_late(uint64_t now, uint64_t cost) const noexcept {
 }
 
 void Executor::draw_tickets(uint32_t worker) noexcept {
+  const DefaultFloats floats;
   void* scratch = scratch_ + worker * scratch_bytes_;
   const bool timed = deadline_us_ != 0;
   uint64_t now = timed ? now_us(clock_) : 0;
@@ -43541,6 +43562,7 @@ void TokenSampler::pick(const View& view) noexcept {
 }
 
 Token TokenSampler::draw() noexcept {
+  const DefaultFloats floats;
   bias();
   return run(0);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cfenv>
 #include <chrono>
 #include <cstdint>
 #include <inlay.hpp>
@@ -256,6 +257,40 @@ TEST_SUITE("plan") {
       CHECK(slices.each_once());
     }
   }
+
+#if defined(FE_TOWARDZERO) && defined(FE_UPWARD)
+  TEST_CASE("tasks compute with the modes that C++ begins with, whatever the host's threads have") {
+    struct Lent {
+      static void run(void*, uint32_t n, void (*task)(void*, uint32_t), void* user) {
+        std::fesetround(FE_TOWARDZERO);
+        while (n-- > 0) task(user, n);
+        CHECK(std::fegetround() == FE_TOWARDZERO);
+        std::fesetround(FE_UPWARD);
+      }
+    };
+    struct Task {
+      static uint32_t count(const void*, const void*) { return 8; }
+      static void run(const void*, void* state, uint32_t, void*) {
+        if (std::fegetround() != FE_TONEAREST) ++*static_cast<std::atomic<uint32_t>*>(state);
+      }
+    };
+    Jobs lent;
+    lent.parallel_for = Lent::run;
+    std::fesetround(FE_UPWARD);
+    std::atomic<uint32_t> wrong{0};
+    for (const uint32_t workers : {1u, 3u}) {
+      for (const Jobs& jobs : {Jobs(), lent}) {
+        Runner runner(workers, jobs);
+        const Phase phase = {Task::count, Task::run, nullptr};
+        runner.executor.open({&phase, 1}, &wrong, nullptr);
+        CHECK(runner.executor.run(0) == Outcome::finished);
+        CHECK(std::fegetround() == FE_UPWARD);
+      }
+    }
+    std::fesetround(FE_TONEAREST);
+    CHECK(wrong == 0);
+  }
+#endif
 
   TEST_CASE("a worker that is slow to come does no harm") {
     // Tasks that sleep: workers are descheduled in the middle of phases, while others wait.

@@ -34,7 +34,8 @@ struct Log {
 // A job system. `parallel_for` calls task(context, 0) to task(context, count - 1), on any threads,
 // in any order, and returns when all have returned. Tasks that start late, one after another, or
 // never (a job system that is full or has ended) cost speed and nothing else: the caller does what
-// is left.
+// is left. How a thread rounds, flushes tiny floats or traps has no part in results: a task sets
+// that as C++ programs begin, and back.
 struct Jobs {
   void (*parallel_for)(void* user, uint32_t count, void (*task)(void* context, uint32_t index),
                        void* context) = nullptr;

@@ -3,6 +3,7 @@
 #ifndef INLAY_CORE_SYSTEM_HPP_
 #define INLAY_CORE_SYSTEM_HPP_
 
+#include <cfenv>
 #include <cstddef>
 #include <cstdint>
 
@@ -61,6 +62,23 @@ inline void cpu_relax() noexcept {
   __asm__ __volatile__(".4byte 0x100000F");  // pause; older assemblers do not know the name
 #endif
 }
+
+// While in scope, this thread computes with floats as a C++ program begins: to nearest, tiny values
+// kept, nothing traps. Hosts set other modes (audio threads flush tiny values, debug builds trap),
+// with which results would not be the same bits on all threads, and a NaN could end the process.
+class DefaultFloats {
+ public:
+  DefaultFloats() noexcept {
+    std::fegetenv(&host_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~DefaultFloats() { std::fesetenv(&host_); }
+  DefaultFloats(const DefaultFloats&) = delete;
+  DefaultFloats& operator=(const DefaultFloats&) = delete;
+
+ private:
+  std::fenv_t host_;
+};
 
 // Lets another thread run on this core, if one wants to.
 void yield() noexcept;

@@ -69,6 +69,7 @@ bool Executor::is_too_late(uint64_t now, uint64_t cost) const noexcept {
 }
 
 void Executor::draw_tickets(uint32_t worker) noexcept {
+  const DefaultFloats floats;
   void* scratch = scratch_ + worker * scratch_bytes_;
   const bool timed = deadline_us_ != 0;
   uint64_t now = timed ? now_us(clock_) : 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "inlay/core/system.hpp"
 #include "inlay/session/sampler.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -773,6 +774,7 @@ void TokenSampler::pick(const View& view) noexcept {
 }
 
 Token TokenSampler::draw() noexcept {
+  const DefaultFloats floats;
   bias();
   return run(0);
 }
