@@ -3173,7 +3173,7 @@ struct ModelShape {
 // that it had at any moment of being opened. Weights are what a read function brought; mapped ones
 // are the system's. With a cache file that can be used, a packed model takes less than planned.
 // Whatever a file says, the peak is at most the file's size for each copy that was asked for (read
-// by a function, packed), three times that of its metadata, and 256 KiB.
+// by a function, packed), three times that of its metadata, and 512 KiB.
 struct ModelMemory {
   uint64_t weights = 0, packed = 0, other = 0;  // other: metadata, vocabulary, plans
   uint64_t peak = 0;
@@ -4417,13 +4417,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x8a6a0b55
+#define INLAY_SELF_ID_ 0x9162cd01
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x8a6a0b55
+#elif INLAY_SELF_ID_ != 0x9162cd01
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 

@@ -46,7 +46,7 @@ size_t mutations() {
 // What opening any file may take: the file's bytes once for each copy that was asked for (packed
 // weights; reading through a function), kTimes those of its metadata, and kBeside. The metadata
 // count several times because tables have entries for each token, which may be 8 bytes of a file.
-constexpr uint64_t kTimes = 3, kBeside = uint64_t{1} << 18;
+constexpr uint64_t kTimes = 3, kBeside = uint64_t{1} << 19;
 uint64_t most_memory(uint64_t size, uint64_t header, uint32_t copies) {
   return copies * size + kTimes * std::min(size, header) + kBeside;
 }
