@@ -4417,13 +4417,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x9162cd01
+#define INLAY_SELF_ID_ 0xb6346c31
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x9162cd01
+#elif INLAY_SELF_ID_ != 0xb6346c31
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -24236,12 +24236,17 @@ class JsonSchemaCompiler {
     const JsonValue* schema;
     Language keys;
   };
+  // Members are asked for in two ways: one by its `name`; or, where that is null, all those whose
+  // keys match just the patterns of `matched` (a bit for each) and are no name of a member.
+  static bool is_matched(Span<const KeyPattern> patterns, uint32_t i, const std::string_view* name,
+                         uint32_t matched) noexcept {
+    return name != nullptr ? patterns[i].keys.has(*name) : (matched >> i & 1) != 0;
+  }
 
   // A schema and those that it applies to the same value, as far as they are in the list: what they
   // say of members and items is what its unevaluatedProperties and unevaluatedItems leave alone.
   Status find_scope(const Schemas& list, const JsonValue& schema, Schemas* scope) noexcept;
-  // Whether unevaluatedProperties of `schema` says nothing of a member: of that name, or of a key
-  // that matches those patterns of `matched` and is no name of a member.
+  // Whether unevaluatedProperties of `schema` says nothing of such members.
   Status is_evaluated(const Schemas& list, const JsonValue& schema, Span<const KeyPattern> patterns,
                       const std::string_view* name, uint32_t matched, bool* out) noexcept;
   // From which item on unevaluatedItems of `schema` says something; kUnlimited: of none. `*scope`:
@@ -24298,6 +24303,11 @@ class JsonSchemaCompiler {
   // Adds a member, or makes the one of that name required.
   Status add_member(const Schemas& list, Span<const KeyPattern> patterns, std::string_view name,
                     bool required, Array<Member>* members) noexcept;
+  // The schemas that the value of such members must be valid by; `*possible` becomes false if none
+  // can be.
+  Status add_schemas_of(const Schemas& list, Span<const KeyPattern> patterns,
+                        const std::string_view* name, uint32_t matched, Schemas* set,
+                        bool* possible) noexcept;
   static Status add_unless_false(Schemas* set, const JsonValue& schema, bool* possible) noexcept;
 
   // The keys that a schema of propertyNames allows.
@@ -24409,8 +24419,7 @@ inline Status JsonSchemaCompiler::is_evaluated(const Schemas& list, const JsonVa
            (name != nullptr && properties != nullptr && properties->find(*name) != nullptr);
   }
   for (uint32_t i = 0; i < patterns.size(); ++i) {
-    const bool matches = name != nullptr ? patterns[i].keys.has(*name) : (matched >> i & 1) != 0;
-    *out = *out || (matches && contains(scope, patterns[i].owner));
+    *out = *out || (is_matched(patterns, i, name, matched) && contains(scope, patterns[i].owner));
   }
   return {};
 }
@@ -24772,32 +24781,38 @@ inline Status JsonSchemaCompiler::add_member(const Schemas& list, Span<const Key
   }
   Schemas set(allocator_);
   bool possible = true;
-  for (const JsonValue* s : list) {
-    if (!s->is_object()) continue;
-    bool named = false;
-    const JsonValue* properties = s->find("properties");
-    if (const JsonValue* schema = properties != nullptr ? properties->find(name) : nullptr) {
-      INLAY_TRY(add_unless_false(&set, *schema, &possible));
-      named = true;
-    }
-    for (const KeyPattern& pattern : patterns) {
-      if (pattern.owner != s || !pattern.keys.has(name)) continue;
-      INLAY_TRY(add_unless_false(&set, *pattern.schema, &possible));
-      named = true;
-    }
-    const JsonValue* additional = s->find("additionalProperties");
-    if (!named && additional != nullptr) {
-      INLAY_TRY(add_unless_false(&set, *additional, &possible));
-    }
-    if (const JsonValue* others = s->find("unevaluatedProperties")) {
-      bool evaluated = false;
-      INLAY_TRY(is_evaluated(list, *s, patterns, &name, 0, &evaluated));
-      if (!evaluated) INLAY_TRY(add_unless_false(&set, *others, &possible));
-    }
-  }
+  INLAY_TRY(add_schemas_of(list, patterns, &name, 0, &set, &possible));
   uint32_t rule = 0;
   if (possible) INLAY_TRY(rule_of({set.data(), set.size()}, &rule));
   return members->push_back({name, rule, required, possible}) ? Status() : no_memory();
+}
+
+inline Status JsonSchemaCompiler::add_schemas_of(const Schemas& list,
+                                                 Span<const KeyPattern> patterns,
+                                                 const std::string_view* name, uint32_t matched,
+                                                 Schemas* set, bool* possible) noexcept {
+  for (const JsonValue* s : list) {
+    if (!s->is_object()) continue;
+    bool named = false;
+    const JsonValue* properties = name != nullptr ? s->find("properties") : nullptr;
+    if (const JsonValue* schema = properties != nullptr ? properties->find(*name) : nullptr) {
+      INLAY_TRY(add_unless_false(set, *schema, possible));
+      named = true;
+    }
+    for (uint32_t i = 0; i < patterns.size(); ++i) {
+      if (patterns[i].owner != s || !is_matched(patterns, i, name, matched)) continue;
+      INLAY_TRY(add_unless_false(set, *patterns[i].schema, possible));
+      named = true;
+    }
+    const JsonValue* additional = s->find("additionalProperties");
+    if (!named && additional != nullptr) INLAY_TRY(add_unless_false(set, *additional, possible));
+    if (const JsonValue* others = s->find("unevaluatedProperties")) {
+      bool evaluated = false;
+      INLAY_TRY(is_evaluated(list, *s, patterns, name, matched, &evaluated));
+      if (!evaluated) INLAY_TRY(add_unless_false(set, *others, possible));
+    }
+  }
+  return {};
 }
 
 inline Status JsonSchemaCompiler::add_unless_false(Schemas* set, const JsonValue& schema,
@@ -24848,24 +24863,7 @@ inline Status JsonSchemaCompiler::find_extras(const Schemas& list, Span<const Ke
   for (uint32_t matched = 0; matched < 1u << patterns.size(); ++matched) {
     Schemas set(allocator_);
     bool possible = matched != 0 || !closed_by_default;
-    for (const JsonValue* s : list) {
-      if (!s->is_object()) continue;
-      bool named = false;
-      for (uint32_t i = 0; i < patterns.size(); ++i) {
-        if ((matched >> i & 1) == 0 || patterns[i].owner != s) continue;
-        INLAY_TRY(add_unless_false(&set, *patterns[i].schema, &possible));
-        named = true;
-      }
-      const JsonValue* additional = s->find("additionalProperties");
-      if (!named && additional != nullptr) {
-        INLAY_TRY(add_unless_false(&set, *additional, &possible));
-      }
-      if (const JsonValue* others = s->find("unevaluatedProperties")) {
-        bool evaluated = false;
-        INLAY_TRY(is_evaluated(list, *s, patterns, nullptr, matched, &evaluated));
-        if (!evaluated) INLAY_TRY(add_unless_false(&set, *others, &possible));
-      }
-    }
+    INLAY_TRY(add_schemas_of(list, patterns, nullptr, matched, &set, &possible));
     if (!possible) continue;
     Extra extra;
     if (patterns.empty() && names == nullptr && members.empty()) {

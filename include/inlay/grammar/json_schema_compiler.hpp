@@ -312,12 +312,17 @@ class JsonSchemaCompiler {
     const JsonValue* schema;
     Language keys;
   };
+  // Members are asked for in two ways: one by its `name`; or, where that is null, all those whose
+  // keys match just the patterns of `matched` (a bit for each) and are no name of a member.
+  static bool is_matched(Span<const KeyPattern> patterns, uint32_t i, const std::string_view* name,
+                         uint32_t matched) noexcept {
+    return name != nullptr ? patterns[i].keys.has(*name) : (matched >> i & 1) != 0;
+  }
 
   // A schema and those that it applies to the same value, as far as they are in the list: what they
   // say of members and items is what its unevaluatedProperties and unevaluatedItems leave alone.
   Status find_scope(const Schemas& list, const JsonValue& schema, Schemas* scope) noexcept;
-  // Whether unevaluatedProperties of `schema` says nothing of a member: of that name, or of a key
-  // that matches those patterns of `matched` and is no name of a member.
+  // Whether unevaluatedProperties of `schema` says nothing of such members.
   Status is_evaluated(const Schemas& list, const JsonValue& schema, Span<const KeyPattern> patterns,
                       const std::string_view* name, uint32_t matched, bool* out) noexcept;
   // From which item on unevaluatedItems of `schema` says something; kUnlimited: of none. `*scope`:
@@ -374,6 +379,11 @@ class JsonSchemaCompiler {
   // Adds a member, or makes the one of that name required.
   Status add_member(const Schemas& list, Span<const KeyPattern> patterns, std::string_view name,
                     bool required, Array<Member>* members) noexcept;
+  // The schemas that the value of such members must be valid by; `*possible` becomes false if none
+  // can be.
+  Status add_schemas_of(const Schemas& list, Span<const KeyPattern> patterns,
+                        const std::string_view* name, uint32_t matched, Schemas* set,
+                        bool* possible) noexcept;
   static Status add_unless_false(Schemas* set, const JsonValue& schema, bool* possible) noexcept;
 
   // The keys that a schema of propertyNames allows.

@@ -49,8 +49,7 @@ inline Status JsonSchemaCompiler::is_evaluated(const Schemas& list, const JsonVa
            (name != nullptr && properties != nullptr && properties->find(*name) != nullptr);
   }
   for (uint32_t i = 0; i < patterns.size(); ++i) {
-    const bool matches = name != nullptr ? patterns[i].keys.has(*name) : (matched >> i & 1) != 0;
-    *out = *out || (matches && contains(scope, patterns[i].owner));
+    *out = *out || (is_matched(patterns, i, name, matched) && contains(scope, patterns[i].owner));
   }
   return {};
 }
@@ -412,32 +411,38 @@ inline Status JsonSchemaCompiler::add_member(const Schemas& list, Span<const Key
   }
   Schemas set(allocator_);
   bool possible = true;
-  for (const JsonValue* s : list) {
-    if (!s->is_object()) continue;
-    bool named = false;
-    const JsonValue* properties = s->find("properties");
-    if (const JsonValue* schema = properties != nullptr ? properties->find(name) : nullptr) {
-      INLAY_TRY(add_unless_false(&set, *schema, &possible));
-      named = true;
-    }
-    for (const KeyPattern& pattern : patterns) {
-      if (pattern.owner != s || !pattern.keys.has(name)) continue;
-      INLAY_TRY(add_unless_false(&set, *pattern.schema, &possible));
-      named = true;
-    }
-    const JsonValue* additional = s->find("additionalProperties");
-    if (!named && additional != nullptr) {
-      INLAY_TRY(add_unless_false(&set, *additional, &possible));
-    }
-    if (const JsonValue* others = s->find("unevaluatedProperties")) {
-      bool evaluated = false;
-      INLAY_TRY(is_evaluated(list, *s, patterns, &name, 0, &evaluated));
-      if (!evaluated) INLAY_TRY(add_unless_false(&set, *others, &possible));
-    }
-  }
+  INLAY_TRY(add_schemas_of(list, patterns, &name, 0, &set, &possible));
   uint32_t rule = 0;
   if (possible) INLAY_TRY(rule_of({set.data(), set.size()}, &rule));
   return members->push_back({name, rule, required, possible}) ? Status() : no_memory();
+}
+
+inline Status JsonSchemaCompiler::add_schemas_of(const Schemas& list,
+                                                 Span<const KeyPattern> patterns,
+                                                 const std::string_view* name, uint32_t matched,
+                                                 Schemas* set, bool* possible) noexcept {
+  for (const JsonValue* s : list) {
+    if (!s->is_object()) continue;
+    bool named = false;
+    const JsonValue* properties = name != nullptr ? s->find("properties") : nullptr;
+    if (const JsonValue* schema = properties != nullptr ? properties->find(*name) : nullptr) {
+      INLAY_TRY(add_unless_false(set, *schema, possible));
+      named = true;
+    }
+    for (uint32_t i = 0; i < patterns.size(); ++i) {
+      if (patterns[i].owner != s || !is_matched(patterns, i, name, matched)) continue;
+      INLAY_TRY(add_unless_false(set, *patterns[i].schema, possible));
+      named = true;
+    }
+    const JsonValue* additional = s->find("additionalProperties");
+    if (!named && additional != nullptr) INLAY_TRY(add_unless_false(set, *additional, possible));
+    if (const JsonValue* others = s->find("unevaluatedProperties")) {
+      bool evaluated = false;
+      INLAY_TRY(is_evaluated(list, *s, patterns, name, matched, &evaluated));
+      if (!evaluated) INLAY_TRY(add_unless_false(set, *others, possible));
+    }
+  }
+  return {};
 }
 
 inline Status JsonSchemaCompiler::add_unless_false(Schemas* set, const JsonValue& schema,
@@ -488,24 +493,7 @@ inline Status JsonSchemaCompiler::find_extras(const Schemas& list, Span<const Ke
   for (uint32_t matched = 0; matched < 1u << patterns.size(); ++matched) {
     Schemas set(allocator_);
     bool possible = matched != 0 || !closed_by_default;
-    for (const JsonValue* s : list) {
-      if (!s->is_object()) continue;
-      bool named = false;
-      for (uint32_t i = 0; i < patterns.size(); ++i) {
-        if ((matched >> i & 1) == 0 || patterns[i].owner != s) continue;
-        INLAY_TRY(add_unless_false(&set, *patterns[i].schema, &possible));
-        named = true;
-      }
-      const JsonValue* additional = s->find("additionalProperties");
-      if (!named && additional != nullptr) {
-        INLAY_TRY(add_unless_false(&set, *additional, &possible));
-      }
-      if (const JsonValue* others = s->find("unevaluatedProperties")) {
-        bool evaluated = false;
-        INLAY_TRY(is_evaluated(list, *s, patterns, nullptr, matched, &evaluated));
-        if (!evaluated) INLAY_TRY(add_unless_false(&set, *others, &possible));
-      }
-    }
+    INLAY_TRY(add_schemas_of(list, patterns, nullptr, matched, &set, &possible));
     if (!possible) continue;
     Extra extra;
     if (patterns.empty() && names == nullptr && members.empty()) {
