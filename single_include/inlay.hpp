@@ -4408,22 +4408,23 @@ INLAY_END_NAMESPACE
 //   (inlay::detail::N_AVX2 ...) and behind a pragma that names the instruction set, so no -m flag is
 //   needed. Then this pass goes on and compiles them for the baseline, and after them all that is
 //   not SIMD. A sub-target (kernels/targets.hpp) is one more pass, inside the pass of the target of
-//   Highway that it adds an instruction to. Each target leaves a constexpr table of function pointers, kKernels;
-//   kernels/dispatch-inl.hpp asks the CPU and picks one per model. Highway's own dispatch
-//   (HWY_EXPORT) is not used: it keeps a global, can abort, and needs two symbols of its library.
+//   Highway, or of the sub-target, that it adds an instruction to. Each target leaves a constexpr
+//   table of function pointers, kKernels; kernels/dispatch-inl.hpp asks the CPU and picks one per
+//   model. Highway's own dispatch (HWY_EXPORT) is not used: it keeps a global, can abort, and needs
+//   two symbols of its library.
 #if defined(INLAY_IMPLEMENTATION) && !defined(INLAY_IMPLEMENTED_)
 // The implementation includes this file again for each SIMD target, by this name, looked up beside this very file first.
 #ifndef INLAY_SELF
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xb6346c31
+#define INLAY_SELF_ID_ 0xcc16c7ae
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xb6346c31
+#elif INLAY_SELF_ID_ != 0xcc16c7ae
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -7164,7 +7165,7 @@ INLAY_END_NAMESPACE
     static_assert(true, "For requiring trailing semicolon")
 #endif  // INLAY_SUB_TARGET
 // end file inlay/kernels/sub_target-inl.hpp
-#if INLAY_SUB_TARGET != INLAY_NEON_I8MM
+#if INLAY_SUB_TARGET != INLAY_NEON_I8MM  // of which dotprod's serve, but for tiles
 
 // begin file inlay/kernels/decode-inl.hpp
 // The quantized tensor types: one trait each. From it the row kernel and the tile decoding are

@@ -8,9 +8,10 @@
 //   (inlay::detail::N_AVX2 ...) and behind a pragma that names the instruction set, so no -m flag is
 //   needed. Then this pass goes on and compiles them for the baseline, and after them all that is
 //   not SIMD. A sub-target (kernels/targets.hpp) is one more pass, inside the pass of the target of
-//   Highway that it adds an instruction to. Each target leaves a constexpr table of function pointers, kKernels;
-//   kernels/dispatch-inl.hpp asks the CPU and picks one per model. Highway's own dispatch
-//   (HWY_EXPORT) is not used: it keeps a global, can abort, and needs two symbols of its library.
+//   Highway, or of the sub-target, that it adds an instruction to. Each target leaves a constexpr
+//   table of function pointers, kKernels; kernels/dispatch-inl.hpp asks the CPU and picks one per
+//   model. Highway's own dispatch (HWY_EXPORT) is not used: it keeps a global, can abort, and needs
+//   two symbols of its library.
 #if defined(INLAY_IMPLEMENTATION) && !defined(INLAY_IMPLEMENTED_)
 
 // clang-format off: here the order of includes has a meaning.
@@ -73,7 +74,7 @@
 
 #if INLAY_HAS_KERNELS
 #include "inlay/kernels/sub_target-inl.hpp"
-#if INLAY_SUB_TARGET != INLAY_NEON_I8MM
+#if INLAY_SUB_TARGET != INLAY_NEON_I8MM  // of which dotprod's serve, but for tiles
 #include "inlay/kernels/decode-inl.hpp"
 #include "inlay/kernels/dot-inl.hpp"
 #include "inlay/kernels/rows-inl.hpp"
