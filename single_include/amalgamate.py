@@ -32,7 +32,7 @@ IMPLEMENTATION_HEADERS = DECLARATION_HEADERS | {
     "algorithm", "array", "atomic", "cerrno", "cfenv", "cfloat", "chrono", "climits", "cmath", "cstdio", "cstdlib", "errno.h",
     "fcntl.h", "initializer_list", "iterator", "limits", "linux/futex.h", "memory", "numeric", "optional", "pthread.h",
     "sched.h", "signal.h", "stdio.h", "stdlib.h", "sys/mman.h", "sys/stat.h", "sys/syscall.h", "sys/types.h", "time.h", "tuple", "unistd.h",
-    "cpuid.h", "intrin.h", "immintrin.h", "sys/auxv.h", "sys/sysctl.h", "windows.h", "process.h", "mutex",
+    "cpuid.h", "intrin.h", "immintrin.h", "xmmintrin.h", "sys/auxv.h", "sys/sysctl.h", "windows.h", "process.h", "mutex",
     "condition_variable", "malloc.h", "hwy/base.h", "hwy/detect_targets.h", "hwy/foreach_target.h", "hwy/highway.h",
     "hwy/targets.h", "hwy/x86_cpuid.h", "hwy/cache_control.h", "stddef.h", "stdint.h",
 }  # fmt: skip

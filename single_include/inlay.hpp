@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xcc16c7ae
+#define INLAY_SELF_ID_ 0x134114eb
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xcc16c7ae
+#elif INLAY_SELF_ID_ != 0x134114eb
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11806,8 +11806,6 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_CORE_SYSTEM_HPP_
 #define INLAY_CORE_SYSTEM_HPP_
 
-#include <cfenv>
-
 // Internal, 0 or 1: what this build has.
 #if defined(INLAY_NO_THREADS) || (defined(__wasm__) && !defined(__EMSCRIPTEN_PTHREADS__))
 #  define INLAY_HAS_THREADS 0
@@ -11825,6 +11823,11 @@ INLAY_END_NAMESPACE
 #endif
 #ifdef _MSC_VER
 #  include <intrin.h>
+#endif
+#if defined(__SSE2__) || defined(_M_X64)
+#  include <xmmintrin.h>
+#else
+#  include <cfenv>
 #endif
 
 INLAY_BEGIN_NAMESPACE
@@ -11865,16 +11868,24 @@ inline void cpu_relax() noexcept {
 // with which results would not be the same bits on all threads, and a NaN could end the process.
 class DefaultFloats {
  public:
+  DefaultFloats(const DefaultFloats&) = delete;
+  DefaultFloats& operator=(const DefaultFloats&) = delete;
+#if defined(__SSE2__) || defined(_M_X64)  // MinGW's fesetenv does not reach these
+  DefaultFloats() noexcept : host_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+  ~DefaultFloats() { _mm_setcsr(host_); }
+
+ private:
+  uint32_t host_;
+#else
   DefaultFloats() noexcept {
     std::fegetenv(&host_);
     std::fesetenv(FE_DFL_ENV);
   }
   ~DefaultFloats() { std::fesetenv(&host_); }
-  DefaultFloats(const DefaultFloats&) = delete;
-  DefaultFloats& operator=(const DefaultFloats&) = delete;
 
  private:
   std::fenv_t host_;
+#endif
 };
 
 // Lets another thread run on this core, if one wants to.
@@ -43503,6 +43514,7 @@ inline void TokenSampler::apply(const Sampler& sampler) noexcept {
 }
 
 inline Token TokenSampler::run(uint32_t i) noexcept {
+  const DefaultFloats floats;
   if (s_.mirostat != 0u && !greedy()) {
     temperature(false);
     mirostat();
@@ -43561,7 +43573,6 @@ void TokenSampler::pick(const View& view) noexcept {
 }
 
 Token TokenSampler::draw() noexcept {
-  const DefaultFloats floats;
   bias();
   return run(0);
 }

@@ -3,7 +3,6 @@
 #ifndef INLAY_CORE_SYSTEM_HPP_
 #define INLAY_CORE_SYSTEM_HPP_
 
-#include <cfenv>
 #include <cstddef>
 #include <cstdint>
 
@@ -28,6 +27,11 @@
 #endif
 #ifdef _MSC_VER
 #  include <intrin.h>
+#endif
+#if defined(__SSE2__) || defined(_M_X64)
+#  include <xmmintrin.h>
+#else
+#  include <cfenv>
 #endif
 
 INLAY_BEGIN_NAMESPACE
@@ -68,16 +72,24 @@ inline void cpu_relax() noexcept {
 // with which results would not be the same bits on all threads, and a NaN could end the process.
 class DefaultFloats {
  public:
+  DefaultFloats(const DefaultFloats&) = delete;
+  DefaultFloats& operator=(const DefaultFloats&) = delete;
+#if defined(__SSE2__) || defined(_M_X64)  // MinGW's fesetenv does not reach these
+  DefaultFloats() noexcept : host_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+  ~DefaultFloats() { _mm_setcsr(host_); }
+
+ private:
+  uint32_t host_;
+#else
   DefaultFloats() noexcept {
     std::fegetenv(&host_);
     std::fesetenv(FE_DFL_ENV);
   }
   ~DefaultFloats() { std::fesetenv(&host_); }
-  DefaultFloats(const DefaultFloats&) = delete;
-  DefaultFloats& operator=(const DefaultFloats&) = delete;
 
  private:
   std::fenv_t host_;
+#endif
 };
 
 // Lets another thread run on this core, if one wants to.

@@ -716,6 +716,7 @@ inline void TokenSampler::apply(const Sampler& sampler) noexcept {
 }
 
 inline Token TokenSampler::run(uint32_t i) noexcept {
+  const DefaultFloats floats;
   if (s_.mirostat != 0u && !greedy()) {
     temperature(false);
     mirostat();
@@ -774,7 +775,6 @@ void TokenSampler::pick(const View& view) noexcept {
 }
 
 Token TokenSampler::draw() noexcept {
-  const DefaultFloats floats;
   bias();
   return run(0);
 }
