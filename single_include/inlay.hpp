@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x134114eb
+#define INLAY_SELF_ID_ 0xd1db38dc
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x134114eb
+#elif INLAY_SELF_ID_ != 0xd1db38dc
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -16197,6 +16197,7 @@ class RegexCompiler {
       case 'u': {
         uint32_t code = 0;
         const bool braces = at(begin + 2) == '{';
+        if (braces && pattern_[end - 1] != '}') return syntax_error(begin);
         for (size_t i = begin + (braces ? 3 : 2); i < end - (braces ? 1 : 0); ++i) {
           const size_t digit = std::string_view("0123456789ABCDEF").find(at(i));
           if (digit == std::string_view::npos || code >= kCodePoints) return syntax_error(i);
@@ -16207,6 +16208,7 @@ class RegexCompiler {
       case 'p':
       case 'P':
         item->negated = kind == 'P';
+        if (at(begin + 2) != '{' || pattern_[end - 1] != '}') return syntax_error(begin);
         return parse_property(begin, slice(pattern_, begin + 3, end - begin - 4), item);
       default:
         break;

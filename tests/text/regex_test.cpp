@@ -225,10 +225,10 @@ TEST_CASE("regex: work grows with the text, whatever is in it") {
 
 TEST_CASE("regex: what is not supported is named") {
   for (const char* pattern :
-       {"(",       "a)",          "[a",     "a|*", "+",     "a**",     "(ab)++",
-        "(?<=a)b", "(?=ab)",      "\\b",    "a*?", "^a",    "(?m:a)",  "\\p{Xx}",
-        "\\u12",   "\\u{110000}", "a{3,1}", "a{",  "a{,2}", "a{9999}", "[z-a]",
-        "\\",      "a\\",         "[\\",    "(?",  "(?:"}) {
+       {"(",       "a)",    "[a",          "a|*",    "+",      "a**",     "(ab)++",  "(?<=a)b",
+        "(?=ab)",  "\\b",   "a*?",         "^a",     "(?m:a)", "\\p{Xx}", "\\pXL",   "\\p{Lu",
+        "\\u{41F", "\\u12", "\\u{110000}", "a{3,1}", "a{",     "a{,2}",   "a{9999}", "[z-a]",
+        "\\",      "a\\",   "[\\",         "(?",     "(?:"}) {
     CAPTURE(pattern);
     const Result<RegexSplitter> splitter = RegexSplitter::create({&pattern, 1}, Allocator());
     REQUIRE(!splitter);

@@ -393,6 +393,7 @@ class RegexCompiler {
       case 'u': {
         uint32_t code = 0;
         const bool braces = at(begin + 2) == '{';
+        if (braces && pattern_[end - 1] != '}') return syntax_error(begin);
         for (size_t i = begin + (braces ? 3 : 2); i < end - (braces ? 1 : 0); ++i) {
           const size_t digit = std::string_view("0123456789ABCDEF").find(at(i));
           if (digit == std::string_view::npos || code >= kCodePoints) return syntax_error(i);
@@ -403,6 +404,7 @@ class RegexCompiler {
       case 'p':
       case 'P':
         item->negated = kind == 'P';
+        if (at(begin + 2) != '{' || pattern_[end - 1] != '}') return syntax_error(begin);
         return parse_property(begin, slice(pattern_, begin + 3, end - begin - 4), item);
       default:
         break;
