@@ -262,8 +262,9 @@ TEST_SUITE("plan") {
   TEST_CASE("tasks compute with the modes that C++ begins with, whatever the host's threads have") {
     struct Third {  // another number with either of these two modes
       static float negative() {
-        const volatile float one = -1, three = 3;
-        return one / three;
+        volatile float third = -1;  // computed here and now
+        third = third / 3;
+        return third;
       }
       float nearest = negative();
       std::atomic<uint32_t> wrong{0};
