@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/counting_allocator.hpp"
+#include "support/demo_model.hpp"
 #include "support/models/encoders.hpp"
 #include "support/models/shapes.hpp"
 
@@ -48,8 +49,7 @@ class Demo {
  public:
   Demo() {
     inlay_error error;
-    const inlay_status status = inlay_model_open(
-        INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", nullptr, &model_, &error);
+    const inlay_status status = inlay_model_open(inlay_test::kDemoPath, nullptr, &model_, &error);
     CAPTURE(error.message);
     REQUIRE(status == INLAY_OK);
   }
@@ -453,8 +453,7 @@ TEST_CASE("grammars") {
   model_options.host = &host;
   inlay_model* model = nullptr;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", &model_options,
-                           &model, &error) == INLAY_OK);
+  REQUIRE(inlay_model_open(inlay_test::kDemoPath, &model_options, &model, &error) == INLAY_OK);
   struct Form {
     int32_t kind;
     const char* text;
@@ -1040,8 +1039,7 @@ TEST_CASE(
   options.host = &host;
   inlay_model* model = nullptr;
   inlay_error error;
-  REQUIRE(inlay_model_open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", &options,
-                           &model, &error) == INLAY_OK);
+  REQUIRE(inlay_model_open(inlay_test::kDemoPath, &options, &model, &error) == INLAY_OK);
   inlay_session* session = create(model, 8);
   // Makes the call again and again, until no allocation is left that could fail. `call` closes what
   // it makes. What stays may keep memory that it has taken; tried twice, it takes no more.

@@ -6,15 +6,15 @@
 #include <vector>
 
 #include "inlay/gguf/gguf.hpp"
+#include "support/demo_model.hpp"
 #include "support/vocabularies.hpp"
 
 using namespace inlay;
 
 namespace {
 
-// The model that is in the repository: BPE, with control tokens.
 struct Demo {
-  Result<Gguf> file = Gguf::open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf");
+  Result<Gguf> file = Gguf::open(inlay_test::kDemoPath);
   Result<Tokenizer> tokenizer = Tokenizer::create(*file);
 
   ChatTemplate chat(std::string_view source = {}) const {
@@ -43,13 +43,15 @@ TEST_CASE("chat template: without one there is ChatML's") {
   CHECK(render(chat, request) ==
         "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n");
   request.add_generation_prompt = false;
-  CHECK(render(chat, request) == "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n");
+  CHECK(render(chat, request) ==
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n");
   ChatTemplateOptions options;
   options.name = "tool_use";
   const auto missing = ChatTemplate::create(*demo.file, *demo.tokenizer, options);
   REQUIRE_FALSE(missing);
-  CHECK(std::string_view(missing.error().message()) ==
-        "metadata key tokenizer.chat_template.tool_use: the file has no chat template of that name");
+  CHECK(
+      std::string_view(missing.error().message()) ==
+      "metadata key tokenizer.chat_template.tool_use: the file has no chat template of that name");
 }
 
 TEST_CASE("chat template: structs become what templates expect") {
@@ -64,12 +66,13 @@ TEST_CASE("chat template: structs become what templates expect") {
   request.messages = messages;
   request.tools = R"([{"type":"function","function":{"name":"f"}}])";
   request.variables = R"({"x":5})";
-  CHECK(render(chat, request) ==
-        R"([{"role": "user", "content": "U"}, )"
-        R"({"role": "assistant", "content": "", "reasoning_content": "why", "tool_calls": )"
-        R"([{"id": "id1", "type": "function", "function": {"name": "f", "arguments": {"a": [1, 2.5]}}}]}, )"
-        R"({"role": "tool", "content": "R", "tool_call_id": "id1", "name": "f"}])"
-        R"(|[{"type": "function", "function": {"name": "f"}}]|5)");
+  CHECK(
+      render(chat, request) ==
+      R"([{"role": "user", "content": "U"}, )"
+      R"({"role": "assistant", "content": "", "reasoning_content": "why", "tool_calls": )"
+      R"([{"id": "id1", "type": "function", "function": {"name": "f", "arguments": {"a": [1, 2.5]}}}]}, )"
+      R"({"role": "tool", "content": "R", "tool_call_id": "id1", "name": "f"}])"
+      R"(|[{"type": "function", "function": {"name": "f"}}]|5)");
   request.tools = "";
   CHECK(render(demo.chat("{{ tools is none }}{{ documents }}"), request) == "TrueNone");
   request.tools = "{";
@@ -99,8 +102,8 @@ TEST_CASE("chat template: what a user spells is no special token, what the templ
     special = t;
   }
   REQUIRE(special != kNoToken);
-  const ChatTemplate chat = demo.chat("{% for m in messages %}" + name +
-                                      "{{ m.content | trim }}{% endfor %}");
+  const ChatTemplate chat =
+      demo.chat("{% for m in messages %}" + name + "{{ m.content | trim }}{% endfor %}");
   const std::string content = " a " + name + " b" + name;
   const ChatMessage messages[] = {{"user", content, {}, {}, {}, {}}};
   ChatRequest request;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/demo_model.hpp"
 #include "support/models/architectures.hpp"
 
 namespace {
@@ -28,9 +29,8 @@ using Texts = std::vector<std::string_view>;
 using Tokens = std::vector<Token>;
 
 const Model& demo() {
-  static const auto opened = Model::open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf");
-  REQUIRE(bool(opened));
-  return *opened;
+  static const Model opened = inlay_test::demo_model();
+  return opened;
 }
 
 SessionOptions exact() {

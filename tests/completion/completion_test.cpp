@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "support/counting_allocator.hpp"
+#include "support/demo_model.hpp"
 #include "support/models/shapes.hpp"
 
 namespace {
@@ -24,10 +25,7 @@ using inlay::Step;
 Model demo(const inlay::Host& host = {}) {
   inlay::ModelOptions options;
   options.host = host;
-  const std::string path = std::string(INLAY_SOURCE_DIR) + "/examples/demo_model/inlay-demo.gguf";
-  auto model = Model::open(path.c_str(), options);
-  REQUIRE(bool(model));
-  return *model;
+  return inlay_test::demo_model(options);
 }
 
 // One that follows instructions, with random weights, and no tokens for the middle.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "support/demo_model.hpp"
 #include "support/models/shapes.hpp"
 
 namespace {
@@ -19,16 +20,8 @@ using inlay::Session;
 using inlay::SessionOptions;
 using inlay::Step;
 using inlay::Token;
+using inlay_test::demo_model;
 using Tokens = std::vector<Token>;
-
-std::string demo_path() {
-  return std::string(INLAY_SOURCE_DIR) + "/examples/demo_model/inlay-demo.gguf";
-}
-Model demo() {
-  auto model = Model::open(demo_path().c_str());
-  REQUIRE(bool(model));
-  return *model;
-}
 
 // Text that says the same thing many times, with small differences.
 const char* const kRepetitive =
@@ -101,7 +94,7 @@ struct Guesser {
 }  // namespace
 
 TEST_CASE("Whatever is guessed, the text stays the same, greedy and drawn") {
-  const Model model = demo();
+  const Model model = demo_model();
   for (const float temperature : {0.0f, 0.8f}) {
     for (uint64_t seed = 1; seed <= (temperature == 0 ? 1u : 6u); ++seed) {
       CAPTURE(temperature);
@@ -127,7 +120,7 @@ TEST_CASE("Whatever is guessed, the text stays the same, greedy and drawn") {
 }
 
 TEST_CASE("Without batch_invariant a text that has no close calls is the same too") {
-  const Model model = demo();
+  const Model model = demo_model();
   SessionOptions options = options_with(0, 0, 40);
   options.batch_invariant = false;
   auto plain = Session::create(model, options), guessed = Session::create(model, options);
@@ -141,7 +134,7 @@ TEST_CASE("Without batch_invariant a text that has no close calls is the same to
 }
 
 TEST_CASE("What is drawn with guesses has the same distribution") {
-  const Model model = demo();
+  const Model model = demo_model();
   SessionOptions options = options_with(1.0f, 0, 3);
   auto plain = Session::create(model, options), guessed = Session::create(model, options);
   auto drafts = Drafts::create(model);
@@ -179,7 +172,7 @@ TEST_CASE("What is drawn with guesses has the same distribution") {
 }
 
 TEST_CASE("A small model guesses: here the same model, which is always right") {
-  const Model model = demo();
+  const Model model = demo_model();
   auto plain = Session::create(model, options_with(0, 0, 40));
   auto guessed = Session::create(model, options_with(0, 0, 40));
   DraftOptions options;
@@ -199,7 +192,7 @@ TEST_CASE("A small model guesses: here the same model, which is always right") {
 }
 
 TEST_CASE("A reference is looked at too") {
-  const Model model = demo();
+  const Model model = demo_model();
   auto first = Session::create(model, options_with(0, 0, 40));
   REQUIRE(bool(first));
   const char* text = "int main(int argc, char** argv) {\n";
@@ -217,7 +210,7 @@ TEST_CASE("A reference is looked at too") {
 }
 
 TEST_CASE("The cache is right after guesses: prompt, truncate and evaluate go on from it") {
-  const Model model = demo();
+  const Model model = demo_model();
   auto plain = Session::create(model, options_with(0, 0, 30));
   auto guessed = Session::create(model, options_with(0, 0, 30));
   REQUIRE((plain && guessed));
@@ -248,7 +241,7 @@ TEST_CASE("The cache is right after guesses: prompt, truncate and evaluate go on
 }
 
 TEST_CASE("A session that has guessed is saved without its guesses") {
-  const Model model = demo();
+  const Model model = demo_model();
   auto plain = Session::create(model, options_with(0, 0, 30));
   auto guessed = Session::create(model, options_with(0, 0, 30));
   auto restored = Session::create(model, options_with(0, 0, 30));
@@ -271,7 +264,7 @@ TEST_CASE("A session that has guessed is saved without its guesses") {
 }
 
 TEST_CASE("Recurrent models take no guesses, small contexts and bad guesses do no harm") {
-  const Model model = demo();
+  const Model model = demo_model();
   SessionOptions options = options_with(0, 0, 0);
   options.context = 100;
   auto session = Session::create(model, options);
@@ -298,7 +291,7 @@ TEST_CASE("Recurrent models take no guesses, small contexts and bad guesses do n
 }
 
 TEST_CASE("Options that make no sense are refused") {
-  const Model model = demo();
+  const Model model = demo_model();
   DraftOptions options;
   options.most = 0;
   CHECK_FALSE(bool(Drafts::create(model, options)));

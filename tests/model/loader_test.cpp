@@ -19,6 +19,7 @@
 #endif
 
 #include "support/counting_allocator.hpp"
+#include "support/demo_model.hpp"
 #include "support/logits.hpp"
 #include "support/models/shapes.hpp"
 
@@ -431,7 +432,7 @@ TEST_CASE("a limit holds for a model and all that is made of it, and says what i
 }
 
 TEST_CASE("a text that a limit leaves no room to tokenize: an error, and the session can go on") {
-  const char* const path = INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf";
+  const char* const path = inlay_test::kDemoPath;
   SessionOptions session;
   session.context = 64;
   ModelOptions options;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "inlay/core/meter.hpp"
+#include "support/demo_model.hpp"
 #include "support/models/architectures.hpp"
 #include "support/vocabularies.hpp"
 #include "support/vocabulary_folder.hpp"
@@ -78,8 +79,7 @@ struct Sample {
 // a usual run those of real models, which have megabytes.
 std::vector<Sample> samples() {
   std::vector<Sample> all;
-  const auto demo =
-      inlay_test::read_file(std::string(INLAY_SOURCE_DIR) + "/examples/demo_model/inlay-demo.gguf");
+  const auto demo = inlay_test::read_file(inlay_test::kDemoPath);
   all.emplace_back(demo.data(), demo.size());
   std::set<std::string> seen;
   for (const auto& family : random_model::kArchitectureModels) {

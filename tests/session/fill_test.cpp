@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "support/demo_model.hpp"
 #include "support/sessions.hpp"
 
 namespace {
@@ -38,8 +39,7 @@ struct CancellingClock {
 
 struct Form {
   explicit Form(const inlay::ModelOptions& options = {})
-      : model(taken(
-            inlay::Model::open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf", options))),
+      : model(inlay_test::demo_model(options)),
         grammar(taken(inlay::Grammar::from_json_schema(
             R"({"type": "object", "required": ["kind", "level"], "additionalProperties": false,
                 "properties": {"kind": {"enum": ["goblin", "guard"]},

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "support/demo_model.hpp"
 #include "support/sampling_cases.hpp"
 
 namespace {
@@ -42,10 +43,8 @@ const Recorded kRecorded[] = {
 };
 
 const inlay::Model& model() {
-  static const auto opened =
-      inlay::Model::open(INLAY_SOURCE_DIR "/examples/demo_model/inlay-demo.gguf");
-  REQUIRE(bool(opened));
-  return *opened;
+  static const inlay::Model opened = inlay_test::demo_model();
+  return opened;
 }
 
 Ids encode(const char* text) {
