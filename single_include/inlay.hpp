@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xd1db38dc
+#define INLAY_SELF_ID_ 0x360ba41e
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xd1db38dc
+#elif INLAY_SELF_ID_ != 0x360ba41e
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10632,6 +10632,10 @@ static HWY_INLINE WideVec broadcast_step(const int8_t* a) {
 }
 
 // ---- few columns --------------------------------------------------------------------------------
+// Columns of one product, each number with a kernel of its own: more are 4, once or more often, and
+// what is left.
+static constexpr size_t kPanelColumns = 5;
+
 // What a product needs besides the weights. One column is as ColumnLayout has it, more are
 // interleaved as in GroupLayout: of each step, group or sub-block one value for each of kColumns.
 struct PanelColumns {
@@ -10639,21 +10643,29 @@ struct PanelColumns {
   const float* scale;     // of groups
   const float* sum;       // of sub-blocks
   const uint32_t* start;  // of sub-blocks
+  size_t next;            // bytes from what the first column group has to the same of the second
+
+  template <class T>
+  HWY_INLINE const T* of(const T* first, size_t c) const {
+    const uint8_t* group = reinterpret_cast<const uint8_t*>(first) + c / kColumns * next;
+    return reinterpret_cast<const T*>(group + c % kColumns * 4);
+  }
 };
 
-// More columns than that are faster in tiles, which expand weights once for all of them. Bytes need
-// little expanding, scales of superblocks much. Without an instruction for bytes two are.
+// More columns than that are faster in tiles, which expand weights once for all of them, but take
+// four columns where there is one. Bytes and nibbles need little expanding. Without an instruction
+// for bytes two are.
 static constexpr size_t most_panel_columns(PanelLayout layout) {
   if (kDot == DotKind::wide) return 1;
-  if (kDot == DotKind::vnni) return layout.block == kGroup ? 4 * kColumns : 3 * kColumns;
-  return layout.bits == 8 ? 3 * kColumns : 2 * kColumns - 1;
+  if (kDot == DotKind::vnni) return layout.block == kGroup ? 16 : 15;
+  return layout.bits == 8 || layout.bits == 4 ? 15 : 7;
 }
 
 // Up to kStreams panels that are multiplied in lockstep.
 struct PanelTurn {
   size_t streams, groups;
   const uint8_t* panels[kStreams];
-  alignas(64) float sum[kStreams][kColumns][kPanelRows];
+  alignas(64) float sum[kStreams][kPanelColumns][kPanelRows];
 };
 
 // sum[stream] += the products of the panels with the columns.
@@ -10661,23 +10673,25 @@ using PanelKernel = void (*)(PanelTurn& t, PanelColumns x, bool mins);
 
 static constexpr size_t kRowVecs = kPanelRows / kRowLanes;
 
+// `a`: an offset from x.a.
 template <class W, size_t unit, size_t end, size_t together, size_t n, class Dot>
-static HWY_INLINE void add_units(const uint8_t* p, const int8_t* a, Dot (&dot)[together][n]) {
+static HWY_INLINE void add_units(const uint8_t* p, const PanelColumns& x, size_t a,
+                                 Dot (&dot)[together][n]) {
   if constexpr (unit < end) {
     WideVec w[together][W::kUnitSteps];
     INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
       expand_unit<W, unit>(p + r * kRowLanes * 4, w[r]);
     }
     INLAY_UNROLL(4) for (size_t i = 0; i < W::kUnitSteps; ++i) {
-      const int8_t* at = a + W::step(unit, i) * (n == 1 ? 4 : 4 * kColumns);
-      INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-        const auto av = broadcast_step(at + 4 * c);
+      const size_t at = a + W::step(unit, i) * (n == 1 ? 4 : 4 * kColumns);
+      INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
+        const auto av = broadcast_step(x.of(x.a, c) + at);
         INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
           dot[r][c] = add_step<W>(dot[r][c], w[r][i], av);
         }
       }
     }
-    add_units<W, unit + 1, end>(p, a, dot);
+    add_units<W, unit + 1, end>(p, x, a, dot);
   }
 }
 
@@ -10692,15 +10706,16 @@ static HWY_INLINE void add_runs(const uint8_t* p, const PanelColumns& x, size_t 
     const size_t sub = g * kSubs + run * kSubs / kRuns;
     decltype(begin_dot<W>(0)) dot[together][n];
     INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
-      INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-        dot[r][c] = begin_dot<W>(panel_centre<W, integer>() != 0 ? x.start[sub * kStride + c] : 0);
+      INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
+        constexpr bool centred = panel_centre<W, integer>() != 0;
+        dot[r][c] = begin_dot<W>(centred ? x.of(x.start, c)[sub * kStride] : 0);
       }
     }
-    add_units<W, run * kUnits, (run + 1) * kUnits>(p, x.a + g * kGroup * kStride, dot);
+    add_units<W, run * kUnits, (run + 1) * kUnits>(p, x, g * kGroup * kStride, dot);
     INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
       RowIntVec scale = {};
       if constexpr (integer) scale = pick_scale<W::kSignedScales>(quads[r].scale, sub % 4);
-      INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+      INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
         const auto v = integer ? scale_dot(dot[r][c], scale) : end_dot(dot[r][c]);
         total[r][c] = run == 0 ? v : hn::Add(total[r][c], v);
       }
@@ -10709,15 +10724,16 @@ static HWY_INLINE void add_runs(const uint8_t* p, const PanelColumns& x, size_t 
   }
 }
 
-// Mins of four sub-blocks times the sums of x.
+// Mins of four sub-blocks, the first of them `sub`, times the sums of x.
 template <size_t n>
-static HWY_INLINE void multiply_mins(WideVec mins, const float* x_sum, RowVec (&total)[n]) {
+static HWY_INLINE void multiply_mins(WideVec mins, const PanelColumns& x, size_t sub,
+                                     RowVec (&total)[n]) {
   const RowTag df;
   constexpr size_t kStride = n == 1 ? 1 : kColumns;
   const auto add = [&](RowIntVec min, size_t q) HWY_ATTR {
     const auto f = hn::ConvertTo(df, min);
-    INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-      const auto sum = hn::Set(df, x_sum[q * kStride + c]);
+    INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
+      const auto sum = hn::Set(df, x.of(x.sum, c)[(sub + q) * kStride]);
       total[c] = q == 0 ? hn::Mul(f, sum) : hn::MulAdd(f, sum, total[c]);
     }
   };
@@ -10757,7 +10773,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             if constexpr (integer) {
               quads[r] = unpack_quad<W::kSuper>(chunk, g0 / kStep, row + r * kRowLanes);
             }
-            INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+            INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
               v[r][c] = integer ? hn::Zero(df) : hn::Load(df, t.sum[s][c] + row + r * kRowLanes);
             }
           }
@@ -10765,6 +10781,13 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
           for (size_t g = g0; g < HWY_MIN(g0 + kStep, groups); ++g, p += kGroupBytes<W>) {
             RowIntVec total[kTogether][n];
             INLAY_OPAQUE(p);
+            // Zen 4 does not see the panels' order between this many reads of activations; with
+            // fewer columns, asking takes longer than it saves.
+            if (n > kColumns && row == 0) {
+              for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
+                INLAY_PREFETCH(p + kStep * kGroupBytes<W> + line, 3);
+              }
+            }
             add_runs<W, integer, 0>(p, x, g, quads, total);
             INLAY_UNROLL(2) for (size_t r = 0; r < kTogether; ++r) {
               RowVec d = hn::Zero(df), min = hn::Zero(df);
@@ -10776,13 +10799,17 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
                                    row_halves(halves + groups * 2 * kPanelRows));
                 }
               }
-              INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+              INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
                 auto f = hn::ConvertTo(df, total[r][c]);
                 if constexpr (!integer) {
                   f = hn::Mul(f, d);
-                  if (mins) v[r][c] = hn::MulAdd(min, hn::Set(df, x.sum[g * kStride + c]), v[r][c]);
+                  if (mins) {
+                    const auto sum = hn::Set(df, x.of(x.sum, c)[g * kStride]);
+                    v[r][c] = hn::MulAdd(min, sum, v[r][c]);
+                  }
                 }
-                v[r][c] = hn::MulAdd(f, hn::Set(df, x.scale[g * kStride + c]), v[r][c]);
+                const auto scale = hn::Set(df, x.of(x.scale, c)[g * kStride]);
+                v[r][c] = hn::MulAdd(f, scale, v[r][c]);
               }
             }
           }
@@ -10790,19 +10817,19 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             const size_t at = row + r * kRowLanes;
             if constexpr (integer) {
               const auto d = row_halves(chunk + at * 2);
-              INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+              INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
                 v[r][c] = hn::MulAdd(v[r][c], d, hn::Load(df, t.sum[s][c] + at));
               }
               if (mins) {
                 RowVec total[n];
-                multiply_mins(quads[r].min, x.sum + g0 * kSubs * kStride, total);
+                multiply_mins(quads[r].min, x, g0 * kSubs, total);
                 const auto d_min = row_halves(chunk + (kPanelRows + at) * 2);
-                INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+                INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
                   v[r][c] = hn::NegMulAdd(d_min, total[c], v[r][c]);
                 }
               }
             }
-            INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+            INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
               hn::Store(v[r][c], df, t.sum[s][c] + at);
             }
           }
@@ -11315,7 +11342,7 @@ struct Recipe {
   size_t sub;
   int offset;  // that start values take away
   bool mins, wide;
-  PanelKernel panel[kColumns];  // of 1 ... 4 columns; null: no packed form
+  PanelKernel panel[kPanelColumns];  // of 1 ... 5 columns; null: no packed form
   PanelDecode expand;
   PanelScales expand_scales;
   int centre, tile_offset;  // of panels' products; of their tiles, if those hold int16
@@ -11391,11 +11418,12 @@ static constexpr Recipe recipe() {
 #endif
   if constexpr (!kTilesOnly && !std::is_void_v<W>) {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
-    // Each instance costs compile time: three columns go with one of zeros.
     r.panel[0] = multiply_panel<W, integer, 1>;
     if constexpr (kDot != DotKind::wide) {
       r.panel[1] = multiply_panel<W, integer, 2>;
-      r.panel[2] = r.panel[3] = multiply_panel<W, integer, 4>;
+      r.panel[2] = multiply_panel<W, integer, 3>;
+      r.panel[3] = multiply_panel<W, integer, 4>;
+      r.panel[4] = multiply_panel<W, integer, 5>;
     }
     r.expand = expand_panel<W>;
     r.expand_scales = panel_scales_to_tile<W, integer>;
@@ -11508,8 +11536,8 @@ static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size
 }
 
 // Few columns, weights in panels: `streams` of them at a time, as far apart as rows. More columns
-// than a group take turns with some panels, which stay in the second cache: by single ones, reading
-// from memory would start anew with each.
+// than go together take turns with some panels, which stay in the second cache: by single ones,
+// reading from memory would start anew with each.
 HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const Recipe& r,
                                                           size_t begin, size_t end,
                                                           size_t streams) {
@@ -11519,29 +11547,29 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
   const size_t panel_bytes = packed_bytes(m.type, kPanelRows, m.k);
   const size_t first = begin / kPanelRows, last = div_up(end, kPanelRows);
   const size_t length = div_up(last - first, streams);
-  const size_t turn = m.n <= kColumns ? length : kTurnBytes / (streams * panel_bytes) + 1;
+  const size_t turn = m.n <= kPanelColumns ? length : kTurnBytes / (streams * panel_bytes) + 1;
   const StartKind start = {r.sub, r.centre};
   PanelTurn t;
   t.groups = m.k / kGroup;
   for (size_t i0 = 0; i0 < length; i0 += turn) {
-    for (size_t c = 0; c < m.n; c += kColumns) {
+    for (size_t c = 0, columns; c < m.n; c += columns) {
+      columns = m.n - c <= kPanelColumns ? m.n - c : kColumns;
       const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + c / kColumns * several.bytes();
       const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
       const auto words = [&](size_t at) { return reinterpret_cast<const uint32_t*>(xq + at); };
-      const size_t columns = HWY_MIN(m.n - c, kColumns);
       PanelKernel kernel = r.panel[columns - 1];
       PanelColumns x = {reinterpret_cast<const int8_t*>(xq), floats(several.scale()),
-                        floats(several.sum(r.sub)), words(several.start(start))};
+                        floats(several.sum(r.sub)), words(several.start(start)), several.bytes()};
       if (m.n == 1) {
-        x = {x.a, floats(one.scale(kGroup)), floats(one.sum(r.sub)), words(one.start(start))};
-      } else if (columns == 1) {  // goes with a column of zeros
-        kernel = r.panel[1];
+        x.scale = floats(one.scale(kGroup));
+        x.sum = floats(one.sum(r.sub));
+        x.start = words(one.start(start));
       }
       for (size_t i = i0; i < HWY_MIN(i0 + turn, length); ++i) {
         t.streams = 0;  // the last may be shorter
         for (size_t panel = first + i; t.streams < streams && panel < last; panel += length) {
           t.panels[t.streams] = m.w + panel * panel_bytes;
-          std::memset(t.sum[t.streams++], 0, sizeof t.sum[0]);
+          std::memset(t.sum[t.streams++], 0, columns * sizeof t.sum[0][0]);
         }
         kernel(t, x, r.mins);
         for (size_t s = 0; s < t.streams; ++s) {

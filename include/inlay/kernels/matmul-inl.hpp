@@ -18,7 +18,7 @@ struct Recipe {
   size_t sub;
   int offset;  // that start values take away
   bool mins, wide;
-  PanelKernel panel[kColumns];  // of 1 ... 4 columns; null: no packed form
+  PanelKernel panel[kPanelColumns];  // of 1 ... 5 columns; null: no packed form
   PanelDecode expand;
   PanelScales expand_scales;
   int centre, tile_offset;  // of panels' products; of their tiles, if those hold int16
@@ -94,11 +94,12 @@ static constexpr Recipe recipe() {
 #endif
   if constexpr (!kTilesOnly && !std::is_void_v<W>) {
     static_assert(T::kSub == W::kSub && T::kSigned == W::kSigned);
-    // Each instance costs compile time: three columns go with one of zeros.
     r.panel[0] = multiply_panel<W, integer, 1>;
     if constexpr (kDot != DotKind::wide) {
       r.panel[1] = multiply_panel<W, integer, 2>;
-      r.panel[2] = r.panel[3] = multiply_panel<W, integer, 4>;
+      r.panel[2] = multiply_panel<W, integer, 3>;
+      r.panel[3] = multiply_panel<W, integer, 4>;
+      r.panel[4] = multiply_panel<W, integer, 5>;
     }
     r.expand = expand_panel<W>;
     r.expand_scales = panel_scales_to_tile<W, integer>;
@@ -211,8 +212,8 @@ static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size
 }
 
 // Few columns, weights in panels: `streams` of them at a time, as far apart as rows. More columns
-// than a group take turns with some panels, which stay in the second cache: by single ones, reading
-// from memory would start anew with each.
+// than go together take turns with some panels, which stay in the second cache: by single ones,
+// reading from memory would start anew with each.
 HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const Recipe& r,
                                                           size_t begin, size_t end,
                                                           size_t streams) {
@@ -222,29 +223,29 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
   const size_t panel_bytes = packed_bytes(m.type, kPanelRows, m.k);
   const size_t first = begin / kPanelRows, last = div_up(end, kPanelRows);
   const size_t length = div_up(last - first, streams);
-  const size_t turn = m.n <= kColumns ? length : kTurnBytes / (streams * panel_bytes) + 1;
+  const size_t turn = m.n <= kPanelColumns ? length : kTurnBytes / (streams * panel_bytes) + 1;
   const StartKind start = {r.sub, r.centre};
   PanelTurn t;
   t.groups = m.k / kGroup;
   for (size_t i0 = 0; i0 < length; i0 += turn) {
-    for (size_t c = 0; c < m.n; c += kColumns) {
+    for (size_t c = 0, columns; c < m.n; c += columns) {
+      columns = m.n - c <= kPanelColumns ? m.n - c : kColumns;
       const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + c / kColumns * several.bytes();
       const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
       const auto words = [&](size_t at) { return reinterpret_cast<const uint32_t*>(xq + at); };
-      const size_t columns = HWY_MIN(m.n - c, kColumns);
       PanelKernel kernel = r.panel[columns - 1];
       PanelColumns x = {reinterpret_cast<const int8_t*>(xq), floats(several.scale()),
-                        floats(several.sum(r.sub)), words(several.start(start))};
+                        floats(several.sum(r.sub)), words(several.start(start)), several.bytes()};
       if (m.n == 1) {
-        x = {x.a, floats(one.scale(kGroup)), floats(one.sum(r.sub)), words(one.start(start))};
-      } else if (columns == 1) {  // goes with a column of zeros
-        kernel = r.panel[1];
+        x.scale = floats(one.scale(kGroup));
+        x.sum = floats(one.sum(r.sub));
+        x.start = words(one.start(start));
       }
       for (size_t i = i0; i < HWY_MIN(i0 + turn, length); ++i) {
         t.streams = 0;  // the last may be shorter
         for (size_t panel = first + i; t.streams < streams && panel < last; panel += length) {
           t.panels[t.streams] = m.w + panel * panel_bytes;
-          std::memset(t.sum[t.streams++], 0, sizeof t.sum[0]);
+          std::memset(t.sum[t.streams++], 0, columns * sizeof t.sum[0][0]);
         }
         kernel(t, x, r.mins);
         for (size_t s = 0; s < t.streams; ++s) {

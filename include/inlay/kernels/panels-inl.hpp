@@ -381,6 +381,10 @@ static HWY_INLINE WideVec broadcast_step(const int8_t* a) {
 }
 
 // ---- few columns --------------------------------------------------------------------------------
+// Columns of one product, each number with a kernel of its own: more are 4, once or more often, and
+// what is left.
+static constexpr size_t kPanelColumns = 5;
+
 // What a product needs besides the weights. One column is as ColumnLayout has it, more are
 // interleaved as in GroupLayout: of each step, group or sub-block one value for each of kColumns.
 struct PanelColumns {
@@ -388,21 +392,29 @@ struct PanelColumns {
   const float* scale;     // of groups
   const float* sum;       // of sub-blocks
   const uint32_t* start;  // of sub-blocks
+  size_t next;            // bytes from what the first column group has to the same of the second
+
+  template <class T>
+  HWY_INLINE const T* of(const T* first, size_t c) const {
+    const uint8_t* group = reinterpret_cast<const uint8_t*>(first) + c / kColumns * next;
+    return reinterpret_cast<const T*>(group + c % kColumns * 4);
+  }
 };
 
-// More columns than that are faster in tiles, which expand weights once for all of them. Bytes need
-// little expanding, scales of superblocks much. Without an instruction for bytes two are.
+// More columns than that are faster in tiles, which expand weights once for all of them, but take
+// four columns where there is one. Bytes and nibbles need little expanding. Without an instruction
+// for bytes two are.
 static constexpr size_t most_panel_columns(PanelLayout layout) {
   if (kDot == DotKind::wide) return 1;
-  if (kDot == DotKind::vnni) return layout.block == kGroup ? 4 * kColumns : 3 * kColumns;
-  return layout.bits == 8 ? 3 * kColumns : 2 * kColumns - 1;
+  if (kDot == DotKind::vnni) return layout.block == kGroup ? 16 : 15;
+  return layout.bits == 8 || layout.bits == 4 ? 15 : 7;
 }
 
 // Up to kStreams panels that are multiplied in lockstep.
 struct PanelTurn {
   size_t streams, groups;
   const uint8_t* panels[kStreams];
-  alignas(64) float sum[kStreams][kColumns][kPanelRows];
+  alignas(64) float sum[kStreams][kPanelColumns][kPanelRows];
 };
 
 // sum[stream] += the products of the panels with the columns.
@@ -410,23 +422,25 @@ using PanelKernel = void (*)(PanelTurn& t, PanelColumns x, bool mins);
 
 static constexpr size_t kRowVecs = kPanelRows / kRowLanes;
 
+// `a`: an offset from x.a.
 template <class W, size_t unit, size_t end, size_t together, size_t n, class Dot>
-static HWY_INLINE void add_units(const uint8_t* p, const int8_t* a, Dot (&dot)[together][n]) {
+static HWY_INLINE void add_units(const uint8_t* p, const PanelColumns& x, size_t a,
+                                 Dot (&dot)[together][n]) {
   if constexpr (unit < end) {
     WideVec w[together][W::kUnitSteps];
     INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
       expand_unit<W, unit>(p + r * kRowLanes * 4, w[r]);
     }
     INLAY_UNROLL(4) for (size_t i = 0; i < W::kUnitSteps; ++i) {
-      const int8_t* at = a + W::step(unit, i) * (n == 1 ? 4 : 4 * kColumns);
-      INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-        const auto av = broadcast_step(at + 4 * c);
+      const size_t at = a + W::step(unit, i) * (n == 1 ? 4 : 4 * kColumns);
+      INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
+        const auto av = broadcast_step(x.of(x.a, c) + at);
         INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
           dot[r][c] = add_step<W>(dot[r][c], w[r][i], av);
         }
       }
     }
-    add_units<W, unit + 1, end>(p, a, dot);
+    add_units<W, unit + 1, end>(p, x, a, dot);
   }
 }
 
@@ -441,15 +455,16 @@ static HWY_INLINE void add_runs(const uint8_t* p, const PanelColumns& x, size_t 
     const size_t sub = g * kSubs + run * kSubs / kRuns;
     decltype(begin_dot<W>(0)) dot[together][n];
     INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
-      INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-        dot[r][c] = begin_dot<W>(panel_centre<W, integer>() != 0 ? x.start[sub * kStride + c] : 0);
+      INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
+        constexpr bool centred = panel_centre<W, integer>() != 0;
+        dot[r][c] = begin_dot<W>(centred ? x.of(x.start, c)[sub * kStride] : 0);
       }
     }
-    add_units<W, run * kUnits, (run + 1) * kUnits>(p, x.a + g * kGroup * kStride, dot);
+    add_units<W, run * kUnits, (run + 1) * kUnits>(p, x, g * kGroup * kStride, dot);
     INLAY_UNROLL(2) for (size_t r = 0; r < together; ++r) {
       RowIntVec scale = {};
       if constexpr (integer) scale = pick_scale<W::kSignedScales>(quads[r].scale, sub % 4);
-      INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+      INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
         const auto v = integer ? scale_dot(dot[r][c], scale) : end_dot(dot[r][c]);
         total[r][c] = run == 0 ? v : hn::Add(total[r][c], v);
       }
@@ -458,15 +473,16 @@ static HWY_INLINE void add_runs(const uint8_t* p, const PanelColumns& x, size_t 
   }
 }
 
-// Mins of four sub-blocks times the sums of x.
+// Mins of four sub-blocks, the first of them `sub`, times the sums of x.
 template <size_t n>
-static HWY_INLINE void multiply_mins(WideVec mins, const float* x_sum, RowVec (&total)[n]) {
+static HWY_INLINE void multiply_mins(WideVec mins, const PanelColumns& x, size_t sub,
+                                     RowVec (&total)[n]) {
   const RowTag df;
   constexpr size_t kStride = n == 1 ? 1 : kColumns;
   const auto add = [&](RowIntVec min, size_t q) HWY_ATTR {
     const auto f = hn::ConvertTo(df, min);
-    INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
-      const auto sum = hn::Set(df, x_sum[q * kStride + c]);
+    INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
+      const auto sum = hn::Set(df, x.of(x.sum, c)[(sub + q) * kStride]);
       total[c] = q == 0 ? hn::Mul(f, sum) : hn::MulAdd(f, sum, total[c]);
     }
   };
@@ -506,7 +522,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             if constexpr (integer) {
               quads[r] = unpack_quad<W::kSuper>(chunk, g0 / kStep, row + r * kRowLanes);
             }
-            INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+            INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
               v[r][c] = integer ? hn::Zero(df) : hn::Load(df, t.sum[s][c] + row + r * kRowLanes);
             }
           }
@@ -514,6 +530,13 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
           for (size_t g = g0; g < HWY_MIN(g0 + kStep, groups); ++g, p += kGroupBytes<W>) {
             RowIntVec total[kTogether][n];
             INLAY_OPAQUE(p);
+            // Zen 4 does not see the panels' order between this many reads of activations; with
+            // fewer columns, asking takes longer than it saves.
+            if (n > kColumns && row == 0) {
+              for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
+                INLAY_PREFETCH(p + kStep * kGroupBytes<W> + line, 3);
+              }
+            }
             add_runs<W, integer, 0>(p, x, g, quads, total);
             INLAY_UNROLL(2) for (size_t r = 0; r < kTogether; ++r) {
               RowVec d = hn::Zero(df), min = hn::Zero(df);
@@ -525,13 +548,17 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
                                    row_halves(halves + groups * 2 * kPanelRows));
                 }
               }
-              INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+              INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
                 auto f = hn::ConvertTo(df, total[r][c]);
                 if constexpr (!integer) {
                   f = hn::Mul(f, d);
-                  if (mins) v[r][c] = hn::MulAdd(min, hn::Set(df, x.sum[g * kStride + c]), v[r][c]);
+                  if (mins) {
+                    const auto sum = hn::Set(df, x.of(x.sum, c)[g * kStride]);
+                    v[r][c] = hn::MulAdd(min, sum, v[r][c]);
+                  }
                 }
-                v[r][c] = hn::MulAdd(f, hn::Set(df, x.scale[g * kStride + c]), v[r][c]);
+                const auto scale = hn::Set(df, x.of(x.scale, c)[g * kStride]);
+                v[r][c] = hn::MulAdd(f, scale, v[r][c]);
               }
             }
           }
@@ -539,19 +566,19 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             const size_t at = row + r * kRowLanes;
             if constexpr (integer) {
               const auto d = row_halves(chunk + at * 2);
-              INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+              INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
                 v[r][c] = hn::MulAdd(v[r][c], d, hn::Load(df, t.sum[s][c] + at));
               }
               if (mins) {
                 RowVec total[n];
-                multiply_mins(quads[r].min, x.sum + g0 * kSubs * kStride, total);
+                multiply_mins(quads[r].min, x, g0 * kSubs, total);
                 const auto d_min = row_halves(chunk + (kPanelRows + at) * 2);
-                INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+                INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
                   v[r][c] = hn::NegMulAdd(d_min, total[c], v[r][c]);
                 }
               }
             }
-            INLAY_UNROLL(4) for (size_t c = 0; c < n; ++c) {
+            INLAY_UNROLL(5) for (size_t c = 0; c < n; ++c) {
               hn::Store(v[r][c], df, t.sum[s][c] + at);
             }
           }
