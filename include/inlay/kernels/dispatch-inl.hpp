@@ -128,6 +128,7 @@ size_t quantized_bytes(size_t n, size_t k) noexcept {
 }
 
 size_t matmul_scratch_bytes(size_t k) noexcept {
+  static_assert(2 * sizeof(SuperblockChunk) <= sizeof(TernaryChunk));
   const size_t ternary = div_up(k, kChunk) * sizeof(TernaryChunk);
   return ternary < sizeof(MatmulScratch) ? sizeof(MatmulScratch) : ternary;
 }
