@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x3021680d
+#define INLAY_SELF_ID_ 0x1564bad4
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x3021680d
+#elif INLAY_SELF_ID_ != 0x1564bad4
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -42886,9 +42886,12 @@ namespace detail {
 inline constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
 // Most probable first; of equals the lower id, so that the order is the same everywhere.
-inline bool before(const Candidate& a, const Candidate& b) noexcept {
-  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-}
+struct MoreProbable {
+  bool operator()(const Candidate& a, const Candidate& b) const noexcept {
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+  }
+};
+inline constexpr MoreProbable kMoreProbable{};
 
 // The first that is `value`; else the last.
 inline size_t find(Span<const float> x, float value) noexcept {
@@ -42905,7 +42908,7 @@ inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noex
   float bound = std::numeric_limits<float>::lowest();
   if (k > 0 && k < blocks) {
     for (size_t b = 0; b < blocks; ++b) out[b] = {static_cast<Token>(b), logits.maxima[b]};
-    std::nth_element(out.begin(), out.begin() + k - 1, out.begin() + blocks, before);
+    std::nth_element(out.begin(), out.begin() + k - 1, out.begin() + blocks, kMoreProbable);
     bound = std::max(bound, out[k - 1].logit);
   }
   size_t n = 0;
@@ -42913,14 +42916,13 @@ inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noex
     if (logits.maxima[b] < bound) continue;
     Token id = static_cast<Token>(b * kLogitBlock);
     for (const float logit : logit_block(logits.all, b)) {
-      out[n] = {id, logit};  // there is room: n <= id
-      n += logit >= bound ? 1 : 0;
+      if (logit >= bound) out[n++] = {id, logit};
       ++id;
     }
   }
   if (k == 0) return n;
   k = std::min(k, n);
-  std::partial_sort(out.begin(), out.begin() + k, out.begin() + n, before);
+  std::partial_sort(out.begin(), out.begin() + k, out.begin() + n, kMoreProbable);
   return k;
 }
 
@@ -43055,9 +43057,9 @@ struct TokenSampler::Order {
   }
   uint64_t key(const Candidate& c) const noexcept { return key(softmax->bits(c)); }
   bool operator()(const Candidate& a, const Candidate& b) const noexcept {
-    if (mean < 0) return before(a, b);
+    if (mean < 0) return kMoreProbable(a, b);
     const double x = off(softmax->bits(a)), y = off(softmax->bits(b));
-    return x < y || (x == y && before(a, b));
+    return x < y || (x == y && kMoreProbable(a, b));
   }
 };
 
@@ -43099,7 +43101,8 @@ inline void TokenSampler::sort(size_t n) noexcept {
   if (c_.sorted) return;
   Candidate* const first = c_.list.begin();
   c_.sorted = n == c_.list.size();
-  if (!c_.sorted || n < 64) return std::partial_sort(first, first + n, c_.list.end(), before);
+  if (!c_.sorted || n < 64)
+    return std::partial_sort(first, first + n, c_.list.end(), kMoreProbable);
   const Softmax p = {greatest_logit(), 0};
   sort(Order{&p});
 }
@@ -43117,7 +43120,8 @@ struct TokenSampler::Front {
 
 // Sorts, of candidates in any order, those that can be kept, and drops others: sums of buckets say
 // how far the front reaches. Returns the sum of all.
-inline uint64_t TokenSampler::sort_front(const Order& order, const Front& front) noexcept {
+INLAY_COLD inline uint64_t TokenSampler::sort_front(const Order& order,
+                                                    const Front& front) noexcept {
   constexpr size_t kBuckets = 512;
   constexpr int kShift = 29;  // an eighth of a bit each
   struct Bucket {
@@ -43614,7 +43618,7 @@ inline Token TokenSampler::run(uint32_t i) noexcept {
 // The most probable token.
 inline void TokenSampler::take_best() noexcept {
   if (listed_) {
-    drawn_ = *std::min_element(c_.list.begin(), c_.list.end(), before);
+    drawn_ = *std::min_element(c_.list.begin(), c_.list.end(), kMoreProbable);
   } else {
     const float most = greatest(logits_.maxima);
     const size_t first = kLogitBlock * find(logits_.maxima, most);
@@ -43727,7 +43731,7 @@ INLAY_COLD void LogprobTable::note_drawn(uint32_t place, TokenSampler* sampler) 
   entry[1] = {drawn.id, sampler->log_probability(drawn)};
   const Span<Candidate> left = sampler->left();
   const size_t n = std::min<size_t>(left.size(), top_);
-  std::partial_sort(left.begin(), left.begin() + n, left.end(), before);
+  std::partial_sort(left.begin(), left.begin() + n, left.end(), kMoreProbable);
   for (size_t i = 0; i < top_; ++i) {
     TokenLogprob& to = entry[2 + top_ + i];
     to = TokenLogprob();

@@ -47,7 +47,7 @@ INLAY_COLD void LogprobTable::note_drawn(uint32_t place, TokenSampler* sampler) 
   entry[1] = {drawn.id, sampler->log_probability(drawn)};
   const Span<Candidate> left = sampler->left();
   const size_t n = std::min<size_t>(left.size(), top_);
-  std::partial_sort(left.begin(), left.begin() + n, left.end(), before);
+  std::partial_sort(left.begin(), left.begin() + n, left.end(), kMoreProbable);
   for (size_t i = 0; i < top_; ++i) {
     TokenLogprob& to = entry[2 + top_ + i];
     to = TokenLogprob();
