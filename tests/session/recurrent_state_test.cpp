@@ -202,17 +202,6 @@ namespace {
 const char* const kModels[] = {"mamba-1",         "falcon-mamba", "mamba2-1", "lfm2-1",
                                "granitehybrid-1", "qwen35-1",     "lfm2moe-1"};
 
-// Counts how often the time is asked for: once for each ticket, if a deadline is set.
-struct TicketClock {
-  uint64_t calls = 0;
-  inlay::Clock clock() {
-    inlay::Clock c;
-    c.user = this;
-    c.now_us = [](void* user) { return ++static_cast<TicketClock*>(user)->calls; };
-    return c;
-  }
-};
-
 SessionOptions exact(uint32_t context) {
   SessionOptions options;
   options.context = context;
@@ -317,10 +306,8 @@ TEST_CASE("an edit costs what follows it, from the second one at a place on") {
 TEST_CASE("a batch that is given up after any ticket leaves nothing behind") {
   for (const char* name : kModels) {
     CAPTURE(std::string(name));
-    TicketClock clock;
-    inlay::ModelOptions timed;
-    timed.host.clock = clock.clock();
-    const Opened model(name, timed);
+    inlay_test::TicketClock clock;
+    const Opened model(name, clock.options());
     SessionOptions options = exact(64);
     options.batch = 20;
     options.max_tokens = 3;

@@ -30,6 +30,7 @@ using inlay_test::Opened;
 using inlay_test::prompt;
 using inlay_test::saved;
 using inlay_test::some_tokens;
+using inlay_test::TicketClock;
 using inlay_test::Tokens;
 using random_model::Type;
 
@@ -64,17 +65,6 @@ void check_same(Session& one, Session& other) {
   CHECK(one.stop_reason() == other.stop_reason());
   CHECK(saved(one) == saved(other));
 }
-
-// A clock of which each ticket's reading is a microsecond later: step(n) runs about n tickets.
-struct TicketClock {
-  uint64_t calls = 0;
-  inlay::ModelOptions options() {
-    inlay::ModelOptions o;
-    o.host.clock.user = this;
-    o.host.clock.now_us = [](void* user) { return ++static_cast<TicketClock*>(user)->calls; };
-    return o;
-  }
-};
 
 constexpr const char* kModels[] = {
     "qwen3-tied", "gemma2-caps", "gemma4-shared", "deepseek2-lite", "deepseek2-lite-old", "bloom",

@@ -46,6 +46,18 @@ class INLAY_HIDDEN Opened {
   inlay::Model model_;
 };
 
+// The host's clock: with each reading a microsecond has passed, so that step(n) runs about n
+// tickets.
+struct TicketClock {
+  uint64_t calls = 0;
+  inlay::ModelOptions options() {
+    inlay::ModelOptions o;
+    o.host.clock.user = this;
+    o.host.clock.now_us = [](void* user) { return ++static_cast<TicketClock*>(user)->calls; };
+    return o;
+  }
+};
+
 // Tokens by chance, of `kinds` different ones; none of them is special.
 inline Tokens some_tokens(size_t n, uint32_t seed = 1, uint32_t kinds = 200) {
   Tokens tokens;
