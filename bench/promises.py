@@ -508,7 +508,7 @@ def main():
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
 
-    measured = {}
+    here = machine()
     with tempfile.TemporaryDirectory() as folder:
         promises = Promises(arguments, pathlib.Path(folder))
         for row in Promises.ROWS:
@@ -516,19 +516,18 @@ def main():
             if arguments.rows and name not in arguments.rows:
                 continue
             ours, theirs = row(promises)
-            if ours is not None:
-                measured[name] = ours, theirs
             print(f"{name:16}{ours or 'not measured':30}{theirs or ''}", flush=True)
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": {}}
-    for name, (ours, theirs) in measured.items():
-        record["rows"][name] = [ours, theirs if theirs is not None else record["rows"].get(name, [None, None])[1]]
-    here = machine()
-    record.update(cpu=here["cpu"], date=here["date"], llama=arguments.llama_version)
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+            if ours is None:
+                continue
+            record = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": {}}
+            before = record["rows"].get(name, [None, None])
+            record["rows"][name] = [ours, theirs if theirs is not None else before[1]]
+            record.update(cpu=here["cpu"], date=here["date"], llama=arguments.llama_version)
+            RECORD.write_text(json.dumps(record, indent=1) + "\n")
     text = TABLE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    TABLE.write_text(before + table(record) + after, encoding="utf-8")
+    TABLE.write_text(before + table(json.loads(RECORD.read_text())) + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3173,7 +3173,7 @@ struct ModelShape {
 // that it had at any moment of being opened. Weights are what a read function brought; mapped ones
 // are the system's. With a cache file that can be used, a packed model takes less than planned.
 // Whatever a file says, the peak is at most the file's size for each copy that was asked for (read
-// by a function, packed), three times that of its metadata, and 512 KiB.
+// by a function, packed), three times that of its metadata, 8 KiB for each layer, and 512 KiB.
 struct ModelMemory {
   uint64_t weights = 0, packed = 0, other = 0;  // other: metadata, vocabulary, plans
   uint64_t peak = 0;
@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x1564bad4
+#define INLAY_SELF_ID_ 0x7bd0bf7d
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x1564bad4
+#elif INLAY_SELF_ID_ != 0x7bd0bf7d
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -42299,7 +42299,9 @@ namespace detail {
 // for.
 inline Status write_plans(ModelImpl* m, Binder& tensors) noexcept {
   Hyper& h = m->hparams;
-  const size_t layers = size_t{h.n_layers} + 1;
+  // A layer has a tensor at least: what a file without as many says takes no room.
+  const size_t n_tensors = m->file.tensors().size();
+  const size_t layers = (h.n_layers < n_tensors ? h.n_layers : n_tensors) + 1;
   INLAY_TRY(tensors.start());
   if (!m->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
   PlanWriter layer_plan(&m->layer_plan, &m->works, &m->needs);

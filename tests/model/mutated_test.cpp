@@ -44,20 +44,12 @@ size_t mutations() {
   return given == nullptr ? kUsual : std::strtoul(given, nullptr, 10);
 }
 
-// What opening any file may take: the file's bytes once for each copy that was asked for (packed
-// weights; reading through a function), kTimes those of its metadata, and kBeside. The metadata
-// count several times because tables have entries for each token, which may be 8 bytes of a file.
-constexpr uint64_t kTimes = 3, kBeside = uint64_t{1} << 19;
-uint64_t most_memory(uint64_t size, uint64_t header, uint32_t copies) {
-  return copies * size + kTimes * std::min(size, header) + kBeside;
-}
-
 uint64_t below(Random& random, uint64_t n) { return n == 0 ? 0 : random() % n; }
 
 // A good file, and where its keys and tensors begin.
 struct Sample {
   std::vector<uint64_t> words;  // aligned
-  size_t size = 0, header = 0;
+  size_t size = 0, header = 0, tensors = 0;
   std::vector<size_t> places;
 
   explicit Sample(const uint8_t* data, size_t n) : words(n / 8 + 2), size(n) {
@@ -69,11 +61,22 @@ struct Sample {
     };
     for (const auto& entry : file->metadata()) place(entry.key);
     for (const auto& tensor : file->tensors()) place(tensor.name);
+    tensors = file->tensors().size();
     header = file->tensors().empty() ? n : std::min(n, places.back() + 64);
   }
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(words.data()); }
   Span<const uint8_t> span() { return {bytes(), size}; }
 };
+
+// What opening any file may take: the file's bytes once for each copy that was asked for (packed
+// weights; reading through a function), kTimes those of its metadata, kPerLayer for each layer, of
+// which there are no more than tensors, and kBeside. The metadata count several times because
+// tables have entries for each token, which may be 8 bytes of a file.
+constexpr uint64_t kTimes = 3, kPerLayer = 8192, kBeside = uint64_t{1} << 19;
+uint64_t most_memory(uint64_t size, const Sample& sample, uint32_t copies) {
+  return copies * size + kTimes * std::min<uint64_t>(size, sample.header) +
+         kPerLayer * sample.tensors + kBeside;
+}
 
 // The demo model, a small one of each architecture, a small vocabulary of each kind; in more than
 // a usual run those of real models, which have megabytes.
@@ -214,7 +217,7 @@ void write_tokens(const Model& model, Random& random) {
 
 // Opens with `open`, in memory that is counted, and if that goes well reads and writes some tokens.
 template <class Open>
-void try_file(Random& random, size_t size, size_t header, uint32_t copies, Counts* counts,
+void try_file(Random& random, size_t size, const Sample& sample, uint32_t copies, Counts* counts,
               Open open) {
   Meter meter({}, 0);
   {
@@ -224,7 +227,7 @@ void try_file(Random& random, size_t size, size_t header, uint32_t copies, Count
     if (below(random, 8) == 0) options.plan_only = true;
     const Result<Model> model = open(options);
     if (options.weights == WeightMode::packed) ++copies;
-    const double bound = static_cast<double>(most_memory(size, header, copies));
+    const double bound = static_cast<double>(most_memory(size, sample, copies));
     counts->most_memory = std::max(counts->most_memory, static_cast<double>(meter.peak()) / bound);
     CHECK(static_cast<double>(meter.peak()) <= bound);
     ++(model ? counts->opened : counts->refused);
@@ -245,7 +248,7 @@ TEST_SUITE("mutated") {
       Sample& file = files[i % files.size()];
       const Mutation mutation(&file, random);
       const Span<const uint8_t> bytes = mutation.file();
-      try_file(random, bytes.size(), file.header, 0, &counts,
+      try_file(random, bytes.size(), file, 0, &counts,
                [&](const ModelOptions& options) { return Model::from_memory(bytes, options); });
     }
     MESSAGE(counts.opened << " opened, " << counts.refused << " refused, at most "
@@ -295,7 +298,7 @@ TEST_SUITE("mutated") {
         if (!file) continue;
         const auto tokenizer = Tokenizer::create(*file, options.host);
         ++(tokenizer ? opened : refused);
-        CHECK(meter.peak() <= most_memory(mutation.file().size(), sample.header, 0));
+        CHECK(meter.peak() <= most_memory(mutation.file().size(), sample, 0));
         if (!tokenizer) continue;
         Token ids[64];
         const auto n = tokenizer->encode("The quick  brown\n<s>f\xC3\xB6x</s> 123", {ids, 64}, {});
@@ -323,7 +326,7 @@ TEST_SUITE("mutated") {
       faulty.file = file.span();
       faulty.at = below(random, 6);
       faulty.random = Random(random());
-      try_file(random, file.size, file.header, 1, &counts, [&](const ModelOptions& options) {
+      try_file(random, file.size, file, 1, &counts, [&](const ModelOptions& options) {
         auto model = Model::from_function(faulty.function(), options);
         if (faulty.failed) {
           CHECK_FALSE(model);

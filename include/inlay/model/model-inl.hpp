@@ -15,7 +15,9 @@ namespace detail {
 // for.
 inline Status write_plans(ModelImpl* m, Binder& tensors) noexcept {
   Hyper& h = m->hparams;
-  const size_t layers = size_t{h.n_layers} + 1;
+  // A layer has a tensor at least: what a file without as many says takes no room.
+  const size_t n_tensors = m->file.tensors().size();
+  const size_t layers = (h.n_layers < n_tensors ? h.n_layers : n_tensors) + 1;
   INLAY_TRY(tensors.start());
   if (!m->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
   PlanWriter layer_plan(&m->layer_plan, &m->works, &m->needs);

@@ -82,7 +82,7 @@ struct ModelShape {
 // that it had at any moment of being opened. Weights are what a read function brought; mapped ones
 // are the system's. With a cache file that can be used, a packed model takes less than planned.
 // Whatever a file says, the peak is at most the file's size for each copy that was asked for (read
-// by a function, packed), three times that of its metadata, and 512 KiB.
+// by a function, packed), three times that of its metadata, 8 KiB for each layer, and 512 KiB.
 struct ModelMemory {
   uint64_t weights = 0, packed = 0, other = 0;  // other: metadata, vocabulary, plans
   uint64_t peak = 0;
