@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x7bd0bf7d
+#define INLAY_SELF_ID_ 0x97dcec16
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x7bd0bf7d
+#elif INLAY_SELF_ID_ != 0x97dcec16
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -5280,7 +5280,7 @@ struct TernaryChunk {
 struct SuperblockChunk {
   alignas(64) int16_t ratio[16];  // scales of 16 values each, as parts of the largest
   alignas(32) int16_t sum[16];    // sums of sub-blocks
-  float scale, min_scale;         // what their products are in units of
+  float unit[2];                  // of products with them: with scales, with mins
 };
 
 // ---- tiles --------------------------------------------------------------------------------------
@@ -8863,8 +8863,8 @@ static HWY_INLINE void prepare_superblock(const float* x_scale, const float* x_s
     }
     hn::Store(hn::DemoteTo(d16, hn::NearestInt(sum)), d16, to.sum + i);
   }
-  to.scale = largest * (32768 / kOne) / (1 << F::kShift);
-  to.min_scale = largest / F::kSumTimes;
+  to.unit[0] = largest * (32768 / kOne) / (1 << F::kShift);
+  to.unit[1] = largest / F::kSumTimes;
 }
 
 // Of four rows: what their products with a chunk are multiplied with, computed one turn before, and
@@ -8908,10 +8908,10 @@ class FactorsOfRows {
         }
       }
       const hn::Repartition<uint64_t, ScaleTag> d64;
-      uint64_t scales;
-      std::memcpy(&scales, &x.scale, sizeof scales);
+      uint64_t units;
+      std::memcpy(&units, x.unit, sizeof units);
       const auto deltas = hn::Mul(hn::PromoteTo(df, hn::ResizeBitCast(dh, r.halves)),
-                                  hn::BitCast(df, hn::Set(d64, scales)));
+                                  hn::BitCast(df, hn::Set(d64, units)));
       hn::Store(deltas, df, delta);
       if constexpr (T::kMins) {
         const hn::Rebind<uint8_t, WordTag> du8;
@@ -8934,10 +8934,10 @@ class FactorsOfRows {
         const auto wide = hn::PromoteTo(d16, hn::BitCast(d8, scale));
         const auto factor = hn::MulFixedPoint15(hn::ShiftLeft<F::kShift>(wide), ratio);
         hn::Store(factor, d16, to + s * 16);
-        delta[2 * s] = half_at(chunks[s] + T::kDelta) * x.scale;
+        delta[2 * s] = half_at(chunks[s] + T::kDelta) * x.unit[0];
         if constexpr (T::kMins) {
           const auto min = hn::PromoteTo(d16, hn::ShiftRight<4>(bytes));
-          const float times = half_at(chunks[s] + T::kDeltaMin) * x.min_scale;
+          const float times = half_at(chunks[s] + T::kDeltaMin) * x.unit[1];
           low[s] = hn::MulAdd(hn::ConvertTo(df, hn::WidenMulPairwiseAdd(d32, min, sum)),
                               hn::Set(df, times), low[s]);
         } else {

@@ -139,7 +139,7 @@ struct TernaryChunk {
 struct SuperblockChunk {
   alignas(64) int16_t ratio[16];  // scales of 16 values each, as parts of the largest
   alignas(32) int16_t sum[16];    // sums of sub-blocks
-  float scale, min_scale;         // what their products are in units of
+  float unit[2];                  // of products with them: with scales, with mins
 };
 
 // ---- tiles --------------------------------------------------------------------------------------

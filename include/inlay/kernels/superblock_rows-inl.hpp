@@ -63,8 +63,8 @@ static HWY_INLINE void prepare_superblock(const float* x_scale, const float* x_s
     }
     hn::Store(hn::DemoteTo(d16, hn::NearestInt(sum)), d16, to.sum + i);
   }
-  to.scale = largest * (32768 / kOne) / (1 << F::kShift);
-  to.min_scale = largest / F::kSumTimes;
+  to.unit[0] = largest * (32768 / kOne) / (1 << F::kShift);
+  to.unit[1] = largest / F::kSumTimes;
 }
 
 // Of four rows: what their products with a chunk are multiplied with, computed one turn before, and
@@ -108,10 +108,10 @@ class FactorsOfRows {
         }
       }
       const hn::Repartition<uint64_t, ScaleTag> d64;
-      uint64_t scales;
-      std::memcpy(&scales, &x.scale, sizeof scales);
+      uint64_t units;
+      std::memcpy(&units, x.unit, sizeof units);
       const auto deltas = hn::Mul(hn::PromoteTo(df, hn::ResizeBitCast(dh, r.halves)),
-                                  hn::BitCast(df, hn::Set(d64, scales)));
+                                  hn::BitCast(df, hn::Set(d64, units)));
       hn::Store(deltas, df, delta);
       if constexpr (T::kMins) {
         const hn::Rebind<uint8_t, WordTag> du8;
@@ -134,10 +134,10 @@ class FactorsOfRows {
         const auto wide = hn::PromoteTo(d16, hn::BitCast(d8, scale));
         const auto factor = hn::MulFixedPoint15(hn::ShiftLeft<F::kShift>(wide), ratio);
         hn::Store(factor, d16, to + s * 16);
-        delta[2 * s] = half_at(chunks[s] + T::kDelta) * x.scale;
+        delta[2 * s] = half_at(chunks[s] + T::kDelta) * x.unit[0];
         if constexpr (T::kMins) {
           const auto min = hn::PromoteTo(d16, hn::ShiftRight<4>(bytes));
-          const float times = half_at(chunks[s] + T::kDeltaMin) * x.min_scale;
+          const float times = half_at(chunks[s] + T::kDeltaMin) * x.unit[1];
           low[s] = hn::MulAdd(hn::ConvertTo(df, hn::WidenMulPairwiseAdd(d32, min, sum)),
                               hn::Set(df, times), low[s]);
         } else {
