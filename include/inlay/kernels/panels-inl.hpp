@@ -500,21 +500,21 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
   // Broadcasts of a single column serve two vectors of rows; of more, registers run out.
   constexpr size_t kTogether = n == 1 && kRowVecs > 1 ? 2 : 1;
   // Groups of a stream before those of the next: four sub-blocks, whose scales are unpacked
-  // together.
-  constexpr size_t kStep = 4 / kSubs;
+  // together; else one, for the streams' reads overlap most so.
+  constexpr size_t kStep = integer ? 4 / kSubs : 1;
   const size_t streams = t.streams;
   size_t groups = 0;
   for (size_t left = t.groups; left > 0; left -= groups) {
     groups = HWY_MIN(left, size_t{8});
     size_t scale_bytes = kPanelRows * 2 * groups * (mins ? 2 : 1);
     if constexpr (integer) scale_bytes = kPanelRows * panel_layout(W::kSuper).scale_bytes;
+    // Scales are used with their groups, but asked for in order, as all is.
+    for (size_t s = 0; s < streams; ++s) {
+      for (size_t line = 0; line < scale_bytes; line += 64) INLAY_PREFETCH(t.panels[s] + line, 3);
+    }
     for (size_t g0 = 0; g0 < groups; g0 += kStep) {
       for (size_t s = 0; s < streams; ++s) {
         const uint8_t* chunk = t.panels[s];
-        // Scales are used with their groups, but asked for in order, as all is.
-        for (size_t line = 0; g0 == 0 && line < scale_bytes; line += 64) {
-          INLAY_PREFETCH(chunk + line, 3);
-        }
         for (size_t row = 0; row < kPanelRows; row += kTogether * kRowLanes) {
           RowVec v[kTogether][n];
           Quad quads[kTogether] = {};
@@ -534,7 +534,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             // fewer columns, asking takes longer than it saves.
             if (n > kColumns && row == 0) {
               for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
-                INLAY_PREFETCH(p + kStep * kGroupBytes<W> + line, 3);
+                INLAY_PREFETCH(p + 4 * kGroupBytes<W> + line, 3);
               }
             }
             add_runs<W, integer, 0>(p, x, g, quads, total);
