@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x97dcec16
+#define INLAY_SELF_ID_ 0x168d24fa
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x97dcec16
+#elif INLAY_SELF_ID_ != 0x168d24fa
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10669,8 +10669,7 @@ static HWY_INLINE WideVec broadcast_step(const int8_t* a) {
 }
 
 // ---- few columns --------------------------------------------------------------------------------
-// Columns of one product, each number with a kernel of its own: more are 4, once or more often, and
-// what is left.
+// Columns of one product: more are 4, once or more often, and what is left.
 static constexpr size_t kPanelColumns = 5;
 
 // What a product needs besides the weights. One column is as ColumnLayout has it, more are
@@ -10788,21 +10787,21 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
   // Broadcasts of a single column serve two vectors of rows; of more, registers run out.
   constexpr size_t kTogether = n == 1 && kRowVecs > 1 ? 2 : 1;
   // Groups of a stream before those of the next: four sub-blocks, whose scales are unpacked
-  // together.
-  constexpr size_t kStep = 4 / kSubs;
+  // together; else one, for the streams' reads overlap most so.
+  constexpr size_t kStep = integer ? 4 / kSubs : 1;
   const size_t streams = t.streams;
   size_t groups = 0;
   for (size_t left = t.groups; left > 0; left -= groups) {
     groups = HWY_MIN(left, size_t{8});
     size_t scale_bytes = kPanelRows * 2 * groups * (mins ? 2 : 1);
     if constexpr (integer) scale_bytes = kPanelRows * panel_layout(W::kSuper).scale_bytes;
+    // Scales are used with their groups, but asked for in order, as all is.
+    for (size_t s = 0; s < streams; ++s) {
+      for (size_t line = 0; line < scale_bytes; line += 64) INLAY_PREFETCH(t.panels[s] + line, 3);
+    }
     for (size_t g0 = 0; g0 < groups; g0 += kStep) {
       for (size_t s = 0; s < streams; ++s) {
         const uint8_t* chunk = t.panels[s];
-        // Scales are used with their groups, but asked for in order, as all is.
-        for (size_t line = 0; g0 == 0 && line < scale_bytes; line += 64) {
-          INLAY_PREFETCH(chunk + line, 3);
-        }
         for (size_t row = 0; row < kPanelRows; row += kTogether * kRowLanes) {
           RowVec v[kTogether][n];
           Quad quads[kTogether] = {};
@@ -10822,7 +10821,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             // fewer columns, asking takes longer than it saves.
             if (n > kColumns && row == 0) {
               for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
-                INLAY_PREFETCH(p + kStep * kGroupBytes<W> + line, 3);
+                INLAY_PREFETCH(p + 4 * kGroupBytes<W> + line, 3);
               }
             }
             add_runs<W, integer, 0>(p, x, g, quads, total);
@@ -11461,8 +11460,8 @@ static constexpr Recipe recipe() {
     r.panel[0] = multiply_panel<W, integer, 1>;
     if constexpr (kDot != DotKind::wide) {
       r.panel[1] = multiply_panel<W, integer, 2>;
-      r.panel[2] = multiply_panel<W, integer, 3>;
-      r.panel[3] = multiply_panel<W, integer, 4>;
+      // Each instance costs compile time and size: three columns go with one of zeros.
+      r.panel[2] = r.panel[3] = multiply_panel<W, integer, 4>;
       r.panel[4] = multiply_panel<W, integer, 5>;
     }
     r.expand = expand_panel<W>;
@@ -11610,7 +11609,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
         t.streams = 0;  // the last may be shorter
         for (size_t panel = first + i; t.streams < streams && panel < last; panel += length) {
           t.panels[t.streams] = m.w + panel * panel_bytes;
-          std::memset(t.sum[t.streams++], 0, columns * sizeof t.sum[0][0]);
+          std::memset(t.sum[t.streams++], 0, sizeof t.sum[0]);
         }
         kernel(t, x, r.mins);
         for (size_t s = 0; s < t.streams; ++s) {

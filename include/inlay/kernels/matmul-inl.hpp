@@ -100,8 +100,8 @@ static constexpr Recipe recipe() {
     r.panel[0] = multiply_panel<W, integer, 1>;
     if constexpr (kDot != DotKind::wide) {
       r.panel[1] = multiply_panel<W, integer, 2>;
-      r.panel[2] = multiply_panel<W, integer, 3>;
-      r.panel[3] = multiply_panel<W, integer, 4>;
+      // Each instance costs compile time and size: three columns go with one of zeros.
+      r.panel[2] = r.panel[3] = multiply_panel<W, integer, 4>;
       r.panel[4] = multiply_panel<W, integer, 5>;
     }
     r.expand = expand_panel<W>;
@@ -249,7 +249,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
         t.streams = 0;  // the last may be shorter
         for (size_t panel = first + i; t.streams < streams && panel < last; panel += length) {
           t.panels[t.streams] = m.w + panel * panel_bytes;
-          std::memset(t.sum[t.streams++], 0, columns * sizeof t.sum[0][0]);
+          std::memset(t.sum[t.streams++], 0, sizeof t.sum[0]);
         }
         kernel(t, x, r.mins);
         for (size_t s = 0; s < t.streams; ++s) {

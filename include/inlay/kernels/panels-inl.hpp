@@ -381,8 +381,7 @@ static HWY_INLINE WideVec broadcast_step(const int8_t* a) {
 }
 
 // ---- few columns --------------------------------------------------------------------------------
-// Columns of one product, each number with a kernel of its own: more are 4, once or more often, and
-// what is left.
+// Columns of one product: more are 4, once or more often, and what is left.
 static constexpr size_t kPanelColumns = 5;
 
 // What a product needs besides the weights. One column is as ColumnLayout has it, more are
