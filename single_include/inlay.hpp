@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x168d24fa
+#define INLAY_SELF_ID_ 0x559df0fd
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x168d24fa
+#elif INLAY_SELF_ID_ != 0x559df0fd
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -43033,8 +43033,8 @@ inline TokenSampler::Softmax TokenSampler::softmax() const noexcept {
   return p;
 }
 
-// The softmax, and the mean of bits() over the distribution. The entropy is so much more than the
-// surprise of the best.
+// The softmax, and the mean of bits() over the distribution: the entropy is so much more than the
+// surprise of the best. 0 if nothing has a weight, beside an infinite logit.
 INLAY_COLD inline double TokenSampler::mean_bits(Softmax* p) const noexcept {
   *p = {greatest_logit(), 0};
   double sum = 0;
@@ -43043,7 +43043,7 @@ INLAY_COLD inline double TokenSampler::mean_bits(Softmax* p) const noexcept {
     sum += static_cast<double>((weight >> 10) * (bits >> 12));  // exact, and so is the product
     return true;
   });
-  return sum * 0x1p22 / static_cast<double>(p->total);
+  return p->total == 0 ? 0 : sum * 0x1p22 / static_cast<double>(p->total);
 }
 
 // Most probable first; or those first whose surprise is next to the mean.

@@ -161,8 +161,8 @@ inline TokenSampler::Softmax TokenSampler::softmax() const noexcept {
   return p;
 }
 
-// The softmax, and the mean of bits() over the distribution. The entropy is so much more than the
-// surprise of the best.
+// The softmax, and the mean of bits() over the distribution: the entropy is so much more than the
+// surprise of the best. 0 if nothing has a weight, beside an infinite logit.
 INLAY_COLD inline double TokenSampler::mean_bits(Softmax* p) const noexcept {
   *p = {greatest_logit(), 0};
   double sum = 0;
@@ -171,7 +171,7 @@ INLAY_COLD inline double TokenSampler::mean_bits(Softmax* p) const noexcept {
     sum += static_cast<double>((weight >> 10) * (bits >> 12));  // exact, and so is the product
     return true;
   });
-  return sum * 0x1p22 / static_cast<double>(p->total);
+  return p->total == 0 ? 0 : sum * 0x1p22 / static_cast<double>(p->total);
 }
 
 // Most probable first; or those first whose surprise is next to the mean.
