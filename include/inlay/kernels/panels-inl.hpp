@@ -499,9 +499,9 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
   // Broadcasts of a single column serve two vectors of rows; of more, registers run out.
   constexpr size_t kTogether = n == 1 && kRowVecs > 1 ? 2 : 1;
   // Groups of a stream before those of the next: four sub-blocks, whose scales are unpacked
-  // together; else one, for the streams' reads overlap most so.
-  constexpr size_t kStep = integer ? 4 / kSubs : 1;
-  const size_t streams = t.streams;
+  // together; else one, for the streams' reads overlap most so, or all if there is one stream.
+  constexpr size_t kStep = 4 / kSubs;
+  const size_t streams = t.streams, step = integer ? kStep : streams == 1 ? 8 : 1;
   size_t groups = 0;
   for (size_t left = t.groups; left > 0; left -= groups) {
     groups = HWY_MIN(left, size_t{8});
@@ -511,7 +511,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
     for (size_t s = 0; s < streams; ++s) {
       for (size_t line = 0; line < scale_bytes; line += 64) INLAY_PREFETCH(t.panels[s] + line, 3);
     }
-    for (size_t g0 = 0; g0 < groups; g0 += kStep) {
+    for (size_t g0 = 0; g0 < groups; g0 += step) {
       for (size_t s = 0; s < streams; ++s) {
         const uint8_t* chunk = t.panels[s];
         for (size_t row = 0; row < kPanelRows; row += kTogether * kRowLanes) {
@@ -526,7 +526,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             }
           }
           const uint8_t* p = chunk + scale_bytes + g0 * kGroupBytes<W> + row * 4 + kMiddle;
-          for (size_t g = g0; g < HWY_MIN(g0 + kStep, groups); ++g, p += kGroupBytes<W>) {
+          for (size_t g = g0; g < HWY_MIN(g0 + step, groups); ++g, p += kGroupBytes<W>) {
             RowIntVec total[kTogether][n];
             INLAY_OPAQUE(p);
             // Zen 4 does not see the panels' order between this many reads of activations; with
