@@ -3138,8 +3138,8 @@ struct ModelOptions {
   // checked before it is used. A file that cannot be used or written is no error: the log says so.
   // A file that is no cache is never written over.
   const char* cache = nullptr;
-  // The model, and all sessions and embedders that are made of it, take at most so many bytes of
-  // the host's memory; 0: no limit. What would take more fails with out_of_memory and says how much
+  // The model, and all that is made of it or with its host(), take at most so many bytes of the
+  // host's memory; 0: no limit. What would take more fails with out_of_memory and says how much
   // is missing. The same allocator's peak, the memory of own threads' stacks left out.
   uint64_t max_bytes = 0;
   // Read only the file's header, and check it: the model then says what it is and what it would
@@ -4418,13 +4418,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xddc9bfb7
+#define INLAY_SELF_ID_ 0x35f8b3c8
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xddc9bfb7
+#elif INLAY_SELF_ID_ != 0x35f8b3c8
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11864,6 +11864,99 @@ INLAY_END_NAMESPACE
 
 #endif  // INLAY_CORE_MEMORY_INL_HPP_
 // end file inlay/core/memory-inl.hpp
+
+// begin file inlay/core/meter.hpp
+// What a model and all that is made of it take of the host's memory: counted, and limited.
+#ifndef INLAY_CORE_METER_HPP_
+#define INLAY_CORE_METER_HPP_
+
+#include <atomic>
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// An allocator that counts what goes through it to the host's, and can have a limit. It must stay
+// where it is until all has been given back. Any thread may use it.
+class Meter {
+ public:
+  // `limit`: bytes, 0 for none.
+  Meter(const Allocator& host, uint64_t limit) noexcept : host_(host), limit_(limit) {}
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+
+  Allocator allocator() noexcept;
+  const Allocator& host() const noexcept { return host_; }
+  // Counts bytes as if they were allocated; false if they are too many for the limit.
+  bool add(uint64_t bytes) noexcept;
+  void remove(uint64_t bytes) noexcept { live_.fetch_sub(bytes, std::memory_order_relaxed); }
+  uint64_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
+  uint64_t peak() const noexcept { return peak_.load(std::memory_order_relaxed); }
+  // `error`, or, if the limit was the reason for it, one that says so.
+  Error explain(const Error& error) noexcept;
+  // The same where `allocator` is a meter's.
+  static Error explain(const Allocator& allocator, const Error& error) noexcept;
+  static Status explain(const Allocator& allocator, const Status& status) noexcept {
+    return status ? status : explain(allocator, status.error());
+  }
+
+ private:
+  static void* take(void* user, size_t bytes, size_t alignment) noexcept;
+
+  Allocator host_;
+  uint64_t limit_;
+  std::atomic<uint64_t> live_{0}, peak_{0};
+  std::atomic<uint64_t> missing_{0};  // of the limit, when it last was too low
+};
+
+INLAY_COLD inline void* Meter::take(void* user, size_t bytes, size_t alignment) noexcept {
+  Meter& meter = *static_cast<Meter*>(user);
+  if (!meter.add(bytes)) return nullptr;
+  void* memory = detail::allocate(meter.host_, bytes, alignment);
+  if (memory == nullptr) meter.remove(bytes);
+  return memory;
+}
+
+INLAY_COLD inline Allocator Meter::allocator() noexcept {
+  Allocator counted;
+  counted.user = this;
+  counted.allocate = take;
+  counted.release = [](void* user, void* memory, size_t bytes, size_t alignment) {
+    Meter& meter = *static_cast<Meter*>(user);
+    meter.remove(bytes);
+    detail::release(meter.host_, memory, bytes, alignment);
+  };
+  return counted;
+}
+
+INLAY_COLD inline bool Meter::add(uint64_t bytes) noexcept {
+  const uint64_t live = live_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  if (limit_ != 0 && live > limit_) {
+    remove(bytes);
+    missing_.store(live - limit_, std::memory_order_relaxed);
+    return false;
+  }
+  uint64_t peak = this->peak();
+  while (live > peak && !peak_.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
+  }
+  return true;
+}
+
+INLAY_COLD inline Error Meter::explain(const Error& error) noexcept {
+  const uint64_t missing = missing_.exchange(0, std::memory_order_relaxed);
+  if (missing == 0 || error.code() != ErrorCode::out_of_memory) return error;
+  Error better(ErrorCode::out_of_memory, "option max_bytes: ");
+  return better << limit_ << " bytes are " << missing << " too few: " << error.message();
+}
+
+INLAY_COLD inline Error Meter::explain(const Allocator& allocator, const Error& error) noexcept {
+  return allocator.allocate == take ? static_cast<Meter*>(allocator.user)->explain(error) : error;
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_CORE_METER_HPP_
+// end file inlay/core/meter.hpp
 
 // begin file inlay/core/system-inl.hpp
 #ifndef INLAY_CORE_SYSTEM_INL_HPP_
@@ -26820,8 +26913,6 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_GRAMMAR_GRAMMAR_IMPL_HPP_
 #define INLAY_GRAMMAR_GRAMMAR_IMPL_HPP_
 
-#include <atomic>
-
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -26915,7 +27006,7 @@ INLAY_COLD Result<GrammarImpl*> make_grammar(const GrammarOptions& options, Pars
 Result<Grammar> Grammar::from_gbnf(std::string_view text, const GrammarOptions& options) noexcept {
   auto made = detail::make_grammar(
       options, [&](detail::Expressions* out) { return detail::parse_gbnf(text, options, out); });
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(options.host.allocator, made.error());
   return Grammar(*made);
 }
 
@@ -26924,7 +27015,7 @@ Result<Grammar> Grammar::from_json_schema(std::string_view schema,
   auto made = detail::make_grammar(options, [&](detail::Expressions* out) {
     return detail::parse_json_schema(schema, options.json, detail::JsonSchemaUse::text, out);
   });
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(options.host.allocator, made.error());
   return Grammar(*made);
 }
 
@@ -26937,7 +27028,7 @@ Result<Grammar> Grammar::from_regex(std::string_view pattern,
     out->define(rule, *body);
     return rule;
   });
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(options.host.allocator, made.error());
   return Grammar(*made);
 }
 
@@ -26950,7 +27041,7 @@ Result<bool> valid_json(std::string_view text, std::string_view schema,
         return detail::parse_json_schema(schema, options.json, detail::JsonSchemaUse::judge, out);
       },
       true);
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(allocator, made.error());
   const Grammar grammar(*made);
   GrammarMatcherOptions memory;
   memory.host = options.host;
@@ -27009,7 +27100,25 @@ struct GrammarVocabularyImpl {
   Array<uint64_t>
       long_tokens;  // [words()] a bit for each token of over VocabularyTrie::kLong bytes
   size_t words() const noexcept { return div_up(tokenizer.size(), 64); }  // of a mask
+  Status create() noexcept;
 };
+
+inline Status GrammarVocabularyImpl::create() noexcept {
+  INLAY_TRY(trie.create(tokenizer));
+  if (!long_tokens.resize(words())) return Error(ErrorCode::out_of_memory);
+  for (uint32_t node = 0; node < trie.size(); ++node) {
+    if (trie.depth(node) <= VocabularyTrie::kLong) continue;
+    for (Token token = trie.token(node); token != kNoToken; token = trie.next(token)) {
+      long_tokens[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
+    }
+  }
+  for (uint32_t i = 0; i < tokenizer.size(); ++i) {
+    if (tokenizer.is_end(static_cast<Token>(i)) && !ends.push_back(static_cast<Token>(i))) {
+      return Error(ErrorCode::out_of_memory);
+    }
+  }
+  return {};
+}
 
 // What is known of nodes of an automaton, whatever frame they are in: the tokens that lead on
 // (`bits`), and the nodes of the vocabulary's tree at which their rule has ended (`escapes`). And,
@@ -27599,22 +27708,10 @@ Result<GrammarVocabulary> GrammarVocabulary::create(const Tokenizer& tokenizer,
                                                     const Host& host) noexcept {
   auto* impl =
       detail::create<detail::GrammarVocabularyImpl>(host.allocator, host.allocator, tokenizer);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr)
+    return detail::Meter::explain(host.allocator, Error(ErrorCode::out_of_memory));
   GrammarVocabulary made(impl);
-  INLAY_TRY(impl->trie.create(tokenizer));
-  const detail::VocabularyTrie& trie = impl->trie;
-  if (!impl->long_tokens.resize(impl->words())) return Error(ErrorCode::out_of_memory);
-  for (uint32_t node = 0; node < trie.size(); ++node) {
-    if (trie.depth(node) <= detail::VocabularyTrie::kLong) continue;
-    for (Token token = trie.token(node); token != kNoToken; token = trie.next(token)) {
-      impl->long_tokens[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
-    }
-  }
-  for (uint32_t i = 0; i < tokenizer.size(); ++i) {
-    if (tokenizer.is_end(static_cast<Token>(i)) && !impl->ends.push_back(static_cast<Token>(i))) {
-      return Error(ErrorCode::out_of_memory);
-    }
-  }
+  INLAY_TRY(detail::Meter::explain(host.allocator, impl->create()));
   return made;
 }
 
@@ -27637,10 +27734,10 @@ Result<GrammarMatcher> GrammarMatcher::create(const Grammar& grammar,
                                               const GrammarMatcherOptions& options) noexcept {
   const Allocator& allocator = options.host.allocator;
   auto* impl = detail::create<detail::GrammarMatcherImpl>(allocator, grammar, allocator);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   GrammarMatcher made(impl);
   impl->grammar = grammar.impl_;
-  INLAY_TRY(impl->create(options));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->create(options)));
   return made;
 }
 
@@ -27649,12 +27746,12 @@ Result<GrammarMatcher> GrammarMatcher::create(const Grammar& grammar,
                                               const GrammarMatcherOptions& options) noexcept {
   const Allocator& allocator = options.host.allocator;
   auto* impl = detail::create<detail::GrammarMatcherImpl>(allocator, grammar, allocator);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   GrammarMatcher made(impl);
   impl->grammar = grammar.impl_;
   impl->vocabulary = vocabulary.impl_;
   impl->vocabulary->references.fetch_add(1, std::memory_order_relaxed);
-  INLAY_TRY(impl->create(options));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->create(options)));
   return made;
 }
 
@@ -27673,7 +27770,7 @@ Result<GrammarMatcher> GrammarMatcher::fork() const noexcept {
   const Allocator& allocator = impl_->allocator;
   auto* impl =
       detail::create<detail::GrammarMatcherImpl>(allocator, impl_->shared_grammar, allocator);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   GrammarMatcher made(impl);
   impl->grammar = impl_->grammar;
   if (impl_->vocabulary != nullptr) {
@@ -27682,7 +27779,7 @@ Result<GrammarMatcher> GrammarMatcher::fork() const noexcept {
     impl->masks = impl_->masks;
     impl->masks->references.fetch_add(1, std::memory_order_relaxed);
   }
-  INLAY_TRY(impl->copy_from(*impl_));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->copy_from(*impl_)));
   return made;
 }
 
@@ -36755,8 +36852,6 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_PLAN_PLAN_HPP_
 #define INLAY_PLAN_PLAN_HPP_
 
-#include <atomic>
-
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -41633,88 +41728,6 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_MODEL_MODEL_IMPL_HPP_
 #define INLAY_MODEL_MODEL_IMPL_HPP_
 
-#include <atomic>
-
-// begin file inlay/core/meter.hpp
-// What a model and all that is made of it take of the host's memory: counted, and limited.
-#ifndef INLAY_CORE_METER_HPP_
-#define INLAY_CORE_METER_HPP_
-
-#include <atomic>
-
-INLAY_BEGIN_NAMESPACE
-namespace detail {
-
-// An allocator that counts what goes through it to the host's, and can have a limit. It must stay
-// where it is until all has been given back. Any thread may use it.
-class Meter {
- public:
-  // `limit`: bytes, 0 for none.
-  Meter(const Allocator& host, uint64_t limit) noexcept : host_(host), limit_(limit) {}
-  Meter(const Meter&) = delete;
-  Meter& operator=(const Meter&) = delete;
-
-  Allocator allocator() noexcept;
-  const Allocator& host() const noexcept { return host_; }
-  // Counts bytes as if they were allocated; false if they are too many for the limit.
-  bool add(uint64_t bytes) noexcept;
-  void remove(uint64_t bytes) noexcept { live_.fetch_sub(bytes, std::memory_order_relaxed); }
-  uint64_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
-  uint64_t peak() const noexcept { return peak_.load(std::memory_order_relaxed); }
-  // `error`, or, if the limit was the reason for it, one that says so.
-  Error explain(const Error& error) noexcept;
-
- private:
-  Allocator host_;
-  uint64_t limit_;
-  std::atomic<uint64_t> live_{0}, peak_{0};
-  std::atomic<uint64_t> missing_{0};  // of the limit, when it last was too low
-};
-
-INLAY_COLD inline Allocator Meter::allocator() noexcept {
-  Allocator counted;
-  counted.user = this;
-  counted.allocate = [](void* user, size_t bytes, size_t alignment) -> void* {
-    Meter& meter = *static_cast<Meter*>(user);
-    if (!meter.add(bytes)) return nullptr;
-    void* memory = detail::allocate(meter.host_, bytes, alignment);
-    if (memory == nullptr) meter.remove(bytes);
-    return memory;
-  };
-  counted.release = [](void* user, void* memory, size_t bytes, size_t alignment) {
-    Meter& meter = *static_cast<Meter*>(user);
-    meter.remove(bytes);
-    detail::release(meter.host_, memory, bytes, alignment);
-  };
-  return counted;
-}
-
-INLAY_COLD inline bool Meter::add(uint64_t bytes) noexcept {
-  const uint64_t live = live_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  if (limit_ != 0 && live > limit_) {
-    remove(bytes);
-    missing_.store(live - limit_, std::memory_order_relaxed);
-    return false;
-  }
-  uint64_t peak = this->peak();
-  while (live > peak && !peak_.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
-  }
-  return true;
-}
-
-INLAY_COLD inline Error Meter::explain(const Error& error) noexcept {
-  const uint64_t missing = missing_.exchange(0, std::memory_order_relaxed);
-  if (missing == 0 || error.code() != ErrorCode::out_of_memory) return error;
-  Error better(ErrorCode::out_of_memory, "option max_bytes: ");
-  return better << limit_ << " bytes are " << missing << " too few: " << error.message();
-}
-
-}  // namespace detail
-INLAY_END_NAMESPACE
-
-#endif  // INLAY_CORE_METER_HPP_
-// end file inlay/core/meter.hpp
-
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -41787,8 +41800,6 @@ INLAY_END_NAMESPACE
 // spares doing it again.
 #ifndef INLAY_MODEL_PACKING_HPP_
 #define INLAY_MODEL_PACKING_HPP_
-
-#include <atomic>
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -44075,8 +44086,6 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_SESSION_KV_CACHE_HPP_
 #define INLAY_SESSION_KV_CACHE_HPP_
 
-#include <atomic>
-
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -44488,8 +44497,6 @@ INLAY_END_NAMESPACE
 // row, so that sessions of one model can take turns with it.
 #ifndef INLAY_SESSION_WORKSPACE_HPP_
 #define INLAY_SESSION_WORKSPACE_HPP_
-
-#include <atomic>
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -46870,7 +46877,8 @@ INLAY_COLD Status Chooser::start(std::string_view prompt, Span<const std::string
                                  const ChooseOptions& how) noexcept {
   if (impl_ == nullptr) return Error(ErrorCode::out_of_memory);
   impl_->give_back();
-  return impl_->status = impl_->start(prompt, options, how);
+  const Allocator& allocator = impl_->tokens.allocator();
+  return impl_->status = detail::Meter::explain(allocator, impl_->start(prompt, options, how));
 }
 
 INLAY_COLD Status Chooser::Impl::start(std::string_view prompt, Span<const std::string_view> given,
@@ -47073,7 +47081,7 @@ INLAY_COLD Result<Drafts> Drafts::create(const Model& model, const DraftOptions&
   }
   const Allocator& allocator = model.host().allocator;
   detail::DraftsImpl* const impl = detail::create<detail::DraftsImpl>(allocator, model);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   Drafts drafts(impl);
   impl->least_match = options.least_match;
   impl->most = impl->length = options.most;
@@ -47942,8 +47950,6 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_COMPLETION_COMPLETION_INL_HPP_
 #define INLAY_COMPLETION_COMPLETION_INL_HPP_
 
-#include <atomic>
-
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
@@ -48584,7 +48590,8 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
       const bool widens = shown->provisional;
       const bool goes_on = wanted && predicts && !next->used && !suggestion.text.empty();
       if (live != shown || !(widens || goes_on)) return Step::done;
-      status = write_next(widens ? 0 : suggestion.text.size());
+      status =
+          Meter::explain(model.host().allocator, write_next(widens ? 0 : suggestion.text.size()));
       if (!status) {
         next->clear();
         shown->provisional = false;
@@ -48734,7 +48741,8 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   if (s.context == 0) s.context = trained < kDefaultContext ? trained : kDefaultContext;
   Result<FimLayout> layout =
       detail::fim_layout(model.tokenizer(), model.file(), model.host().allocator, options.order);
-  if (!layout) return layout.error();
+  const Allocator& allocator = model.host().allocator;
+  if (!layout) return detail::Meter::explain(allocator, layout.error());
   uint32_t middle = s.context / 8;
   middle = middle < 16 ? 16 : middle > 512 ? 512 : middle;
   INLAY_TRY(detail::check_budget(given, *layout, s.context, middle, &options.budget));
@@ -48747,14 +48755,14 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   if (!session) return session.error();
   const SessionOptions session_options = s;
   s.stop = {};
-  detail::CompletionImpl* const impl = detail::create<detail::CompletionImpl>(
-      model.host().allocator, model, std::move(*session), options);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  detail::CompletionImpl* const impl =
+      detail::create<detail::CompletionImpl>(allocator, model, std::move(*session), options);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   Completion completion(impl);
   impl->layout = std::move(*layout);
   impl->wide.fixed_tokens = session_options.context - middle - session_options.max_tokens;
   impl->wide.middle_tokens = middle;
-  INLAY_TRY(impl->open(session_options));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->open(session_options)));
   impl->options.repository = {};
   return completion;
 }
@@ -48799,7 +48807,8 @@ Status Completion::set_file(std::string_view path, std::string_view text,
   }
   c.destroy(&fresh);
   c.wide.n_fixed = 0;
-  return done ? Status() : Status(Error(ErrorCode::out_of_memory));
+  if (done) return {};
+  return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
 }
 
 void Completion::remove_file(std::string_view path) noexcept {
@@ -48821,7 +48830,7 @@ Status Completion::update(const Document& document, bool wanted) noexcept {
            << uint64_t{document.cursor} << " of " << uint64_t{document.text.size()};
   }
   c.wanted = wanted;
-  return c.status = c.update(document);
+  return c.status = detail::Meter::explain(c.model.host().allocator, c.update(document));
 }
 
 Step Completion::step(uint32_t budget_us) noexcept {
@@ -48864,8 +48873,6 @@ INLAY_END_NAMESPACE
 // for.
 #ifndef INLAY_C_HANDLES_INL_HPP_
 #define INLAY_C_HANDLES_INL_HPP_
-
-#include <atomic>
 
 // begin file inlay/inlay.h
 /* inlay from C, and from every language that can call C.
@@ -51036,8 +51043,6 @@ INLAY_END_NAMESPACE
 // The part of the C interface that belongs to grammar/.
 #ifndef INLAY_C_GRAMMAR_INL_HPP_
 #define INLAY_C_GRAMMAR_INL_HPP_
-
-#include <atomic>
 
 struct INLAY_HIDDEN inlay_grammar {
   inlay_grammar(inlay_model* m, INLAY_NAMESPACE::Grammar&& g) noexcept

@@ -111,6 +111,7 @@
 #if HWY_ONCE && !defined(INLAY_SUB_TARGET)
 #define INLAY_IMPLEMENTED_
 #include "inlay/core/memory-inl.hpp"
+#include "inlay/core/meter.hpp"
 #include "inlay/core/system-inl.hpp"
 #include "inlay/gguf/gguf-inl.hpp"
 #include "inlay/tensor/dequantize-inl.hpp"

@@ -622,3 +622,64 @@ TEST_CASE("when any one allocation fails, a completion says so; typing as sugges
     }
   }
 }
+
+TEST_CASE("What a model's limit refuses to a completion, to drafts and to grammars, it names") {
+  const auto named = [](const inlay::Error& error) {
+    CAPTURE(std::string(error.message()));
+    CHECK(error.code() == inlay::ErrorCode::out_of_memory);
+    CHECK(std::string(error.message()).find("option max_bytes: ") == 0);
+  };
+  inlay::ModelOptions limited;
+  {
+    const Model model = inlay_test::demo_model();
+    limited.max_bytes = std::max(model.memory().peak, model.memory().total());
+  }
+  size_t refused = 0, updates = 0, files = 0;
+  const std::string long_path(100000, 'x');
+  CompletionOptions options;
+  options.max_tokens = 16;
+  options.first_us = 0;
+  for (const uint64_t least = limited.max_bytes;; limited.max_bytes += 65536) {
+    REQUIRE(limited.max_bytes - least < uint64_t{1} << 26);
+    const Model model = inlay_test::demo_model(limited);
+    Editor editor;
+    editor.before = kBefore;
+    auto completion = Completion::create(model, options);
+    if (!completion) {
+      named(completion.error());
+      ++refused;
+      continue;
+    }
+    const inlay::Status kept = completion->set_file(long_path, "text");
+    if (!kept) {
+      named(kept.error());
+      ++files;
+    }
+    editor.path = long_path;
+    const inlay::Status updated = completion->update(editor.document());
+    if (!updated) {
+      named(updated.error());
+      named(completion->status().error());
+      ++updates;
+    }
+    if (kept && updated) break;
+  }
+  CHECK(refused > 0);
+  CHECK(files > 0);
+  CHECK(updates > 0);
+
+  const Model model = inlay_test::demo_model();
+  limited.max_bytes = std::max(model.memory().peak, model.memory().total());
+  const Model full = inlay_test::demo_model(limited);
+  inlay::GrammarOptions grammar;
+  const auto compiled = inlay::Grammar::from_regex("[a-z]{1,200}", grammar);
+  REQUIRE(bool(compiled));
+  grammar.host = full.host();
+  std::string pattern;
+  for (int i = 0; i < 2000; ++i) pattern += "[a-z]x?" + std::to_string(i);
+  named(inlay::Grammar::from_regex(pattern, grammar).error());
+  named(inlay::GrammarVocabulary::create(full.tokenizer(), full.host()).error());
+  inlay::GrammarMatcherOptions matcher;
+  matcher.host = full.host();
+  named(inlay::GrammarMatcher::create(*compiled, matcher).error());
+}

@@ -5,6 +5,7 @@
 
 #include "inlay/completion/choose.hpp"
 #include "inlay/core/memory.hpp"
+#include "inlay/core/meter.hpp"
 #include "inlay/session/session-inl.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -335,7 +336,8 @@ INLAY_COLD Status Chooser::start(std::string_view prompt, Span<const std::string
                                  const ChooseOptions& how) noexcept {
   if (impl_ == nullptr) return Error(ErrorCode::out_of_memory);
   impl_->give_back();
-  return impl_->status = impl_->start(prompt, options, how);
+  const Allocator& allocator = impl_->tokens.allocator();
+  return impl_->status = detail::Meter::explain(allocator, impl_->start(prompt, options, how));
 }
 
 INLAY_COLD Status Chooser::Impl::start(std::string_view prompt, Span<const std::string_view> given,

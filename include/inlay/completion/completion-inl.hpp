@@ -7,6 +7,7 @@
 #include "inlay/completion/completion.hpp"
 #include "inlay/completion/emulation-inl.hpp"
 #include "inlay/core/memory.hpp"
+#include "inlay/core/meter.hpp"
 #include "inlay/core/system.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -649,7 +650,8 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
       const bool widens = shown->provisional;
       const bool goes_on = wanted && predicts && !next->used && !suggestion.text.empty();
       if (live != shown || !(widens || goes_on)) return Step::done;
-      status = write_next(widens ? 0 : suggestion.text.size());
+      status =
+          Meter::explain(model.host().allocator, write_next(widens ? 0 : suggestion.text.size()));
       if (!status) {
         next->clear();
         shown->provisional = false;
@@ -799,7 +801,8 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   if (s.context == 0) s.context = trained < kDefaultContext ? trained : kDefaultContext;
   Result<FimLayout> layout =
       detail::fim_layout(model.tokenizer(), model.file(), model.host().allocator, options.order);
-  if (!layout) return layout.error();
+  const Allocator& allocator = model.host().allocator;
+  if (!layout) return detail::Meter::explain(allocator, layout.error());
   uint32_t middle = s.context / 8;
   middle = middle < 16 ? 16 : middle > 512 ? 512 : middle;
   INLAY_TRY(detail::check_budget(given, *layout, s.context, middle, &options.budget));
@@ -812,14 +815,14 @@ INLAY_COLD Result<Completion> Completion::create(const Model& model,
   if (!session) return session.error();
   const SessionOptions session_options = s;
   s.stop = {};
-  detail::CompletionImpl* const impl = detail::create<detail::CompletionImpl>(
-      model.host().allocator, model, std::move(*session), options);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  detail::CompletionImpl* const impl =
+      detail::create<detail::CompletionImpl>(allocator, model, std::move(*session), options);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   Completion completion(impl);
   impl->layout = std::move(*layout);
   impl->wide.fixed_tokens = session_options.context - middle - session_options.max_tokens;
   impl->wide.middle_tokens = middle;
-  INLAY_TRY(impl->open(session_options));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->open(session_options)));
   impl->options.repository = {};
   return completion;
 }
@@ -864,7 +867,8 @@ Status Completion::set_file(std::string_view path, std::string_view text,
   }
   c.destroy(&fresh);
   c.wide.n_fixed = 0;
-  return done ? Status() : Status(Error(ErrorCode::out_of_memory));
+  if (done) return {};
+  return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
 }
 
 void Completion::remove_file(std::string_view path) noexcept {
@@ -886,7 +890,7 @@ Status Completion::update(const Document& document, bool wanted) noexcept {
            << uint64_t{document.cursor} << " of " << uint64_t{document.text.size()};
   }
   c.wanted = wanted;
-  return c.status = c.update(document);
+  return c.status = detail::Meter::explain(c.model.host().allocator, c.update(document));
 }
 
 Step Completion::step(uint32_t budget_us) noexcept {

@@ -5,6 +5,7 @@
 
 #include "inlay/completion/drafts.hpp"
 #include "inlay/core/memory.hpp"
+#include "inlay/core/meter.hpp"
 #include "inlay/core/system.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -121,7 +122,7 @@ INLAY_COLD Result<Drafts> Drafts::create(const Model& model, const DraftOptions&
   }
   const Allocator& allocator = model.host().allocator;
   detail::DraftsImpl* const impl = detail::create<detail::DraftsImpl>(allocator, model);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   Drafts drafts(impl);
   impl->least_match = options.least_match;
   impl->most = impl->length = options.most;

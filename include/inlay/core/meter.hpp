@@ -31,24 +31,33 @@ class Meter {
   uint64_t peak() const noexcept { return peak_.load(std::memory_order_relaxed); }
   // `error`, or, if the limit was the reason for it, one that says so.
   Error explain(const Error& error) noexcept;
+  // The same where `allocator` is a meter's.
+  static Error explain(const Allocator& allocator, const Error& error) noexcept;
+  static Status explain(const Allocator& allocator, const Status& status) noexcept {
+    return status ? status : explain(allocator, status.error());
+  }
 
  private:
+  static void* take(void* user, size_t bytes, size_t alignment) noexcept;
+
   Allocator host_;
   uint64_t limit_;
   std::atomic<uint64_t> live_{0}, peak_{0};
   std::atomic<uint64_t> missing_{0};  // of the limit, when it last was too low
 };
 
+INLAY_COLD inline void* Meter::take(void* user, size_t bytes, size_t alignment) noexcept {
+  Meter& meter = *static_cast<Meter*>(user);
+  if (!meter.add(bytes)) return nullptr;
+  void* memory = detail::allocate(meter.host_, bytes, alignment);
+  if (memory == nullptr) meter.remove(bytes);
+  return memory;
+}
+
 INLAY_COLD inline Allocator Meter::allocator() noexcept {
   Allocator counted;
   counted.user = this;
-  counted.allocate = [](void* user, size_t bytes, size_t alignment) -> void* {
-    Meter& meter = *static_cast<Meter*>(user);
-    if (!meter.add(bytes)) return nullptr;
-    void* memory = detail::allocate(meter.host_, bytes, alignment);
-    if (memory == nullptr) meter.remove(bytes);
-    return memory;
-  };
+  counted.allocate = take;
   counted.release = [](void* user, void* memory, size_t bytes, size_t alignment) {
     Meter& meter = *static_cast<Meter*>(user);
     meter.remove(bytes);
@@ -75,6 +84,10 @@ INLAY_COLD inline Error Meter::explain(const Error& error) noexcept {
   if (missing == 0 || error.code() != ErrorCode::out_of_memory) return error;
   Error better(ErrorCode::out_of_memory, "option max_bytes: ");
   return better << limit_ << " bytes are " << missing << " too few: " << error.message();
+}
+
+INLAY_COLD inline Error Meter::explain(const Allocator& allocator, const Error& error) noexcept {
+  return allocator.allocate == take ? static_cast<Meter*>(allocator.user)->explain(error) : error;
 }
 
 }  // namespace detail

@@ -1,6 +1,7 @@
 #ifndef INLAY_GRAMMAR_GRAMMAR_INL_HPP_
 #define INLAY_GRAMMAR_GRAMMAR_INL_HPP_
 
+#include "inlay/core/meter.hpp"
 #include "inlay/grammar/gbnf.hpp"
 #include "inlay/grammar/grammar.hpp"
 #include "inlay/grammar/grammar_impl.hpp"
@@ -74,7 +75,7 @@ INLAY_COLD Result<GrammarImpl*> make_grammar(const GrammarOptions& options, Pars
 Result<Grammar> Grammar::from_gbnf(std::string_view text, const GrammarOptions& options) noexcept {
   auto made = detail::make_grammar(
       options, [&](detail::Expressions* out) { return detail::parse_gbnf(text, options, out); });
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(options.host.allocator, made.error());
   return Grammar(*made);
 }
 
@@ -83,7 +84,7 @@ Result<Grammar> Grammar::from_json_schema(std::string_view schema,
   auto made = detail::make_grammar(options, [&](detail::Expressions* out) {
     return detail::parse_json_schema(schema, options.json, detail::JsonSchemaUse::text, out);
   });
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(options.host.allocator, made.error());
   return Grammar(*made);
 }
 
@@ -96,7 +97,7 @@ Result<Grammar> Grammar::from_regex(std::string_view pattern,
     out->define(rule, *body);
     return rule;
   });
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(options.host.allocator, made.error());
   return Grammar(*made);
 }
 
@@ -109,7 +110,7 @@ Result<bool> valid_json(std::string_view text, std::string_view schema,
         return detail::parse_json_schema(schema, options.json, detail::JsonSchemaUse::judge, out);
       },
       true);
-  if (!made) return made.error();
+  if (!made) return detail::Meter::explain(allocator, made.error());
   const Grammar grammar(*made);
   GrammarMatcherOptions memory;
   memory.host = options.host;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "inlay/core/meter.hpp"
 #include "inlay/core/system.hpp"
 #include "inlay/grammar/grammar_impl.hpp"
 #include "inlay/grammar/machine.hpp"
@@ -25,7 +26,25 @@ struct GrammarVocabularyImpl {
   Array<uint64_t>
       long_tokens;  // [words()] a bit for each token of over VocabularyTrie::kLong bytes
   size_t words() const noexcept { return div_up(tokenizer.size(), 64); }  // of a mask
+  Status create() noexcept;
 };
+
+inline Status GrammarVocabularyImpl::create() noexcept {
+  INLAY_TRY(trie.create(tokenizer));
+  if (!long_tokens.resize(words())) return Error(ErrorCode::out_of_memory);
+  for (uint32_t node = 0; node < trie.size(); ++node) {
+    if (trie.depth(node) <= VocabularyTrie::kLong) continue;
+    for (Token token = trie.token(node); token != kNoToken; token = trie.next(token)) {
+      long_tokens[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
+    }
+  }
+  for (uint32_t i = 0; i < tokenizer.size(); ++i) {
+    if (tokenizer.is_end(static_cast<Token>(i)) && !ends.push_back(static_cast<Token>(i))) {
+      return Error(ErrorCode::out_of_memory);
+    }
+  }
+  return {};
+}
 
 // What is known of nodes of an automaton, whatever frame they are in: the tokens that lead on
 // (`bits`), and the nodes of the vocabulary's tree at which their rule has ended (`escapes`). And,
@@ -615,22 +634,10 @@ Result<GrammarVocabulary> GrammarVocabulary::create(const Tokenizer& tokenizer,
                                                     const Host& host) noexcept {
   auto* impl =
       detail::create<detail::GrammarVocabularyImpl>(host.allocator, host.allocator, tokenizer);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr)
+    return detail::Meter::explain(host.allocator, Error(ErrorCode::out_of_memory));
   GrammarVocabulary made(impl);
-  INLAY_TRY(impl->trie.create(tokenizer));
-  const detail::VocabularyTrie& trie = impl->trie;
-  if (!impl->long_tokens.resize(impl->words())) return Error(ErrorCode::out_of_memory);
-  for (uint32_t node = 0; node < trie.size(); ++node) {
-    if (trie.depth(node) <= detail::VocabularyTrie::kLong) continue;
-    for (Token token = trie.token(node); token != kNoToken; token = trie.next(token)) {
-      impl->long_tokens[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
-    }
-  }
-  for (uint32_t i = 0; i < tokenizer.size(); ++i) {
-    if (tokenizer.is_end(static_cast<Token>(i)) && !impl->ends.push_back(static_cast<Token>(i))) {
-      return Error(ErrorCode::out_of_memory);
-    }
-  }
+  INLAY_TRY(detail::Meter::explain(host.allocator, impl->create()));
   return made;
 }
 
@@ -653,10 +660,10 @@ Result<GrammarMatcher> GrammarMatcher::create(const Grammar& grammar,
                                               const GrammarMatcherOptions& options) noexcept {
   const Allocator& allocator = options.host.allocator;
   auto* impl = detail::create<detail::GrammarMatcherImpl>(allocator, grammar, allocator);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   GrammarMatcher made(impl);
   impl->grammar = grammar.impl_;
-  INLAY_TRY(impl->create(options));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->create(options)));
   return made;
 }
 
@@ -665,12 +672,12 @@ Result<GrammarMatcher> GrammarMatcher::create(const Grammar& grammar,
                                               const GrammarMatcherOptions& options) noexcept {
   const Allocator& allocator = options.host.allocator;
   auto* impl = detail::create<detail::GrammarMatcherImpl>(allocator, grammar, allocator);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   GrammarMatcher made(impl);
   impl->grammar = grammar.impl_;
   impl->vocabulary = vocabulary.impl_;
   impl->vocabulary->references.fetch_add(1, std::memory_order_relaxed);
-  INLAY_TRY(impl->create(options));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->create(options)));
   return made;
 }
 
@@ -689,7 +696,7 @@ Result<GrammarMatcher> GrammarMatcher::fork() const noexcept {
   const Allocator& allocator = impl_->allocator;
   auto* impl =
       detail::create<detail::GrammarMatcherImpl>(allocator, impl_->shared_grammar, allocator);
-  if (impl == nullptr) return Error(ErrorCode::out_of_memory);
+  if (impl == nullptr) return detail::Meter::explain(allocator, Error(ErrorCode::out_of_memory));
   GrammarMatcher made(impl);
   impl->grammar = impl_->grammar;
   if (impl_->vocabulary != nullptr) {
@@ -698,7 +705,7 @@ Result<GrammarMatcher> GrammarMatcher::fork() const noexcept {
     impl->masks = impl_->masks;
     impl->masks->references.fetch_add(1, std::memory_order_relaxed);
   }
-  INLAY_TRY(impl->copy_from(*impl_));
+  INLAY_TRY(detail::Meter::explain(allocator, impl->copy_from(*impl_)));
   return made;
 }
 

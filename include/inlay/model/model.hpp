@@ -47,8 +47,8 @@ struct ModelOptions {
   // checked before it is used. A file that cannot be used or written is no error: the log says so.
   // A file that is no cache is never written over.
   const char* cache = nullptr;
-  // The model, and all sessions and embedders that are made of it, take at most so many bytes of
-  // the host's memory; 0: no limit. What would take more fails with out_of_memory and says how much
+  // The model, and all that is made of it or with its host(), take at most so many bytes of the
+  // host's memory; 0: no limit. What would take more fails with out_of_memory and says how much
   // is missing. The same allocator's peak, the memory of own threads' stacks left out.
   uint64_t max_bytes = 0;
   // Read only the file's header, and check it: the model then says what it is and what it would
