@@ -1788,6 +1788,12 @@ class Array {
     size_ = size;
     return true;
   }
+  // Up to `count` more of them, of what was reserved; whether that was the rest of it.
+  bool fill(size_t count) noexcept {
+    const size_t left = capacity_ - size_;
+    (void)resize(size_ + (count < left ? count : left));
+    return count >= left;
+  }
   [[nodiscard]] bool push_back(const T& value) noexcept {
     const T copy = value;  // it may lie in this array
     if (size_ == capacity_ && !reserve(capacity_ < 8 ? 16 : capacity_ * 2)) return false;
@@ -2393,7 +2399,8 @@ class Gguf {
 
  private:
   friend class detail::Loading;
-  // Opens, but for what a read function has to bring: read_more() does that, piece by piece.
+  // Opens, but for what takes long: read_more() does that, some 0.1 ms at a time, until it is
+  // complete(). What `source` points to must stay until then.
   static Result<Gguf> begin(const GgufSource& source, const GgufOptions& options) noexcept;
   Status read_more() noexcept;
   bool complete() const noexcept;
@@ -4122,10 +4129,9 @@ INLAY_BEGIN_NAMESPACE
 //   if (!ready) return fail(ready.error().message());
 //   if (*ready) model = loader->take();
 //
-// A read function is asked for at most 256 KiB at once. Two things are done in one go, whatever the
-// budget: mapping a file and looking at its header (0.5 ms for 100,000 tokens; of a read function
-// it is cut too), and, with a cache file, waiting until the disk has it. Used by one thread at a
-// time. Move only.
+// The work is cut into pieces of less than 0.1 ms; a read function is asked for at most 128 KiB at
+// once. One thing takes as long as it takes, whatever the budget: with a cache file, waiting until
+// the disk has it. Used by one thread at a time. Move only.
 class ModelLoader {
  public:
   // What source and options point to (path, cache) must stay as long as this.
@@ -4142,7 +4148,7 @@ class ModelLoader {
   // Of the whole, in [0, 1]; never falls.
   float fraction() const noexcept;
   // The step under way, or else the next one, ends with the error `cancelled` after at most one
-  // read, ticket of packing, or one of the two things above. From any thread.
+  // piece, ticket of packing, or wait for the disk. From any thread.
   void cancel() noexcept;
   // The model, once: after step() gave true.
   Model take() noexcept;
@@ -4418,13 +4424,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x35f8b3c8
+#define INLAY_SELF_ID_ 0x8fb1694d
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x35f8b3c8
+#elif INLAY_SELF_ID_ != 0x8fb1694d
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -12942,29 +12948,38 @@ class NameIndex {
 
   explicit NameIndex(const Allocator& allocator) noexcept : order_(allocator) {}
 
-  // The list must stay where it is. False if there is no memory.
-  bool build(Names names, size_t count) noexcept {
+  // The list must stay where it is. False if there is no memory. Then sort_more() until it says
+  // that all is sorted.
+  bool begin(Names names, size_t count) noexcept {
     names_ = names;
     if (!order_.resize(count)) return false;
     for (size_t i = 0; i < count; ++i) order_[i] = static_cast<uint32_t>(i);
-    // A heap's sort is half the code of std::sort.
-    const auto before = [names](uint32_t a, uint32_t b) noexcept {
-      const int order = names.at(names.list, a).compare(names.at(names.list, b));
-      return order != 0 ? order < 0 : a < b;
-    };
-    std::make_heap(order_.begin(), order_.end(), before);
-    std::sort_heap(order_.begin(), order_.end(), before);
+    left_ = count + count / 2;
     return true;
   }
 
-  // The first two entries with one name, in the order of the list; {kNone, kNone} if there are
-  // none.
-  Pair repeated() const noexcept {
-    for (size_t i = 1; i < order_.size(); ++i) {
-      if (name(order_[i - 1]) == name(order_[i])) return {order_[i - 1], order_[i]};
+  // A heap's sort, for it can stop anywhere: first each half makes the heap, then each takes its
+  // greatest.
+  bool sort_more() noexcept {
+    const size_t count = order_.size();
+    for (size_t n = 0; n < kAtOnce && left_ > 0; ++n) {
+      const size_t last = --left_;
+      if (last >= count) {
+        sift(last - count, count);
+        continue;
+      }
+      std::swap(order_[0], order_[last]);
+      sift(0, last);
+      if (last + 1 < count && name(order_[last]) == name(order_[last + 1])) {
+        repeated_ = {order_[last], order_[last + 1]};
+      }
     }
-    return {kNone, kNone};
+    return left_ == 0;
   }
+
+  // The first two entries with one name, in the order of the list; two of the same if there are
+  // none.
+  Pair repeated() const noexcept { return repeated_; }
 
   uint32_t find(std::string_view wanted) const noexcept {
     const uint32_t* const at =
@@ -12976,9 +12991,27 @@ class NameIndex {
   size_t size() const noexcept { return order_.size(); }
 
  private:
+  static constexpr size_t kAtOnce = 128;
+
   std::string_view name(uint32_t i) const noexcept { return names_.at(names_.list, i); }
+  bool before(uint32_t a, uint32_t b) const noexcept {
+    const int order = name(a).compare(name(b));
+    return order != 0 ? order < 0 : a < b;
+  }
+  // Moves an entry down to its place in the heap of the first `end`.
+  void sift(size_t at, size_t end) noexcept {
+    const uint32_t moved = order_[at];
+    for (size_t child; (child = 2 * at + 1) < end; at = child) {
+      if (child + 1 < end && before(order_[child], order_[child + 1])) ++child;
+      if (!before(moved, order_[child])) break;
+      order_[at] = order_[child];
+    }
+    order_[at] = moved;
+  }
 
   Names names_{};
+  size_t left_ = 0;  // steps of sorting
+  Pair repeated_{kNone, kNone};
   Array<uint32_t> order_;  // by name
 };
 
@@ -13090,7 +13123,13 @@ struct Gguf::Impl {
         tensors(allocator),
         metadata_index(allocator),
         tensor_index(allocator),
-        header(allocator) {}
+#if INLAY_HAS_FILES
+        part_path(allocator),
+        part_metadata(allocator),
+#endif
+        header(allocator),
+        shorter_header(allocator) {
+  }
   Impl(const Impl&) = delete;
   ~Impl() {
 #if INLAY_HAS_FILES
@@ -13103,22 +13142,26 @@ struct Gguf::Impl {
     detail::release(allocator, data, data_bytes);
   }
 
-  // How far parse() has come, and how many more strings of arrays it may look at in this call. At
-  // none, it ends with an error that is none, `paused`, and goes on there the next time.
+  // How far parse() has come, and how many more strings of arrays it may look at in this call; a
+  // tensor counts as several. At none, it ends with an error that is none, `paused`, and goes on
+  // there the next time.
   struct Progress {
-    uint64_t strings_left = UINT64_MAX;
+    static constexpr uint64_t kAtOnce = 8192, kTensor = 16;
+    uint64_t left = 0;
     bool paused = false;
-    uint64_t entry = 0, at = 0;          // of the metadata, and where it is
+    uint64_t entry = 0, at = 0;          // of the metadata, and where it or the next tensor is
     uint64_t string = 0, string_at = 0;  // of its array
+    uint64_t tensor = 0, data_size = 0;  // of those before it
+
+    Status pause() noexcept {
+      paused = true;
+      return Error(ErrorCode::cancelled);
+    }
   };
 
   // Reads the header of one file: appends to `entries` and to `tensors`, sets version, alignment
   // and data_begin.
   Status parse(Bytes* bytes, Entries* entries, Progress* progress) noexcept;
-  Status parse(Bytes* bytes, Entries* entries) noexcept {
-    Progress in_one_go;
-    return parse(bytes, entries, &in_one_go);
-  }
   Status parse_value(Bytes* bytes, std::string_view key, uint64_t key_at, uint64_t* at,
                      MetadataValue* value, Progress* progress) noexcept;
   Status parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, uint64_t* at,
@@ -13128,20 +13171,22 @@ struct Gguf::Impl {
   // data starts in memory.
   Status check_data(size_t first, uint64_t size) noexcept;
   void place_tensors(size_t first, const uint8_t* begin) noexcept;
-  // Sort the indices; an error if a name is there twice.
-  Status sort_metadata(const uint8_t* file) noexcept;
-  Status sort_tensors() noexcept;
+  // An error if a name is there twice: when the index is sorted.
+  Status check_keys() const noexcept;
+  Status check_names() const noexcept;
   const MetadataEntry* find(std::string_view key) const noexcept;
   Status refuse_split() const noexcept;
 #if INLAY_HAS_FILES
-  Status add_part(Result<detail::FileMapping>&& mapping, Entries* entries) noexcept;
-  Status open(const char* path) noexcept;
-  Status open_others(std::string_view path, uint64_t count) noexcept;
+  Status add_part(Result<detail::FileMapping>&& mapping) noexcept;
+  Status check_first_part() noexcept;
+  Status check_part() const noexcept;
+  Status open_next_part() noexcept;
 #endif
-  Status parse_whole(Span<const uint8_t> file) noexcept;
   Status open(const GgufSource& source) noexcept;
+  Status read_more() noexcept;
   Status read(uint64_t offset, uint8_t* to, uint64_t count) const noexcept;
   Status read_header() noexcept;
+  Status finish_header() noexcept;
   Status start_data() noexcept;
   Status read_data() noexcept;
 
@@ -13159,15 +13204,22 @@ struct Gguf::Impl {
 
 #if INLAY_HAS_FILES
   Part* parts = nullptr;
+  const char* path = nullptr;  // of the first one: errors name it
+  bool whole_path = false;     // others may lie beside it
+  uint64_t n_parts = 1;
+  detail::String part_path;  // of another one, while it is looked at
+  Entries part_metadata;
 #endif
+  enum class Reading : uint8_t { header, keys, names, data, done } reading = Reading::header;
+  uint64_t part = 0;        // that is looked at
+  size_t first_tensor = 0;  // of it
+  Bytes arrived;            // of its header
+  Progress parsing;
   // What a read function brings: the file's first bytes, and the data of all tensors.
-  enum class Reading : uint8_t { header, data, done } reading = Reading::done;
   ReadFunction function;
   uint64_t function_offset = 0;  // of the GGUF file
-  Bytes arrived;                 // of the header
-  detail::Array<uint8_t> header;
-  Progress parsing;
-  static constexpr size_t kPiece = size_t{1} << 18;  // short beside a frame, long beside a call
+  detail::Array<uint8_t> header, shorter_header;
+  static constexpr size_t kPiece = size_t{1} << 17;  // short beside a frame, long beside a call
   uint8_t* data = nullptr;
   size_t data_bytes = 0, data_read = 0;
 };
@@ -13245,11 +13297,10 @@ Status Gguf::Impl::parse_value(Bytes* bytes, std::string_view key, uint64_t key_
   } else {
     uint64_t i = progress->string, next = i > 0 ? progress->string_at : value_at;
     for (; i < count; ++i) {
-      if (progress->strings_left-- == 0) {
-        progress->paused = true;
+      if (progress->left-- == 0) {
         progress->string = i;
         progress->string_at = next;
-        return Error(ErrorCode::cancelled);
+        return progress->pause();
       }
       if (!bytes->has(next, 8)) return cut_off(next, "a string's length");
       const uint64_t length = detail::read_number<uint64_t>(bytes->data + next);
@@ -13370,7 +13421,6 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
 }
 
 Status Gguf::Impl::parse(Bytes* bytes, Entries* entries, Progress* progress) noexcept {
-  const size_t first_tensor = tensors.size();
   if (!bytes->has(0, 4) || std::memcmp(bytes->data, "GGUF", 4) != 0) {
     return Error(ErrorCode::not_gguf, "not a GGUF file: ")
            << (bytes->size < 4 ? "it has fewer than 4 bytes" : "bytes 0 to 3 are not \"GGUF\"");
@@ -13449,14 +13499,17 @@ Status Gguf::Impl::parse(Bytes* bytes, Entries* entries, Progress* progress) noe
     }
     if (!entries->push_back(entry)) return Error(ErrorCode::out_of_memory);
   }
-  uint64_t data_size = 0;
+  progress->entry = n_entries;
   room = 64;
-  for (uint64_t i = 0; i < n_tensors; ++i) {
-    if (i == room) room *= 2;
+  for (uint64_t& i = progress->tensor; i < n_tensors; ++i) {
+    while (i >= room) room *= 2;
+    progress->at = at;
+    if (progress->left < Progress::kTensor) return progress->pause();
+    progress->left -= Progress::kTensor;
     if (!tensors.reserve(first_tensor + static_cast<size_t>(std::min(room, n_tensors)))) {
       return Error(ErrorCode::out_of_memory);
     }
-    INLAY_TRY(parse_tensor(bytes, i, n_tensors, &at, &data_size));
+    INLAY_TRY(parse_tensor(bytes, i, n_tensors, &at, &progress->data_size));
   }
   data_begin = (at + alignment - 1) & ~(alignment - 1);
   return {};
@@ -13487,30 +13540,18 @@ void Gguf::Impl::place_tensors(size_t first, const uint8_t* begin) noexcept {
   }
 }
 
-Status Gguf::Impl::sort_metadata(const uint8_t* file) noexcept {
-  const auto key = [](const void* entries, size_t i) noexcept {
-    return static_cast<const MetadataEntry*>(entries)[i].key;
-  };
-  if (!metadata_index.build({metadata.data(), key}, metadata.size())) {
-    return Error(ErrorCode::out_of_memory);
-  }
+Status Gguf::Impl::check_keys() const noexcept {
   const detail::NameIndex::Pair same = metadata_index.repeated();
   if (same.first == same.second) return {};
   const auto offset = [&](uint32_t i) noexcept {
-    return static_cast<uint64_t>(reinterpret_cast<const uint8_t*>(metadata[i].key.data()) - file -
-                                 8);
+    return static_cast<uint64_t>(reinterpret_cast<const uint8_t*>(metadata[i].key.data()) -
+                                 arrived.data - 8);
   };
   return detail::key_error(ErrorCode::corrupt, metadata[same.first].key, offset(same.second))
          << "the same key is at byte " << offset(same.first) << ", expected each key once";
 }
 
-Status Gguf::Impl::sort_tensors() noexcept {
-  const auto name = [](const void* views, size_t i) noexcept {
-    return static_cast<const TensorView*>(views)[i].name;
-  };
-  if (!tensor_index.build({tensors.data(), name}, tensors.size())) {
-    return Error(ErrorCode::out_of_memory);
-  }
+Status Gguf::Impl::check_names() const noexcept {
   const detail::NameIndex::Pair same = tensor_index.repeated();
   if (same.first == same.second) return {};
   Error error(ErrorCode::corrupt, "tensor ");
@@ -13574,85 +13615,58 @@ Status Gguf::Impl::refuse_split() const noexcept {
 
 #if INLAY_HAS_FILES
 
-Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping, Entries* entries) noexcept {
+Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
   if (!mapping) return mapping.error();
-  Part* part = detail::create<Part>(allocator, std::move(*mapping));
-  if (part == nullptr) return Error(ErrorCode::out_of_memory);
-  part->next = parts;
-  parts = part;
+  Part* fresh = detail::create<Part>(allocator, std::move(*mapping));
+  if (fresh == nullptr) return Error(ErrorCode::out_of_memory);
+  fresh->next = parts;
+  parts = fresh;
   allocated_bytes += sizeof(Part);
-  file_bytes += part->mapping.size();
-
-  Bytes whole;
-  whole.data = part->mapping.data();
-  whole.here = whole.size = part->mapping.size();
-  const size_t first = tensors.size();
-  INLAY_TRY(parse(&whole, entries));
-  if (header_only) return {};
-  INLAY_TRY(check_data(first, whole.size));
-  if (data_end > data_begin) place_tensors(first, whole.data + data_begin);
+  file_bytes += fresh->mapping.size();
+  arrived.data = fresh->mapping.data();
+  arrived.here = arrived.size = fresh->mapping.size();
   return {};
 }
 
-Status Gguf::Impl::open(const char* path) noexcept {
-  if (Status status = add_part(detail::FileMapping::open(path), &metadata); !status) {
-    return status.error().code() == ErrorCode::io ? status.error()
-                                                  : detail::in_file(path, status.error());
-  }
-  if (Status status = sort_metadata(parts->mapping.data()); !status) {
-    return detail::in_file(path, status.error());
-  }
+// How many parts there are.
+Status Gguf::Impl::check_first_part() noexcept {
   detail::SplitInfo split;
-  if (Status status = detail::read_split_info(metadata.span(), &split); !status) {
-    return detail::in_file(path, status.error());
-  }
+  INLAY_TRY(detail::read_split_info(metadata.span(), &split));
+  n_parts = split.count;
   if (split.count <= 1) return {};
   if (split.number != 0) {
-    return detail::in_file(path, Error(ErrorCode::bad_argument, "this is part ")
-                                     << split.number + 1 << " of a model in " << split.count
-                                     << " files, open part 1");
+    return Error(ErrorCode::bad_argument, "this is part ")
+           << split.number + 1 << " of a model in " << split.count << " files, open part 1";
   }
   const std::string_view name = path;
   if (split.count > 99999 || name.size() < detail::kSplitSuffix ||
       detail::slice(name, name.size() - detail::kSplitSuffix) !=
           detail::split_suffix(1, split.count).text) {
-    return detail::in_file(path, Error(ErrorCode::corrupt, "this is part 1 of a model in ")
-                                     << split.count << " files, expected a name that ends in "
-                                     << detail::split_suffix(1, split.count % 100000).text);
+    return Error(ErrorCode::corrupt, "this is part 1 of a model in ")
+           << split.count << " files, expected a name that ends in "
+           << detail::split_suffix(1, split.count % 100000).text;
   }
-  INLAY_TRY(open_others(detail::slice(name, 0, name.size() - detail::kSplitSuffix), split.count));
-  if (split.tensors != UINT64_MAX && split.tensors != tensors.size()) {
-    return detail::in_file(
-        path, Error(ErrorCode::corrupt, "metadata key \"split.tensors.count\": found ")
-                  << split.tensors << ", but all parts together have " << uint64_t{tensors.size()});
-  }
-  return {};
+  return part_path.append(path, name.size() + 1) ? Status() : Error(ErrorCode::out_of_memory);
 }
 
-Status Gguf::Impl::open_others(std::string_view prefix, uint64_t count) noexcept {
-  detail::String path(allocator);
-  if (!path.append(prefix.data(), prefix.size()) ||
-      !path.resize(prefix.size() + detail::kSplitSuffix + 1)) {
-    return Error(ErrorCode::out_of_memory);
-  }
-  for (uint64_t i = 1; i < count; ++i) {
-    const detail::SplitSuffix suffix = detail::split_suffix(i + 1, count);
-    std::memcpy(path.data() + prefix.size(), suffix.text, sizeof suffix.text);
-    Entries entries(allocator);
-    if (Status status = add_part(detail::FileMapping::open(path.data()), &entries); !status) {
-      return status.error().code() == ErrorCode::io ? status.error()
-                                                    : detail::in_file(path.data(), status.error());
-    }
-    detail::SplitInfo split;
-    if (Status status = detail::read_split_info(entries.span(), &split); !status) {
-      return detail::in_file(path.data(), status.error());
-    }
-    if (split.number != i || split.count != count) {
-      return detail::in_file(path.data(), Error(ErrorCode::corrupt, "its metadata says part ")
-                                              << split.number + 1 << " of " << split.count
-                                              << ", expected " << i + 1 << " of " << count);
-    }
-  }
+Status Gguf::Impl::check_part() const noexcept {
+  detail::SplitInfo split;
+  INLAY_TRY(detail::read_split_info(part_metadata.span(), &split));
+  if (split.number == part && split.count == n_parts) return {};
+  return Error(ErrorCode::corrupt, "its metadata says part ")
+         << split.number + 1 << " of " << split.count << ", expected " << part + 1 << " of "
+         << n_parts;
+}
+
+Status Gguf::Impl::open_next_part() noexcept {
+  ++part;
+  const detail::SplitSuffix suffix = detail::split_suffix(part + 1, n_parts);
+  std::memcpy(part_path.end() - sizeof suffix.text, suffix.text, sizeof suffix.text);
+  INLAY_TRY(add_part(detail::FileMapping::open(part_path.data())));
+  first_tensor = tensors.size();
+  part_metadata.clear();
+  parsing = {};
+  reading = Reading::header;
   return {};
 }
 
@@ -13667,42 +13681,121 @@ Status Gguf::Impl::read(uint64_t offset, uint8_t* to, uint64_t count) const noex
          << count << " bytes at byte " << at;
 }
 
-// Parses what is there, some strings in each call; if that is not enough, at least twice as much is
-// fetched, a piece in each call, and parsed again: linear in all.
+// Parses what is there, some of it in each call; if a read function has to bring more, at least
+// twice as much is fetched, a piece in each call, and parsed again: linear in all.
 Status Gguf::Impl::read_header() noexcept {
-  constexpr uint64_t kStringsAtOnce = 16384;
-  if (arrived.here == header.size() && !parsing.paused) {
-    uint64_t more = arrived.here == 0 ? kPiece : arrived.here * 2;
-    if (more < arrived.wanted) more = arrived.wanted;
-    if (more > arrived.size) more = arrived.size;
-    if (more > SIZE_MAX || !header.resize(static_cast<size_t>(more))) {
-      return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
+  if (function.read != nullptr) {
+    if (header.size() == header.capacity() && !parsing.paused) {
+      uint64_t more = arrived.here == 0 ? kPiece : arrived.here * 2;
+      if (more < arrived.wanted) more = arrived.wanted;
+      if (more > arrived.size) more = arrived.size;
+      shorter_header = std::move(header);
+      if (more > SIZE_MAX || !header.reserve(static_cast<size_t>(more))) {
+        return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
+      }
+      metadata.clear();
+      tensors.clear();
+      parsing = {};
+      arrived.data = header.data();
+      arrived.wanted = 0;
     }
-    metadata.clear();
-    tensors.clear();
-    parsing = {};
-    arrived.data = header.data();
-    arrived.wanted = 0;
+    const size_t here = header.size(), left = header.capacity() - here;
+    if (left > 0) {
+      size_t count = left < kPiece ? left : kPiece;
+      if (here < shorter_header.size()) {
+        if (count > shorter_header.size() - here) count = shorter_header.size() - here;
+        (void)header.append(shorter_header.data() + here, count);  // there is room
+      } else {
+        (void)header.resize(here + count);
+        INLAY_TRY(read(here, header.data() + here, count));
+      }
+      if (count < left) return {};
+      shorter_header = detail::Array<uint8_t>(allocator);
+      arrived.here = header.size();
+    }
   }
-  if (const uint64_t left = header.size() - arrived.here; left > 0) {
-    const uint64_t count = left < kPiece ? left : kPiece;
-    INLAY_TRY(read(arrived.here, header.data() + arrived.here, count));
-    arrived.here += count;
-    if (count < left) return {};
-  }
-  parsing.strings_left = kStringsAtOnce;
+  parsing.left = Progress::kAtOnce;
   parsing.paused = false;
-  if (Status status = parse(&arrived, &metadata, &parsing); !status) {
+#if INLAY_HAS_FILES
+  Entries* const entries = part > 0 ? &part_metadata : &metadata;
+#else
+  Entries* const entries = &metadata;
+#endif
+  if (Status status = parse(&arrived, entries, &parsing); !status) {
     return arrived.wanted == 0 && !parsing.paused ? status : Status();
   }
-  reading = Reading::done;
+  if (part > 0) return finish_header();
   allocated_bytes += header.size();
-  // What is wrong with a file is found in the same order however it is read.
-  INLAY_TRY(sort_metadata(header.data()));
+  const auto key = [](const void* list, size_t i) noexcept {
+    return static_cast<const MetadataEntry*>(list)[i].key;
+  };
+  if (!metadata_index.begin({metadata.data(), key}, metadata.size())) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  reading = Reading::keys;
+  return {};
+}
+
+// What is wrong with a file is found in the same order however it is read.
+Status Gguf::Impl::finish_header() noexcept {
+#if INLAY_HAS_FILES
+  if (part > 0) {
+    INLAY_TRY(check_part());
+  } else if (whole_path) {
+    INLAY_TRY(check_first_part());
+  } else {
+    INLAY_TRY(refuse_split());
+  }
+#else
   INLAY_TRY(refuse_split());
-  if (!header_only) INLAY_TRY(check_data(0, arrived.size));
-  INLAY_TRY(sort_tensors());
-  return !header_only && data_end > data_begin ? start_data() : Status();
+#endif
+  if (!header_only) {
+    INLAY_TRY(check_data(first_tensor, arrived.size));
+    if (function.read == nullptr && data_end > data_begin) {
+      place_tensors(first_tensor, arrived.data + data_begin);
+    }
+  }
+#if INLAY_HAS_FILES
+  if (part + 1 < n_parts) return open_next_part();
+  part_path = detail::String(allocator);
+  part_metadata = Entries(allocator);
+  if (n_parts > 1) {
+    part = 0;  // errors are the first one's
+    detail::SplitInfo split;
+    INLAY_TRY(detail::read_split_info(metadata.span(), &split));
+    if (split.tensors != UINT64_MAX && split.tensors != tensors.size()) {
+      return Error(ErrorCode::corrupt, "metadata key \"split.tensors.count\": found ")
+             << split.tensors << ", but all parts together have " << uint64_t{tensors.size()};
+    }
+  }
+#endif
+  const auto name = [](const void* list, size_t i) noexcept {
+    return static_cast<const TensorView*>(list)[i].name;
+  };
+  if (!tensor_index.begin({tensors.data(), name}, tensors.size())) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  reading = Reading::names;
+  return {};
+}
+
+Status Gguf::Impl::read_more() noexcept {
+  switch (reading) {
+    case Reading::header:
+      return read_header();
+    case Reading::keys:
+      if (!metadata_index.sort_more()) return {};
+      INLAY_TRY(check_keys());
+      return finish_header();
+    case Reading::names:
+      if (!tensor_index.sort_more()) return {};
+      INLAY_TRY(check_names());
+      reading = Reading::done;
+      return function.read != nullptr && !header_only && data_end > data_begin ? start_data()
+                                                                               : Status();
+    default:
+      return read_data();
+  }
 }
 
 Status Gguf::Impl::start_data() noexcept {
@@ -13731,23 +13824,6 @@ Status Gguf::Impl::read_data() noexcept {
 
 // ---- the public class ---------------------------------------------------------------------------
 
-Status Gguf::Impl::parse_whole(Span<const uint8_t> file) noexcept {
-  if (reinterpret_cast<uintptr_t>(file.data()) % 8 != 0) {
-    return Error(ErrorCode::bad_argument, "a GGUF file in memory must be aligned to 8 bytes");
-  }
-  Bytes whole;
-  whole.data = file.data();
-  whole.here = whole.size = file.size();
-  file_bytes = file.size();
-  INLAY_TRY(parse(&whole, &metadata));
-  INLAY_TRY(sort_metadata(whole.data));
-  INLAY_TRY(refuse_split());
-  if (header_only) return {};
-  INLAY_TRY(check_data(0, whole.size));
-  if (data_end > data_begin) place_tensors(0, whole.data + data_begin);
-  return {};
-}
-
 Status Gguf::Impl::open(const GgufSource& source) noexcept {
   if (source.function.read != nullptr) {
     const uint64_t all = source.function.size;
@@ -13762,7 +13838,6 @@ Status Gguf::Impl::open(const GgufSource& source) noexcept {
     function = source.function;
     function_offset = source.offset;
     file_bytes = arrived.size = source.size != 0 ? source.size : all - source.offset;
-    reading = Reading::header;
     return {};
   }
   const bool is_file = source.path != nullptr || source.descriptor >= 0;
@@ -13777,28 +13852,22 @@ Status Gguf::Impl::open(const GgufSource& source) noexcept {
              << source.offset << ": there are " << all << " bytes, which end before it does";
     }
     const size_t at = static_cast<size_t>(source.offset);
-    return parse_whole(source.size != 0 ? source.bytes.subspan(at, static_cast<size_t>(source.size))
-                                        : source.bytes.subspan(at));
+    const Span<const uint8_t> file =
+        source.size != 0 ? source.bytes.subspan(at, static_cast<size_t>(source.size))
+                         : source.bytes.subspan(at);
+    if (reinterpret_cast<uintptr_t>(file.data()) % 8 != 0) {
+      return Error(ErrorCode::bad_argument, "a GGUF file in memory must be aligned to 8 bytes");
+    }
+    arrived.data = file.data();
+    file_bytes = arrived.here = arrived.size = file.size();
+    return {};
   }
 #if INLAY_HAS_FILES
-  const bool whole = source.offset == 0 && source.size == 0;
-  const char* name = source.path != nullptr ? source.path : "the descriptor";
-  if (source.path != nullptr && whole) {
-    INLAY_TRY(open(source.path));
-  } else {
-    Status status =
-        add_part(source.path != nullptr
-                     ? detail::FileMapping::open(source.path, source.offset, source.size)
-                     : detail::FileMapping::open(source.descriptor, source.offset, source.size),
-                 &metadata);
-    if (status) status = sort_metadata(parts->mapping.data());
-    if (status) status = refuse_split();
-    if (!status && status.error().code() != ErrorCode::io) {
-      return detail::in_file(name, status.error());
-    }
-    return status;
-  }
-  return {};
+  path = source.path != nullptr ? source.path : "the descriptor";
+  whole_path = source.path != nullptr && source.offset == 0 && source.size == 0;
+  return add_part(source.path != nullptr
+                      ? detail::FileMapping::open(source.path, source.offset, source.size)
+                      : detail::FileMapping::open(source.descriptor, source.offset, source.size));
 #else
   return Error(ErrorCode::unsupported, "cannot open ")
          << (source.path != nullptr ? source.path : "a descriptor")
@@ -13812,15 +13881,18 @@ Result<Gguf> Gguf::begin(const GgufSource& source, const GgufOptions& options) n
   Gguf file(impl);
   impl->header_only = options.header_only;
   INLAY_TRY(impl->open(source));
-  if (!file.complete()) return file;
-  if (Status status = impl->sort_tensors(); !status) {
-    return source.path == nullptr ? status.error() : detail::in_file(source.path, status.error());
-  }
   return file;
 }
 
 Status Gguf::read_more() noexcept {
-  return impl_->reading == Impl::Reading::header ? impl_->read_header() : impl_->read_data();
+  Status status = impl_->read_more();
+#if INLAY_HAS_FILES
+  const char* const path = impl_->part > 0 ? impl_->part_path.data() : impl_->path;
+  if (!status && path != nullptr && status.error().code() != ErrorCode::io) {
+    return detail::in_file(path, status.error());
+  }
+#endif
+  return status;
 }
 
 bool Gguf::complete() const noexcept { return impl_->reading == Impl::Reading::done; }
@@ -15995,9 +16067,12 @@ class RegexCompiler {
         states_(allocator),
         next_(allocator),
         stack_(allocator),
-        seen_(allocator) {}
+        seen_(allocator),
+        cuts_(allocator),
+        hashes_(allocator) {}
 
-  Status compile(Span<const char* const> patterns, RegexSplitter* out) noexcept {
+  // begin(), then compile_more() until it is complete(): pieces of some 0.1 ms.
+  Status begin(Span<const char* const> patterns, RegexSplitter* out) noexcept {
     for (size_t i = 0; i < patterns.size(); ++i) {
       pattern_ = patterns[i];
       if (!program_starts_.push_back(static_cast<uint32_t>(program_.size())))
@@ -16012,14 +16087,17 @@ class RegexCompiler {
                << pattern_ << "': byte " << static_cast<uint64_t>(bad_at_) << " is not supported";
       }
     }
-    INLAY_TRY(build_classes(out));
-    if (!out->table_.resize(row_size(*out))) return Error(ErrorCode::out_of_memory);
-    for (size_t i = 0; i < patterns.size(); ++i)
-      INLAY_TRY(build_automaton(program_starts_[i], out));
-    return Status();
+    return cut_classes(out);
+  }
+  Status compile_more(RegexSplitter* out) noexcept {
+    return block_ < kBlocks ? build_classes(out) : build_automaton(out);
+  }
+  bool complete(const RegexSplitter& out) const noexcept {
+    return block_ == kBlocks && out.automata_.size() == program_starts_.size();
   }
 
  private:
+  static constexpr uint32_t kBlocks = kCodePoints / 256;
   static constexpr uint32_t kMaxDepth = 16;
   static constexpr uint32_t kMaxRepeat = 1000;
   static constexpr uint32_t kMaxProgram = 20000;   // of all patterns
@@ -16427,30 +16505,30 @@ class RegexCompiler {
     return bits;
   }
 
-  Status build_classes(RegexSplitter* out) noexcept {
-    // The code points are cut into runs in which membership cannot change.
-    Array<uint32_t> cuts(items_.allocator());
+  // The code points are cut into runs in which membership cannot change: where the categories do,
+  // and at these.
+  Status cut_classes(RegexSplitter* out) noexcept {
     static constexpr uint32_t kWhitespaceCuts[] = {
         0x09,   0x0E,   0x20,   0x21,   0x80,   0x85,   0x86,   0xA0,   0xA1,   0x1680, 0x1681,
         0x2000, 0x200B, 0x2028, 0x202A, 0x202F, 0x2030, 0x205F, 0x2060, 0x3000, 0x3001};
-    bool ok = cuts.append(kWhitespaceCuts, std::size(kWhitespaceCuts));
-    for (uint32_t run : kCategoryRuns) ok = ok && cuts.push_back(run >> 5);
+    bool ok = cuts_.append(kWhitespaceCuts, std::size(kWhitespaceCuts));
     for (const Item& item : items_)
-      ok = ok && cuts.push_back(item.first) && cuts.push_back(item.last + 1);
-    ok = ok && cuts.push_back(kCodePoints);
+      ok = ok && cuts_.push_back(item.first) && cuts_.push_back(item.last + 1);
+    ok = ok && cuts_.push_back(kCodePoints) && out->class_blocks_.resize(kBlocks);
     if (!ok) return Error(ErrorCode::out_of_memory);
-    std::sort(cuts.begin(), cuts.end());
-    cuts.truncate(static_cast<size_t>(std::unique(cuts.begin(), cuts.end()) - cuts.begin()));
+    // A heap's sort is half the code of std::sort.
+    std::make_heap(cuts_.begin(), cuts_.end());
+    std::sort_heap(cuts_.begin(), cuts_.end());
+    return {};
+  }
 
-    Array<uint32_t> hashes(items_.allocator());
-    if (!out->class_blocks_.resize(kCodePoints / 256)) return Error(ErrorCode::out_of_memory);
-    size_t cut = 0, run = 0;
-    uint8_t current = 0;
-    bool uniform = false;  // the block before has one class
-    for (uint32_t block = 0; block < kCodePoints / 256; ++block) {
-      const bool was_uniform = uniform;
-      uniform = cuts[cut] >= (block + 1) * 256;
-      if (uniform && was_uniform) {
+  Status build_classes(RegexSplitter* out) noexcept {
+    constexpr size_t kAtOnce = 32768;  // items that runs are compared with
+    for (size_t work = 0; block_ < kBlocks && work < kAtOnce; ++block_, ++work) {
+      const uint32_t block = block_;
+      const bool was_uniform = uniform_;
+      uniform_ = next_cut_ >= (block + 1) * 256;
+      if (uniform_ && was_uniform) {
         out->class_blocks_[block] = out->class_blocks_[block - 1];
         continue;
       }
@@ -16458,10 +16536,18 @@ class RegexCompiler {
       uint32_t hash = 0;
       for (uint32_t i = 0; i < 256; ++i) {
         const uint32_t code = block * 256 + i;
-        if (code == cuts[cut]) {
-          ++cut;
-          while (run + 1 < std::size(kCategoryRuns) && kCategoryRuns[run + 1] >> 5 <= code) ++run;
-          const uint64_t bits = signature(code, kCategoryRuns[run] & 31);
+        if (code == next_cut_) {
+          while (cuts_[cut_] <= code) ++cut_;
+          next_cut_ = cuts_[cut_];
+          for (; run_ + 1 < std::size(kCategoryRuns); ++run_) {
+            const uint32_t change = kCategoryRuns[run_ + 1] >> 5;
+            if (change > code) {
+              next_cut_ = std::min(next_cut_, change);
+              break;
+            }
+          }
+          const uint64_t bits = signature(code, kCategoryRuns[run_] & 31);
+          work += items_.size() + 16;
           size_t found = 0;
           while (found < signatures_.size() && signatures_[found] != bits) ++found;
           if (found == signatures_.size() && !signatures_.push_back(bits))
@@ -16470,44 +16556,47 @@ class RegexCompiler {
             return Error(ErrorCode::unsupported,
                          "regular expressions with more than 125 classes of characters");
           }
-          current = static_cast<uint8_t>(found);
+          current_ = static_cast<uint8_t>(found);
         }
-        classes[i] = current;
-        hash = hash * 31 + current;
+        classes[i] = current_;
+        hash = hash * 31 + current_;
       }
       size_t found = 0;
-      while (found < hashes.size() &&
-             (hashes[found] != hash ||
+      while (found < hashes_.size() &&
+             (hashes_[found] != hash ||
               std::memcmp(out->blocks_.data() + found * 256, classes, 256) != 0)) {
         ++found;
       }
-      if (found == hashes.size() &&
-          (!hashes.push_back(hash) || !out->blocks_.append(classes, 256))) {
+      if (found == hashes_.size() &&
+          (!hashes_.push_back(hash) || !out->blocks_.append(classes, 256))) {
         return Error(ErrorCode::out_of_memory);
       }
       out->class_blocks_[block] = static_cast<uint16_t>(found);
     }
+    if (block_ < kBlocks) return {};
     out->n_classes_ = static_cast<uint32_t>(signatures_.size());
     while (row_size(*out) < out->n_classes_ + 2) ++out->row_shift_;
-    return Status();
+    return out->table_.resize(row_size(*out)) ? Status() : Error(ErrorCode::out_of_memory);
   }
 
   // ---- program to automaton ----
 
-  Status build_automaton(uint32_t program_start, RegexSplitter* out) noexcept {
-    threads_.clear();
-    states_.clear();
-    next_.clear();
-    if (!seen_.resize(program_.size()) || !next_.push_back(program_start))
-      return Error(ErrorCode::out_of_memory);
-    uint32_t start = 0;
-    if (!find_state(out, &start)) return Error(ErrorCode::out_of_memory);
-    for (size_t s = 0; s < states_.size(); ++s) {
+  // The next one, some of its states.
+  Status build_automaton(RegexSplitter* out) noexcept {
+    constexpr size_t kAtOnce = 4;
+    if (states_.empty()) {
+      next_.clear();
+      if (!seen_.resize(program_.size()) ||
+          !next_.push_back(program_starts_[out->automata_.size()]) || !find_state(out, &start_)) {
+        return Error(ErrorCode::out_of_memory);
+      }
+    }
+    for (size_t n = 0; n < kAtOnce && state_ < states_.size(); ++n, ++state_) {
       if (states_.size() > kMaxStates || threads_.size() > kMaxThreads) {
         return Error(ErrorCode::unsupported, "regular expression with too many states: '")
                << pattern_ << "'";
       }
-      const State state = states_[s];
+      const State state = states_[state_];
       for (uint32_t c = 0; c <= out->n_classes_ + 1; ++c) {
         uint32_t next = state.row;  // continuation bytes change nothing
         bool matched = false;
@@ -16518,9 +16607,13 @@ class RegexCompiler {
         out->table_[state.row + c] = next << 1 | (matched ? 1 : 0);
       }
     }
-    if (!out->automata_.push_back({start, static_cast<uint32_t>(states_.size())})) {
+    if (state_ < states_.size()) return {};
+    if (!out->automata_.push_back({start_, static_cast<uint32_t>(states_.size())})) {
       return Error(ErrorCode::out_of_memory);
     }
+    threads_.clear();
+    states_.clear();
+    state_ = 0;
     return Status();
   }
 
@@ -16604,13 +16697,23 @@ class RegexCompiler {
   Array<uint32_t> next_, stack_;
   Array<uint32_t> seen_;  // [program] the step that was last here
   uint32_t generation_ = 0;
+  uint32_t start_ = 0;  // row of the automaton's first state
+  size_t state_ = 0;    // of it, the next to go on from
+
+  // Classes, up to block_ of code points: the class that goes on, and where it may end.
+  Array<uint32_t> cuts_, hashes_;
+  size_t cut_ = 0, run_ = 0;
+  uint32_t block_ = 0, next_cut_ = 0;
+  uint8_t current_ = 0;
+  bool uniform_ = false;  // the block before has one class
 };
 
 Result<RegexSplitter> RegexSplitter::create(Span<const char* const> patterns,
                                             const Allocator& allocator) noexcept {
   RegexSplitter splitter(allocator);
   RegexCompiler compiler(allocator);
-  INLAY_TRY(compiler.compile(patterns, &splitter));
+  INLAY_TRY(compiler.begin(patterns, &splitter));
+  while (!compiler.complete(splitter)) INLAY_TRY(compiler.compile_more(&splitter));
   return Result<RegexSplitter>(std::move(splitter));
 }
 
@@ -17072,7 +17175,7 @@ class Vocabulary {
     Token token = kNoToken;
   };
 
-  enum class Stage : uint8_t { texts, entries, complete };
+  enum class Stage : uint8_t { texts, entries, ends, complete };
 
   Status load_kind(const Gguf& file, const TokenizerOptions& options) noexcept;
   Status load_size(const Gguf& file) noexcept;
@@ -17112,6 +17215,7 @@ class Vocabulary {
   Stage stage_ = Stage::texts;
   MetadataValue::Strings texts_;  // of the tokens from size of tokens_ on
   size_t n_unnamed_ = 0;          // of them, tokens without a text
+  uint32_t next_ = 0;             // that may be an end
 };
 
 }  // namespace detail
@@ -17203,16 +17307,17 @@ Status Vocabulary::begin(const Gguf& file, const TokenizerOptions& options) noex
 
 Status Vocabulary::load_more(const Gguf& file) noexcept {
   if (stage_ == Stage::texts) return load_texts();
+  if (stage_ == Stage::ends) return list_ends();
   INLAY_TRY(load_entries(file));
   if (traits_.size() < size_) return {};
-  stage_ = Stage::complete;
+  stage_ = Stage::ends;
   INLAY_TRY(finish_tokens());
   INLAY_TRY(load_ids(file));
   INLAY_TRY(load_flags(file));
   INLAY_TRY(load_suppressed(file));
   detect_special();
   detect_stripping(file);
-  return list_ends();
+  return {};
 }
 
 Status Vocabulary::load_kind(const Gguf& file, const TokenizerOptions& options) noexcept {
@@ -17332,8 +17437,7 @@ Status Vocabulary::load_texts() noexcept {
     if (text.empty()) ++n_unnamed_;
   }
   // There are less than three slots for each token, and at most 16 besides.
-  const size_t slots = slots_.capacity(), more = slots_.size() + 4 * kAtOnce;
-  (void)slots_.resize(end < size_ && more < slots ? more : slots);  // what was reserved
+  (void)slots_.fill(4 * kAtOnce);
   if (end < size_) return {};
   stage_ = Stage::entries;
   return names_.reserve(n_unnamed_ * kNameBytes) ? Status() : Error(ErrorCode::out_of_memory);
@@ -17602,10 +17706,12 @@ void Vocabulary::detect_special() noexcept {
 }
 
 Status Vocabulary::list_ends() noexcept {
-  for (uint32_t id = 0; id < size_; ++id) {
-    const bool ends = (traits_[id] & kTokenEnd) != 0;
-    if (ends && !ends_.push_back(static_cast<Token>(id))) return Error(ErrorCode::out_of_memory);
+  constexpr uint32_t kAtOnce = 32768;
+  for (uint32_t n = 0; n < kAtOnce && next_ < size_; ++n, ++next_) {
+    const bool ends = (traits_[next_] & kTokenEnd) != 0;
+    if (ends && !ends_.push_back(static_cast<Token>(next_))) return Error(ErrorCode::out_of_memory);
   }
+  if (next_ == size_) stage_ = Stage::complete;
   return Status();
 }
 
@@ -17687,6 +17793,10 @@ class SpecialSplitter {
   // Errors: corrupt (a special token longer than kLongest, names key and index), out_of_memory.
   // `vocabulary` must outlive the object.
   Status create(const Vocabulary& vocabulary) noexcept;
+  // The same in pieces of some 0.1 ms: begin(), then load_more() until it is complete().
+  void begin(const Vocabulary& vocabulary) noexcept { vocabulary_ = &vocabulary; }
+  Status load_more() noexcept;
+  bool complete() const noexcept { return pass_ == Pass::complete; }
 
   // Appends the parts of `text` to `*out`, none of them empty. Without `parse_special` only
   // user-defined tokens count. Linear in the text. False: out of memory.
@@ -17721,6 +17831,10 @@ class SpecialSplitter {
   static size_t edge_hash(uint32_t parent, uint8_t byte) noexcept {
     return mix_hash((parent << 8 | byte) * 2654435761u);
   }
+  // Of the vocabulary: bytes of special tokens are counted, room is made for as many edges, the
+  // tokens get theirs, and are linked to shorter ones.
+  enum class Pass : uint8_t { count, room, add, link, complete };
+  Status visit(uint32_t token) noexcept;
   uint32_t child(uint32_t parent, uint8_t byte) const noexcept;
   bool counts(uint32_t node, bool parse_special) const noexcept;
   uint32_t longest_at(std::string_view text, size_t at, bool parse_special) const noexcept;
@@ -17728,6 +17842,9 @@ class SpecialSplitter {
              Array<uint32_t>* found) const noexcept;
 
   const Vocabulary* vocabulary_ = nullptr;
+  Pass pass_ = Pass::count;
+  uint32_t next_ = 0;      // token of the pass
+  size_t bytes_ = 0;       // counted
   bool starts_[256] = {};  // whether a token begins with the byte
   Array<Node> nodes_;
   Array<Edge> edges_;  // open hash table by parent and byte
@@ -17751,58 +17868,72 @@ uint32_t SpecialSplitter::child(uint32_t parent, uint8_t byte) const noexcept {
 }
 
 Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
-  vocabulary_ = &vocabulary;
-  const auto is_special = [&](uint32_t token) {
-    return (vocabulary.traits(token) & (kTokenControl | kTokenUserDefined | kTokenUnknown)) != 0;
-  };
-  size_t bytes = 0;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    if (!is_special(token)) continue;
-    const size_t size = vocabulary.text(token).size();
-    if (size > kLongest) {
-      return Error(ErrorCode::corrupt, "tokenizer.ggml.tokens[")
-             << token << "]: a special token of " << static_cast<uint64_t>(size)
-             << " bytes, expected at most " << static_cast<uint64_t>(kLongest);
+  begin(vocabulary);
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+Status SpecialSplitter::load_more() noexcept {
+  constexpr size_t kAtOnce = 16384, kByte = 8;  // a token, and each byte of a special one
+  if (pass_ == Pass::room) {
+    if (edges_.fill(kAtOnce / 2)) pass_ = Pass::add;
+    return {};
+  }
+  const uint32_t size = vocabulary_->size();
+  uint32_t token = next_;
+  for (size_t work = 0; work < kAtOnce && token < size; ++work, ++token) {
+    if ((vocabulary_->traits(token) & (kTokenControl | kTokenUserDefined | kTokenUnknown)) == 0)
+      continue;
+    INLAY_TRY(visit(token));
+    work += vocabulary_->text(token).size() * kByte;
+  }
+  next_ = token < size ? token : 0;
+  if (next_ > 0) return {};
+  if (pass_ == Pass::count) {
+    if (!nodes_.reserve(bytes_ + 1) || !nodes_.resize(1) || !edges_.reserve(hash_slots(bytes_))) {
+      return Error(ErrorCode::out_of_memory);
     }
-    bytes += size;
-  }
-  if (!nodes_.reserve(bytes + 1) || !nodes_.resize(1) || !edges_.resize(hash_slots(bytes))) {
-    return Error(ErrorCode::out_of_memory);
-  }
-  const size_t mask = edges_.size() - 1;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    if (!is_special(token)) continue;
-    uint32_t node = 0;
-    for (char c : vocabulary.text(token)) {
-      const auto byte = static_cast<uint8_t>(c);
-      uint32_t next = child(node, byte);
-      if (next == kNoNode) {
-        next = static_cast<uint32_t>(nodes_.size());
-        if (!nodes_.push_back({kNoToken, nodes_[node].size + 1, kNoNode}))
-          return Error(ErrorCode::out_of_memory);
-        size_t slot = edge_hash(node, byte) & mask;
-        while (edges_[slot].child != kNoNode) slot = (slot + 1) & mask;
-        edges_[slot] = {node, next, byte};
-      }
-      node = next;
-    }
-    nodes_[node].token = static_cast<Token>(token);
-    starts_[static_cast<uint8_t>(vocabulary.text(token)[0])] = true;
-  }
-  if (!runs_are_short(edges_.size(), [this](size_t i) { return edges_[i].child != kNoNode; })) {
+  } else if (pass_ == Pass::add && !runs_are_short(edges_.size(), [this](size_t i) {
+               return edges_[i].child != kNoNode;
+             })) {
     return Error(ErrorCode::corrupt,
                  "tokenizer.ggml.tokens: expected special tokens of which few share hashes");
   }
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    if (!is_special(token)) continue;
-    uint32_t node = 0, shorter = kNoNode;
-    for (char c : vocabulary.text(token)) {
-      if (nodes_[node].token != kNoToken) shorter = node;
-      node = child(node, static_cast<uint8_t>(c));
+  pass_ = static_cast<Pass>(static_cast<uint8_t>(pass_) + 1);
+  return {};
+}
+
+// A special token, in one of the passes.
+Status SpecialSplitter::visit(uint32_t token) noexcept {
+  const std::string_view text = vocabulary_->text(token);
+  if (pass_ == Pass::count) {
+    if (text.size() > kLongest) {
+      return Error(ErrorCode::corrupt, "tokenizer.ggml.tokens[")
+             << token << "]: a special token of " << static_cast<uint64_t>(text.size())
+             << " bytes, expected at most " << static_cast<uint64_t>(kLongest);
     }
-    nodes_[node].shorter = shorter;
+    bytes_ += text.size();
+    return {};
   }
-  return Status();
+  const size_t mask = edges_.size() - 1;
+  uint32_t node = 0, shorter = kNoNode;
+  for (char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (nodes_[node].token != kNoToken) shorter = node;
+    uint32_t next = child(node, byte);
+    if (next == kNoNode) {
+      next = static_cast<uint32_t>(nodes_.size());
+      (void)nodes_.push_back({kNoToken, nodes_[node].size + 1, kNoNode});  // there is room
+      size_t slot = edge_hash(node, byte) & mask;
+      while (edges_[slot].child != kNoNode) slot = (slot + 1) & mask;
+      edges_[slot] = {node, next, byte};
+    }
+    node = next;
+  }
+  nodes_[node].token = static_cast<Token>(token);
+  nodes_[node].shorter = shorter;  // right when all are added
+  starts_[static_cast<uint8_t>(text[0])] = true;
+  return {};
 }
 
 bool SpecialSplitter::counts(uint32_t node, bool parse_special) const noexcept {
@@ -18144,10 +18275,14 @@ constexpr int character_to_byte(uint32_t code) noexcept {
              : -1;
 }
 
+class RegexCompiler;
+
 class BytePairEncoder {
  public:
   explicit BytePairEncoder(const Allocator& allocator) noexcept
       : splitter_(allocator), strings_(allocator), string_slots_(allocator), pairs_(allocator) {}
+  BytePairEncoder(const BytePairEncoder&) = delete;
+  ~BytePairEncoder();
 
   // Reads tokenizer.ggml.merges. `patterns` cut text into words in place of the pre-tokenizer's, if
   // there are any. `vocabulary` must outlive the object, as must the file.
@@ -18212,6 +18347,7 @@ class BytePairEncoder {
 
   const Vocabulary* vocabulary_ = nullptr;
   RegexSplitter splitter_;
+  RegexCompiler* compiler_ = nullptr;  // of it, while it is made
   DigitGroups digit_groups_ = DigitGroups::none;
   char characters_[256][2] = {};  // of each byte, in UTF-8
   uint8_t character_sizes_[256] = {};
@@ -18344,9 +18480,9 @@ Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
   const PreTokenizer& pre_tokenizer = vocabulary.pre_tokenizer();
   digit_groups_ = patterns.empty() ? pre_tokenizer.digit_groups : DigitGroups::none;
   if (patterns.empty()) patterns = {pre_tokenizer.patterns, pre_tokenizer.pattern_count()};
-  Result<RegexSplitter> splitter = RegexSplitter::create(patterns, allocator);
-  if (!splitter) return splitter.error();
-  splitter_ = std::move(*splitter);
+  compiler_ = detail::create<RegexCompiler>(allocator, allocator);
+  if (compiler_ == nullptr) return Error(ErrorCode::out_of_memory);
+  INLAY_TRY(compiler_->begin(patterns, &splitter_));
 
   const MetadataValue* merges = file.find(kMergesKey);
   if (merges == nullptr) return Error(ErrorCode::missing, "metadata key ") << kMergesKey;
@@ -18370,13 +18506,18 @@ Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
   return {};
 }
 
+BytePairEncoder::~BytePairEncoder() { destroy(pairs_.allocator(), compiler_); }
+
 Status BytePairEncoder::load_more() noexcept {
+  if (compiler_ != nullptr) {
+    if (!compiler_->complete(splitter_)) return compiler_->compile_more(&splitter_);
+    destroy(pairs_.allocator(), compiler_);
+    compiler_ = nullptr;
+  }
   constexpr size_t kSlotsAtOnce = 8192;
   constexpr uint32_t kMergesAtOnce = 512;
-  const size_t slots = pairs_.capacity();
-  if (pairs_.size() < slots) {
-    const size_t more = pairs_.size() + kSlotsAtOnce;
-    (void)pairs_.resize(more < slots ? more : slots);  // what was reserved
+  if (pairs_.size() < pairs_.capacity()) {
+    pairs_.fill(kSlotsAtOnce);
     return {};
   }
   for (uint32_t i = 0; i < kMergesAtOnce && next_rank_ < n_merges_; ++i, ++next_rank_) {
@@ -18541,6 +18682,10 @@ class SentencePieceEncoder {
  public:
   // `vocabulary` must outlive the object.
   void create(const Vocabulary& vocabulary) noexcept;
+  // The same in pieces of some 0.1 ms: begin(), then load_more() until it is complete().
+  void begin(const Vocabulary& vocabulary) noexcept;
+  void load_more() noexcept;
+  bool complete() const noexcept { return next_ == vocabulary_->size(); }
 
   struct Scratch {
     explicit Scratch(const Allocator& allocator) noexcept : escaped(allocator), merger(allocator) {}
@@ -18568,6 +18713,7 @@ class SentencePieceEncoder {
   // Bit for each two bytes: some token has the one after the other. Where none has, nothing merges
   // across, and the text falls into segments that can be merged one by one.
   uint64_t joins_[65536 / 64] = {};
+  uint32_t next_ = 0;  // token whose bytes are not in it yet
 };
 
 }  // namespace detail
@@ -18580,21 +18726,34 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 void SentencePieceEncoder::create(const Vocabulary& vocabulary) noexcept {
+  begin(vocabulary);
+  while (!complete()) load_more();
+}
+
+void SentencePieceEncoder::begin(const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    const std::string_view text = vocabulary.text(token);
-    for (size_t i = 1; i < text.size(); ++i) {
-      const auto pair = static_cast<uint32_t>(static_cast<uint8_t>(text[i - 1])) << 8 |
-                        static_cast<uint8_t>(text[i]);
-      joins_[pair >> 6] |= uint64_t{1} << (pair & 63);
-    }
-  }
   for (uint32_t byte = 0; byte < 256; ++byte) {
     const char raw = static_cast<char>(byte);
     Token token = vocabulary.find(ByteName(byte).view());
     if (token == kNoToken) token = vocabulary.find({&raw, 1});
     byte_tokens_[byte] = token != kNoToken ? token : vocabulary.special().unknown;
   }
+}
+
+void SentencePieceEncoder::load_more() noexcept {
+  constexpr size_t kBytesAtOnce = 32768;
+  const uint32_t size = vocabulary_->size();
+  uint32_t token = next_;
+  for (size_t bytes = 0; bytes < kBytesAtOnce && token < size; ++token) {
+    const std::string_view text = vocabulary_->text(token);
+    bytes += text.size();
+    for (size_t i = 1; i < text.size(); ++i) {
+      const auto pair = static_cast<uint32_t>(static_cast<uint8_t>(text[i - 1])) << 8 |
+                        static_cast<uint8_t>(text[i]);
+      joins_[pair >> 6] |= uint64_t{1} << (pair & 63);
+    }
+  }
+  next_ = token;
 }
 
 // The order of scores: the higher the score, the lower the number.
@@ -19414,7 +19573,13 @@ struct Tokenizer::Impl {
   detail::LongestMatchEncoder longest_matches;
   size_t max_piece_bytes = 0;
 
-  enum class Stage : uint8_t { vocabulary, encoder, pieces, complete } stage = Stage::vocabulary;
+  enum class Stage : uint8_t {
+    vocabulary,
+    specials,
+    encoder,
+    pieces,
+    complete
+  } stage = Stage::vocabulary;
   TokenizerOptions options;
   uint32_t next_piece = 0;  // the next whose bytes are to be counted
 };
@@ -19423,11 +19588,21 @@ Status Tokenizer::Impl::build_more(const Gguf& file) noexcept {
   using detail::VocabularyKind;
   if (stage == Stage::vocabulary) {
     if (!vocabulary.complete()) return vocabulary.load_more(file);
-    stage = vocabulary.kind() == VocabularyKind::none ? Stage::complete : Stage::encoder;
-    return stage == Stage::complete ? Status() : begin_encoder(file);
+    stage = vocabulary.kind() == VocabularyKind::none ? Stage::complete : Stage::specials;
+    specials.begin(vocabulary);
+    return {};
+  }
+  if (stage == Stage::specials) {
+    if (!specials.complete()) return specials.load_more();
+    stage = Stage::encoder;
+    return begin_encoder(file);
   }
   if (stage == Stage::encoder) {
     if (is<VocabularyKind::byte_pairs>() && !byte_pairs.complete()) return byte_pairs.load_more();
+    if (is<VocabularyKind::sentence_piece>() && !sentence_pieces.complete()) {
+      sentence_pieces.load_more();
+      return {};
+    }
     stage = Stage::pieces;
     return find_newline();
   }
@@ -19438,12 +19613,11 @@ Status Tokenizer::Impl::build_more(const Gguf& file) noexcept {
 
 Status Tokenizer::Impl::begin_encoder(const Gguf& file) noexcept {
   using detail::VocabularyKind;
-  INLAY_TRY(specials.create(vocabulary));
   if (is<VocabularyKind::byte_pairs>()) {
     return byte_pairs.begin(file, vocabulary, options.patterns, allocator);
   }
   if (is<VocabularyKind::sentence_piece>()) {
-    sentence_pieces.create(vocabulary);
+    sentence_pieces.begin(vocabulary);
   } else if (is<VocabularyKind::word_pieces>()) {
     return word_pieces.create(vocabulary);
   } else if (is<VocabularyKind::unigrams>()) {
@@ -38930,12 +39104,12 @@ inline bool is_parallel(BlockWriter& w) noexcept {
 
 inline constexpr size_t kMaxWorkBytesPerLayer = 8192;
 
-// The phases that turn tokens into x.
-inline void write_layers(Binder& tensors, PlanWriter& plan, const Facts& facts,
-                         const Hyper& h) noexcept {
-  tensors.leave_layers();
-  BlockWriter w{tensors, plan, facts, h};
+// The phases that turn tokens into x: before the layers, and those of layer w.layer.
+inline void write_before_layers(BlockWriter& w) noexcept {
   using arch::Presence;
+  Binder& tensors = w.tensors;
+  const Facts& facts = w.facts;
+  const Hyper& h = w.h;
   const Presence types = facts.token_types ? Presence::optional : Presence::absent;
   const Weight& table = tensors.table("token_embd", h.n_vocab, h.n_embd);
   const Weight& position =
@@ -38943,25 +39117,27 @@ inline void write_layers(Binder& tensors, PlanWriter& plan, const Facts& facts,
   const Weight& type =
       tensors.table("token_types", tensors.rows_of("token_types"), h.n_embd, types);
   if (!tensors.status()) return;
-  plan.embed({&table, type ? &type : nullptr, position ? &position : nullptr});
+  w.plan.embed({&table, type ? &type : nullptr, position ? &position : nullptr});
   if (facts.embedding_norm) {
-    plan.norm(w.norm("token_embd_norm", h.n_embd), Buffer::x, Buffer::x, h.n_embd);
+    w.plan.norm(w.norm("token_embd_norm", h.n_embd), Buffer::x, Buffer::x, h.n_embd);
   }
   facts.write_before_layers(w);
-  for (w.layer = 0; w.layer < h.n_layers && tensors.status(); ++w.layer) {
-    tensors.enter_layer(w.layer);
-    if (is_parallel(w)) {
-      write_parallel_layer(w);
-    } else {
-      write_branch(w, facts.write_mixer, facts.mixer_norm, facts.mixer_post_norm);
-      if (facts.write_feed_forward != nullptr) {
-        write_branch(w, facts.write_feed_forward, facts.feed_forward_norm,
-                     facts.feed_forward_post_norm);
-      }
+}
+
+inline void write_layer(BlockWriter& w) noexcept {
+  const Facts& facts = w.facts;
+  w.tensors.enter_layer(w.layer);
+  if (is_parallel(w)) {
+    write_parallel_layer(w);
+  } else {
+    write_branch(w, facts.write_mixer, facts.mixer_norm, facts.mixer_post_norm);
+    if (facts.write_feed_forward != nullptr) {
+      write_branch(w, facts.write_feed_forward, facts.feed_forward_norm,
+                   facts.feed_forward_post_norm);
     }
-    facts.write_layer_end(w);
   }
-  tensors.leave_layers();
+  facts.write_layer_end(w);
+  w.tensors.leave_layers();
 }
 
 // The norm after the last layer, which may have one of its own.
@@ -42305,35 +42481,6 @@ INLAY_END_NAMESPACE
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// Binds every tensor and writes all plans: what a layer computes with is what it asks the file
-// for.
-inline Status write_plans(ModelImpl* m, Binder& tensors) noexcept {
-  Hyper& h = m->hparams;
-  // A layer has a tensor at least: what a file without as many says takes no room.
-  const size_t n_tensors = m->file.tensors().size();
-  const size_t layers = (h.n_layers < n_tensors ? h.n_layers : n_tensors) + 1;
-  INLAY_TRY(tensors.start());
-  if (!m->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
-  PlanWriter layer_plan(&m->layer_plan, &m->works, &m->needs);
-  write_layers(tensors, layer_plan, *m->architecture, h);
-  const NormWeights norm = output_norm(tensors, layer_plan, *m->architecture, h);
-  m->embedding_needs = m->needs;
-  PlanWriter head_plan(&m->head_plan, &m->works, &m->needs);
-  PlanWriter embedding_plan(&m->embedding_plan, &m->works, &m->embedding_needs, /*pooled=*/true);
-  if (h.causal) {
-    write_head(tensors, head_plan, norm, h);
-  } else {  // what sees later tokens cannot write
-    tensors.ignore("output");
-    tensors.ignore("output", ".bias");
-  }
-  write_embedding(tensors, embedding_plan, *m->architecture, norm, &h);
-  INLAY_TRY(tensors.status());
-  if (layer_plan.out_of_memory() || head_plan.out_of_memory() || embedding_plan.out_of_memory()) {
-    return Error(ErrorCode::out_of_memory);
-  }
-  return {};
-}
-
 // What the file says of this architecture and nothing has read.
 inline Status report_ignored(const Keys& keys, ModelImpl* m) noexcept {
   // Sizes that the tensors show too.
@@ -42375,63 +42522,105 @@ inline Result<const Facts*> architecture_of(const Gguf& file) noexcept {
   return architecture;
 }
 
-inline Result<ModelImpl*> open_model(Meter* meter, const Facts* architecture, Gguf&& file,
-                                     Tokenizer&& tokenizer, const ModelOptions& options) noexcept {
-  const Allocator allocator = options.host.allocator;
-  ModelImpl* m =
-      create<ModelImpl>(allocator, meter, options.host, std::move(file), std::move(tokenizer));
-  if (m == nullptr) return Error(ErrorCode::out_of_memory);
-  const Status status = [&]() -> Status {
-    m->architecture = architecture;
-    m->kernels = pick_kernels(options.targets);
-    if (m->kernels == nullptr) {
-      return Error(ErrorCode::unsupported,
-                   "this processor has none of the instruction sets of this build, expected SSE4.2 "
-                   "at least");
+// Binds every tensor and writes all plans: what a layer computes with is what it asks the file for.
+// begin(), then write_layers() until all are written, then finish().
+class Binding {
+ public:
+  explicit Binding(ModelImpl* model) noexcept
+      : m_(model),
+        keys_(m_->file, m_->architecture->name),
+        tensors_(m_->file, m_->architecture->name, &m_->weights, &m_->converted),
+        plan_(&m_->layer_plan, &m_->works, &m_->needs),
+        block_{tensors_, plan_, *m_->architecture, m_->hparams} {}
+  Binding(const Binding&) = delete;
+  Status begin(const ModelOptions& options) noexcept;
+  // A few of them; whether there are more.
+  bool write_layers() noexcept {
+    constexpr uint32_t kAtOnce = 4;
+    for (uint32_t i = 0; i < kAtOnce; ++i, ++block_.layer) {
+      if (block_.layer == m_->hparams.n_layers || !tensors_.status()) return false;
+      write_layer(block_);
     }
-    if (m->kernels->takes_packed) m->weight_mode = options.weights;
-    m->plan_only = options.plan_only;
-    Hyper& h = m->hparams;
-    h.n_vocab = m->tokenizer.size();
-    INLAY_TRY(read_sampling(m->file, m->host.log, &m->sampling));
-    Keys keys(m->file, architecture->name);
-    INLAY_TRY(keys.start(m->host.allocator));
-    INLAY_TRY(read_hyper(keys, *architecture, &h, &m->layers));
-    Binder tensors(m->file, architecture->name, &m->weights, &m->converted);
-    INLAY_TRY(write_plans(m, tensors));
-    INLAY_TRY(make_ropes(keys, tensors, &h, &m->rope_frequencies));
-    INLAY_TRY(make_slopes(&h, &m->slopes));
-    if (h.draft_layers > 0) tensors.ignore_layers(h.n_layers);
-    INLAY_TRY(tensors.finish());
-    if (m->file.find_tensor("position_embd.weight") != nullptr) h.max_context = h.n_context;
-    INLAY_TRY(report_ignored(keys, m));
-    m->shape.n_layers = h.n_layers;
-    m->shape.n_embd = h.n_embd;
-    m->shape.n_ff = h.layers[0].n_ff;
-    for (const LayerHyper& layer : h.layers) {
-      if (layer.n_heads == 0 || m->shape.n_attention_layers++ > 0) continue;
-      m->shape.n_heads = layer.n_heads;
-      m->shape.n_kv_heads = layer.n_kv_heads;
-      m->shape.head_k = layer.head_k;
-      m->shape.head_v = layer.head_v;
-    }
-    m->shape.n_vocab = h.n_vocab;
-    m->shape.context = h.n_context;
-    m->shape.writes = h.causal;
-    m->shape.shifts =
-        h.causal && h.max_context == 0 &&
-        !(architecture->qk_norm != arch::QkNorm::none && architecture->qk_norm_after_rope) &&
-        h.most([](const LayerHyper& layer) { return layer.state_floats; }) == 0;
-    m->shape.pooling = h.pooling;
-    m->shape.embedding = h.embedding;
-    m->shape.scores = h.scores;
-    return {};
-  }();
-  if (!status) {
-    destroy(allocator, m);
-    return status.error();
+    return true;
   }
-  return m;
+  Status finish() noexcept;
+
+ private:
+  ModelImpl* m_;
+  Keys keys_;
+  Binder tensors_;
+  PlanWriter plan_;
+  BlockWriter block_;
+};
+
+INLAY_COLD inline Status Binding::begin(const ModelOptions& options) noexcept {
+  m_->kernels = pick_kernels(options.targets);
+  if (m_->kernels == nullptr) {
+    return Error(ErrorCode::unsupported,
+                 "this processor has none of the instruction sets of this build, expected SSE4.2 "
+                 "at least");
+  }
+  if (m_->kernels->takes_packed) m_->weight_mode = options.weights;
+  m_->plan_only = options.plan_only;
+  Hyper& h = m_->hparams;
+  h.n_vocab = m_->tokenizer.size();
+  INLAY_TRY(read_sampling(m_->file, m_->host.log, &m_->sampling));
+  INLAY_TRY(keys_.start(m_->host.allocator));
+  INLAY_TRY(read_hyper(keys_, *m_->architecture, &h, &m_->layers));
+  // A layer has a tensor at least: what a file without as many says takes no room.
+  const size_t n_tensors = m_->file.tensors().size();
+  const size_t layers = (h.n_layers < n_tensors ? h.n_layers : n_tensors) + 1;
+  INLAY_TRY(tensors_.start());
+  if (!m_->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
+  write_before_layers(block_);
+  return {};
+}
+
+INLAY_COLD inline Status Binding::finish() noexcept {
+  Hyper& h = m_->hparams;
+  const Facts& facts = *m_->architecture;
+  const NormWeights norm = output_norm(tensors_, plan_, facts, h);
+  m_->embedding_needs = m_->needs;
+  PlanWriter head_plan(&m_->head_plan, &m_->works, &m_->needs);
+  PlanWriter embedding_plan(&m_->embedding_plan, &m_->works, &m_->embedding_needs, /*pooled=*/true);
+  if (h.causal) {
+    write_head(tensors_, head_plan, norm, h);
+  } else {  // what sees later tokens cannot write
+    tensors_.ignore("output");
+    tensors_.ignore("output", ".bias");
+  }
+  write_embedding(tensors_, embedding_plan, facts, norm, &h);
+  INLAY_TRY(tensors_.status());
+  if (plan_.out_of_memory() || head_plan.out_of_memory() || embedding_plan.out_of_memory()) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  INLAY_TRY(make_ropes(keys_, tensors_, &h, &m_->rope_frequencies));
+  INLAY_TRY(make_slopes(&h, &m_->slopes));
+  if (h.draft_layers > 0) tensors_.ignore_layers(h.n_layers);
+  INLAY_TRY(tensors_.finish());
+  if (m_->file.find_tensor("position_embd.weight") != nullptr) h.max_context = h.n_context;
+  INLAY_TRY(report_ignored(keys_, m_));
+  ModelShape& shape = m_->shape;
+  shape.n_layers = h.n_layers;
+  shape.n_embd = h.n_embd;
+  shape.n_ff = h.layers[0].n_ff;
+  for (const LayerHyper& layer : h.layers) {
+    if (layer.n_heads == 0 || shape.n_attention_layers++ > 0) continue;
+    shape.n_heads = layer.n_heads;
+    shape.n_kv_heads = layer.n_kv_heads;
+    shape.head_k = layer.head_k;
+    shape.head_v = layer.head_v;
+  }
+  shape.n_vocab = h.n_vocab;
+  shape.context = h.n_context;
+  shape.writes = h.causal;
+  shape.shifts = h.causal && h.max_context == 0 &&
+                 !(facts.qk_norm != arch::QkNorm::none && facts.qk_norm_after_rope) &&
+                 h.most([](const LayerHyper& layer) { return layer.state_floats; }) == 0;
+  shape.pooling = h.pooling;
+  shape.embedding = h.embedding;
+  shape.scores = h.scores;
+  return {};
 }
 
 inline void close_model(ModelImpl* m) noexcept {
@@ -42460,6 +42649,7 @@ class Loading {
     tokenizer_ = Error(ErrorCode::io);
     file_ = Error(ErrorCode::io);
     destroy(meter_->allocator(), packing_);
+    destroy(meter_->allocator(), binding_);
     destroy(meter_->allocator(), model_);
     const Allocator host = meter_->host();
     destroy(host, meter_);
@@ -42480,7 +42670,7 @@ class Loading {
   Model take() noexcept;
 
  private:
-  enum class Stage : uint8_t { open, read, tokenizer, bind, pack, done };
+  enum class Stage : uint8_t { open, read, tokenizer, layers, pack, done };
   bool packs() const noexcept { return options_.weights == WeightMode::packed; }
   Status go_on(uint64_t deadline_us) noexcept;
   Status finish() noexcept;
@@ -42493,6 +42683,7 @@ class Loading {
   const Facts* architecture_ = nullptr;
   Result<Tokenizer> tokenizer_;
   ModelImpl* model_ = nullptr;
+  Binding* binding_ = nullptr;
   Packing* packing_ = nullptr;
   uint64_t read_bytes_ = 0;
   Stage stage_ = Stage::open;
@@ -42559,12 +42750,20 @@ INLAY_COLD inline Status Loading::go_on(uint64_t deadline_us) noexcept {
     stage_ = Stage::tokenizer;
   } else if (stage_ == Stage::tokenizer) {
     if (!tokenizer_->complete()) return tokenizer_->build_more(*file_);
-    stage_ = Stage::bind;
-  } else if (stage_ == Stage::bind) {
-    Result<ModelImpl*> model =
-        open_model(meter_, architecture_, std::move(*file_), std::move(*tokenizer_), options_);
-    if (!model) return model.error();
-    model_ = *model;
+    const Allocator allocator = meter_->allocator();
+    model_ = detail::create<ModelImpl>(allocator, meter_, options_.host, std::move(*file_),
+                                       std::move(*tokenizer_));
+    if (model_ == nullptr) return Error(ErrorCode::out_of_memory);
+    model_->architecture = architecture_;
+    binding_ = detail::create<Binding>(allocator, model_);
+    if (binding_ == nullptr) return Error(ErrorCode::out_of_memory);
+    stage_ = Stage::layers;
+    return binding_->begin(options_);
+  } else if (stage_ == Stage::layers) {
+    if (binding_->write_layers()) return {};
+    INLAY_TRY(binding_->finish());
+    destroy(meter_->allocator(), binding_);
+    binding_ = nullptr;
     if (model_->weight_mode == WeightMode::mapped || options_.plan_only ||
         Packing::memory_bytes(*model_) == 0) {
       return finish();
@@ -42606,9 +42805,9 @@ INLAY_COLD inline float Loading::fraction() noexcept {
   // Shares of the time, about: a read function takes as long as all that follows.
   const float bound = packs() ? 0.5f : 0.9f;
   if (stage_ == Stage::pack) return bound + (0.999f - bound) * packing_->fraction();
-  return stage_ == Stage::tokenizer || stage_ == Stage::bind ? bound * 0.9f
-         : file_                                             ? bound * 0.9f * file_->read_fraction()
-                                                             : 0;
+  return stage_ == Stage::tokenizer || stage_ == Stage::layers ? bound * 0.9f
+         : file_ ? bound * 0.9f * file_->read_fraction()
+                 : 0;
 }
 
 INLAY_COLD inline Model Loading::take() noexcept {
@@ -42622,7 +42821,7 @@ INLAY_COLD inline Model Loading::take() noexcept {
 }  // namespace detail
 
 Result<Model> Model::open(const GgufSource& source, const ModelOptions& options) noexcept {
-  constexpr uint32_t kReportEveryUs = 10000;
+  constexpr uint32_t kReportEveryUs = 250;  // what stops opening is to be heard within 1 ms
   const auto report = [&options](float fraction) {
     return options.progress == nullptr || options.progress(options.progress_user, fraction);
   };

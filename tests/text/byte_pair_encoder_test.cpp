@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/counting_allocator.hpp"
 #include "support/gguf_builder.hpp"
 #include "support/mixed_text.hpp"
 #include "support/vocabularies.hpp"
@@ -154,6 +155,26 @@ TEST_CASE("byte pairs: the first of equal merges counts; invalid bytes are those
         std::vector<Token>{3, 2});
   CHECK(Loaded({"a", byte_character(0xEF), byte_character(0xBF), byte_character(0xBD)}, {})
             .encode("a\xFF") == std::vector<Token>{0, 1, 2, 3});
+}
+
+TEST_CASE("byte pairs: patterns are compiled in pieces, and given up without a leak") {
+  const Loaded loaded({"a", "b"}, {}, "deepseek-llm");
+  REQUIRE(loaded.status);
+  size_t pieces = 1;
+  for (size_t stop = 0; stop <= pieces; ++stop) {
+    inlay_test::CountingAllocator memory;
+    {
+      BytePairEncoder encoder(memory.get());
+      REQUIRE(encoder.begin(loaded.file[0], loaded.vocabulary, {}, memory.get()));
+      size_t n = 0;
+      for (; !encoder.complete() && (stop == 0 || n < stop); ++n) REQUIRE(encoder.load_more());
+      if (stop == 0) pieces = n;
+      CHECK(encoder.complete() == (stop == 0 || stop == pieces));
+    }
+    CHECK(memory.live_blocks() == 0);
+  }
+  // Six patterns, and letters that take long to tell apart.
+  CHECK(pieces > 20);
 }
 
 TEST_CASE("byte pairs: what is wrong with merges is named") {

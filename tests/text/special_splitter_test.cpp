@@ -163,6 +163,23 @@ TEST_CASE("special tokens: linear where many begin and none ends, or all overlap
   CHECK(v.split(std::string(100000, 'a')).size() == 1);
 }
 
+TEST_CASE("special tokens: many of them are looked at in pieces") {
+  std::vector<TokenText> list;
+  for (int i = 0; i < 3000; ++i) list.push_back({"<special " + std::to_string(i) + ">", 3});
+  const Loaded all(list);
+  REQUIRE(all.status);
+  SpecialSplitter again{Allocator()};
+  again.begin(all.vocabulary);
+  size_t pieces = 0;
+  for (; !again.complete(); ++pieces) REQUIRE(again.load_more());
+  // Three times over the texts, of which a piece takes 2048 bytes, and slots for each byte.
+  CHECK(pieces >= 3 * 3000 * 10 / 2048 + 3000 * 10 / 8192);
+  detail::Array<Fragment> fragments;
+  REQUIRE(again.split("a<special 2999>b", true, &fragments));
+  REQUIRE(fragments.size() == 3);
+  CHECK(fragments[1].token == 2999);
+}
+
 TEST_CASE("special tokens: one that is too long is an error") {
   const Loaded v({{"x", 1}, {std::string(1025, 'a'), 3}});
   REQUIRE(!v.status);

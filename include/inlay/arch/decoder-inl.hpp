@@ -61,12 +61,12 @@ inline bool is_parallel(BlockWriter& w) noexcept {
 
 inline constexpr size_t kMaxWorkBytesPerLayer = 8192;
 
-// The phases that turn tokens into x.
-inline void write_layers(Binder& tensors, PlanWriter& plan, const Facts& facts,
-                         const Hyper& h) noexcept {
-  tensors.leave_layers();
-  BlockWriter w{tensors, plan, facts, h};
+// The phases that turn tokens into x: before the layers, and those of layer w.layer.
+inline void write_before_layers(BlockWriter& w) noexcept {
   using arch::Presence;
+  Binder& tensors = w.tensors;
+  const Facts& facts = w.facts;
+  const Hyper& h = w.h;
   const Presence types = facts.token_types ? Presence::optional : Presence::absent;
   const Weight& table = tensors.table("token_embd", h.n_vocab, h.n_embd);
   const Weight& position =
@@ -74,25 +74,27 @@ inline void write_layers(Binder& tensors, PlanWriter& plan, const Facts& facts,
   const Weight& type =
       tensors.table("token_types", tensors.rows_of("token_types"), h.n_embd, types);
   if (!tensors.status()) return;
-  plan.embed({&table, type ? &type : nullptr, position ? &position : nullptr});
+  w.plan.embed({&table, type ? &type : nullptr, position ? &position : nullptr});
   if (facts.embedding_norm) {
-    plan.norm(w.norm("token_embd_norm", h.n_embd), Buffer::x, Buffer::x, h.n_embd);
+    w.plan.norm(w.norm("token_embd_norm", h.n_embd), Buffer::x, Buffer::x, h.n_embd);
   }
   facts.write_before_layers(w);
-  for (w.layer = 0; w.layer < h.n_layers && tensors.status(); ++w.layer) {
-    tensors.enter_layer(w.layer);
-    if (is_parallel(w)) {
-      write_parallel_layer(w);
-    } else {
-      write_branch(w, facts.write_mixer, facts.mixer_norm, facts.mixer_post_norm);
-      if (facts.write_feed_forward != nullptr) {
-        write_branch(w, facts.write_feed_forward, facts.feed_forward_norm,
-                     facts.feed_forward_post_norm);
-      }
+}
+
+inline void write_layer(BlockWriter& w) noexcept {
+  const Facts& facts = w.facts;
+  w.tensors.enter_layer(w.layer);
+  if (is_parallel(w)) {
+    write_parallel_layer(w);
+  } else {
+    write_branch(w, facts.write_mixer, facts.mixer_norm, facts.mixer_post_norm);
+    if (facts.write_feed_forward != nullptr) {
+      write_branch(w, facts.write_feed_forward, facts.feed_forward_norm,
+                   facts.feed_forward_post_norm);
     }
-    facts.write_layer_end(w);
   }
-  tensors.leave_layers();
+  facts.write_layer_end(w);
+  w.tensors.leave_layers();
 }
 
 // The norm after the last layer, which may have one of its own.

@@ -112,6 +112,12 @@ class Array {
     size_ = size;
     return true;
   }
+  // Up to `count` more of them, of what was reserved; whether that was the rest of it.
+  bool fill(size_t count) noexcept {
+    const size_t left = capacity_ - size_;
+    (void)resize(size_ + (count < left ? count : left));
+    return count >= left;
+  }
   [[nodiscard]] bool push_back(const T& value) noexcept {
     const T copy = value;  // it may lie in this array
     if (size_ == capacity_ && !reserve(capacity_ < 8 ? 16 : capacity_ * 2)) return false;

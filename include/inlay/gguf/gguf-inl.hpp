@@ -111,7 +111,13 @@ struct Gguf::Impl {
         tensors(allocator),
         metadata_index(allocator),
         tensor_index(allocator),
-        header(allocator) {}
+#if INLAY_HAS_FILES
+        part_path(allocator),
+        part_metadata(allocator),
+#endif
+        header(allocator),
+        shorter_header(allocator) {
+  }
   Impl(const Impl&) = delete;
   ~Impl() {
 #if INLAY_HAS_FILES
@@ -124,22 +130,26 @@ struct Gguf::Impl {
     detail::release(allocator, data, data_bytes);
   }
 
-  // How far parse() has come, and how many more strings of arrays it may look at in this call. At
-  // none, it ends with an error that is none, `paused`, and goes on there the next time.
+  // How far parse() has come, and how many more strings of arrays it may look at in this call; a
+  // tensor counts as several. At none, it ends with an error that is none, `paused`, and goes on
+  // there the next time.
   struct Progress {
-    uint64_t strings_left = UINT64_MAX;
+    static constexpr uint64_t kAtOnce = 8192, kTensor = 16;
+    uint64_t left = 0;
     bool paused = false;
-    uint64_t entry = 0, at = 0;          // of the metadata, and where it is
+    uint64_t entry = 0, at = 0;          // of the metadata, and where it or the next tensor is
     uint64_t string = 0, string_at = 0;  // of its array
+    uint64_t tensor = 0, data_size = 0;  // of those before it
+
+    Status pause() noexcept {
+      paused = true;
+      return Error(ErrorCode::cancelled);
+    }
   };
 
   // Reads the header of one file: appends to `entries` and to `tensors`, sets version, alignment
   // and data_begin.
   Status parse(Bytes* bytes, Entries* entries, Progress* progress) noexcept;
-  Status parse(Bytes* bytes, Entries* entries) noexcept {
-    Progress in_one_go;
-    return parse(bytes, entries, &in_one_go);
-  }
   Status parse_value(Bytes* bytes, std::string_view key, uint64_t key_at, uint64_t* at,
                      MetadataValue* value, Progress* progress) noexcept;
   Status parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, uint64_t* at,
@@ -149,20 +159,22 @@ struct Gguf::Impl {
   // data starts in memory.
   Status check_data(size_t first, uint64_t size) noexcept;
   void place_tensors(size_t first, const uint8_t* begin) noexcept;
-  // Sort the indices; an error if a name is there twice.
-  Status sort_metadata(const uint8_t* file) noexcept;
-  Status sort_tensors() noexcept;
+  // An error if a name is there twice: when the index is sorted.
+  Status check_keys() const noexcept;
+  Status check_names() const noexcept;
   const MetadataEntry* find(std::string_view key) const noexcept;
   Status refuse_split() const noexcept;
 #if INLAY_HAS_FILES
-  Status add_part(Result<detail::FileMapping>&& mapping, Entries* entries) noexcept;
-  Status open(const char* path) noexcept;
-  Status open_others(std::string_view path, uint64_t count) noexcept;
+  Status add_part(Result<detail::FileMapping>&& mapping) noexcept;
+  Status check_first_part() noexcept;
+  Status check_part() const noexcept;
+  Status open_next_part() noexcept;
 #endif
-  Status parse_whole(Span<const uint8_t> file) noexcept;
   Status open(const GgufSource& source) noexcept;
+  Status read_more() noexcept;
   Status read(uint64_t offset, uint8_t* to, uint64_t count) const noexcept;
   Status read_header() noexcept;
+  Status finish_header() noexcept;
   Status start_data() noexcept;
   Status read_data() noexcept;
 
@@ -180,15 +192,22 @@ struct Gguf::Impl {
 
 #if INLAY_HAS_FILES
   Part* parts = nullptr;
+  const char* path = nullptr;  // of the first one: errors name it
+  bool whole_path = false;     // others may lie beside it
+  uint64_t n_parts = 1;
+  detail::String part_path;  // of another one, while it is looked at
+  Entries part_metadata;
 #endif
+  enum class Reading : uint8_t { header, keys, names, data, done } reading = Reading::header;
+  uint64_t part = 0;        // that is looked at
+  size_t first_tensor = 0;  // of it
+  Bytes arrived;            // of its header
+  Progress parsing;
   // What a read function brings: the file's first bytes, and the data of all tensors.
-  enum class Reading : uint8_t { header, data, done } reading = Reading::done;
   ReadFunction function;
   uint64_t function_offset = 0;  // of the GGUF file
-  Bytes arrived;                 // of the header
-  detail::Array<uint8_t> header;
-  Progress parsing;
-  static constexpr size_t kPiece = size_t{1} << 18;  // short beside a frame, long beside a call
+  detail::Array<uint8_t> header, shorter_header;
+  static constexpr size_t kPiece = size_t{1} << 17;  // short beside a frame, long beside a call
   uint8_t* data = nullptr;
   size_t data_bytes = 0, data_read = 0;
 };
@@ -266,11 +285,10 @@ Status Gguf::Impl::parse_value(Bytes* bytes, std::string_view key, uint64_t key_
   } else {
     uint64_t i = progress->string, next = i > 0 ? progress->string_at : value_at;
     for (; i < count; ++i) {
-      if (progress->strings_left-- == 0) {
-        progress->paused = true;
+      if (progress->left-- == 0) {
         progress->string = i;
         progress->string_at = next;
-        return Error(ErrorCode::cancelled);
+        return progress->pause();
       }
       if (!bytes->has(next, 8)) return cut_off(next, "a string's length");
       const uint64_t length = detail::read_number<uint64_t>(bytes->data + next);
@@ -391,7 +409,6 @@ Status Gguf::Impl::parse_tensor(Bytes* bytes, uint64_t number, uint64_t count, u
 }
 
 Status Gguf::Impl::parse(Bytes* bytes, Entries* entries, Progress* progress) noexcept {
-  const size_t first_tensor = tensors.size();
   if (!bytes->has(0, 4) || std::memcmp(bytes->data, "GGUF", 4) != 0) {
     return Error(ErrorCode::not_gguf, "not a GGUF file: ")
            << (bytes->size < 4 ? "it has fewer than 4 bytes" : "bytes 0 to 3 are not \"GGUF\"");
@@ -470,14 +487,17 @@ Status Gguf::Impl::parse(Bytes* bytes, Entries* entries, Progress* progress) noe
     }
     if (!entries->push_back(entry)) return Error(ErrorCode::out_of_memory);
   }
-  uint64_t data_size = 0;
+  progress->entry = n_entries;
   room = 64;
-  for (uint64_t i = 0; i < n_tensors; ++i) {
-    if (i == room) room *= 2;
+  for (uint64_t& i = progress->tensor; i < n_tensors; ++i) {
+    while (i >= room) room *= 2;
+    progress->at = at;
+    if (progress->left < Progress::kTensor) return progress->pause();
+    progress->left -= Progress::kTensor;
     if (!tensors.reserve(first_tensor + static_cast<size_t>(std::min(room, n_tensors)))) {
       return Error(ErrorCode::out_of_memory);
     }
-    INLAY_TRY(parse_tensor(bytes, i, n_tensors, &at, &data_size));
+    INLAY_TRY(parse_tensor(bytes, i, n_tensors, &at, &progress->data_size));
   }
   data_begin = (at + alignment - 1) & ~(alignment - 1);
   return {};
@@ -508,30 +528,18 @@ void Gguf::Impl::place_tensors(size_t first, const uint8_t* begin) noexcept {
   }
 }
 
-Status Gguf::Impl::sort_metadata(const uint8_t* file) noexcept {
-  const auto key = [](const void* entries, size_t i) noexcept {
-    return static_cast<const MetadataEntry*>(entries)[i].key;
-  };
-  if (!metadata_index.build({metadata.data(), key}, metadata.size())) {
-    return Error(ErrorCode::out_of_memory);
-  }
+Status Gguf::Impl::check_keys() const noexcept {
   const detail::NameIndex::Pair same = metadata_index.repeated();
   if (same.first == same.second) return {};
   const auto offset = [&](uint32_t i) noexcept {
-    return static_cast<uint64_t>(reinterpret_cast<const uint8_t*>(metadata[i].key.data()) - file -
-                                 8);
+    return static_cast<uint64_t>(reinterpret_cast<const uint8_t*>(metadata[i].key.data()) -
+                                 arrived.data - 8);
   };
   return detail::key_error(ErrorCode::corrupt, metadata[same.first].key, offset(same.second))
          << "the same key is at byte " << offset(same.first) << ", expected each key once";
 }
 
-Status Gguf::Impl::sort_tensors() noexcept {
-  const auto name = [](const void* views, size_t i) noexcept {
-    return static_cast<const TensorView*>(views)[i].name;
-  };
-  if (!tensor_index.build({tensors.data(), name}, tensors.size())) {
-    return Error(ErrorCode::out_of_memory);
-  }
+Status Gguf::Impl::check_names() const noexcept {
   const detail::NameIndex::Pair same = tensor_index.repeated();
   if (same.first == same.second) return {};
   Error error(ErrorCode::corrupt, "tensor ");
@@ -595,85 +603,58 @@ Status Gguf::Impl::refuse_split() const noexcept {
 
 #if INLAY_HAS_FILES
 
-Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping, Entries* entries) noexcept {
+Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
   if (!mapping) return mapping.error();
-  Part* part = detail::create<Part>(allocator, std::move(*mapping));
-  if (part == nullptr) return Error(ErrorCode::out_of_memory);
-  part->next = parts;
-  parts = part;
+  Part* fresh = detail::create<Part>(allocator, std::move(*mapping));
+  if (fresh == nullptr) return Error(ErrorCode::out_of_memory);
+  fresh->next = parts;
+  parts = fresh;
   allocated_bytes += sizeof(Part);
-  file_bytes += part->mapping.size();
-
-  Bytes whole;
-  whole.data = part->mapping.data();
-  whole.here = whole.size = part->mapping.size();
-  const size_t first = tensors.size();
-  INLAY_TRY(parse(&whole, entries));
-  if (header_only) return {};
-  INLAY_TRY(check_data(first, whole.size));
-  if (data_end > data_begin) place_tensors(first, whole.data + data_begin);
+  file_bytes += fresh->mapping.size();
+  arrived.data = fresh->mapping.data();
+  arrived.here = arrived.size = fresh->mapping.size();
   return {};
 }
 
-Status Gguf::Impl::open(const char* path) noexcept {
-  if (Status status = add_part(detail::FileMapping::open(path), &metadata); !status) {
-    return status.error().code() == ErrorCode::io ? status.error()
-                                                  : detail::in_file(path, status.error());
-  }
-  if (Status status = sort_metadata(parts->mapping.data()); !status) {
-    return detail::in_file(path, status.error());
-  }
+// How many parts there are.
+Status Gguf::Impl::check_first_part() noexcept {
   detail::SplitInfo split;
-  if (Status status = detail::read_split_info(metadata.span(), &split); !status) {
-    return detail::in_file(path, status.error());
-  }
+  INLAY_TRY(detail::read_split_info(metadata.span(), &split));
+  n_parts = split.count;
   if (split.count <= 1) return {};
   if (split.number != 0) {
-    return detail::in_file(path, Error(ErrorCode::bad_argument, "this is part ")
-                                     << split.number + 1 << " of a model in " << split.count
-                                     << " files, open part 1");
+    return Error(ErrorCode::bad_argument, "this is part ")
+           << split.number + 1 << " of a model in " << split.count << " files, open part 1";
   }
   const std::string_view name = path;
   if (split.count > 99999 || name.size() < detail::kSplitSuffix ||
       detail::slice(name, name.size() - detail::kSplitSuffix) !=
           detail::split_suffix(1, split.count).text) {
-    return detail::in_file(path, Error(ErrorCode::corrupt, "this is part 1 of a model in ")
-                                     << split.count << " files, expected a name that ends in "
-                                     << detail::split_suffix(1, split.count % 100000).text);
+    return Error(ErrorCode::corrupt, "this is part 1 of a model in ")
+           << split.count << " files, expected a name that ends in "
+           << detail::split_suffix(1, split.count % 100000).text;
   }
-  INLAY_TRY(open_others(detail::slice(name, 0, name.size() - detail::kSplitSuffix), split.count));
-  if (split.tensors != UINT64_MAX && split.tensors != tensors.size()) {
-    return detail::in_file(
-        path, Error(ErrorCode::corrupt, "metadata key \"split.tensors.count\": found ")
-                  << split.tensors << ", but all parts together have " << uint64_t{tensors.size()});
-  }
-  return {};
+  return part_path.append(path, name.size() + 1) ? Status() : Error(ErrorCode::out_of_memory);
 }
 
-Status Gguf::Impl::open_others(std::string_view prefix, uint64_t count) noexcept {
-  detail::String path(allocator);
-  if (!path.append(prefix.data(), prefix.size()) ||
-      !path.resize(prefix.size() + detail::kSplitSuffix + 1)) {
-    return Error(ErrorCode::out_of_memory);
-  }
-  for (uint64_t i = 1; i < count; ++i) {
-    const detail::SplitSuffix suffix = detail::split_suffix(i + 1, count);
-    std::memcpy(path.data() + prefix.size(), suffix.text, sizeof suffix.text);
-    Entries entries(allocator);
-    if (Status status = add_part(detail::FileMapping::open(path.data()), &entries); !status) {
-      return status.error().code() == ErrorCode::io ? status.error()
-                                                    : detail::in_file(path.data(), status.error());
-    }
-    detail::SplitInfo split;
-    if (Status status = detail::read_split_info(entries.span(), &split); !status) {
-      return detail::in_file(path.data(), status.error());
-    }
-    if (split.number != i || split.count != count) {
-      return detail::in_file(path.data(), Error(ErrorCode::corrupt, "its metadata says part ")
-                                              << split.number + 1 << " of " << split.count
-                                              << ", expected " << i + 1 << " of " << count);
-    }
-  }
+Status Gguf::Impl::check_part() const noexcept {
+  detail::SplitInfo split;
+  INLAY_TRY(detail::read_split_info(part_metadata.span(), &split));
+  if (split.number == part && split.count == n_parts) return {};
+  return Error(ErrorCode::corrupt, "its metadata says part ")
+         << split.number + 1 << " of " << split.count << ", expected " << part + 1 << " of "
+         << n_parts;
+}
+
+Status Gguf::Impl::open_next_part() noexcept {
+  ++part;
+  const detail::SplitSuffix suffix = detail::split_suffix(part + 1, n_parts);
+  std::memcpy(part_path.end() - sizeof suffix.text, suffix.text, sizeof suffix.text);
+  INLAY_TRY(add_part(detail::FileMapping::open(part_path.data())));
+  first_tensor = tensors.size();
+  part_metadata.clear();
+  parsing = {};
+  reading = Reading::header;
   return {};
 }
 
@@ -688,42 +669,121 @@ Status Gguf::Impl::read(uint64_t offset, uint8_t* to, uint64_t count) const noex
          << count << " bytes at byte " << at;
 }
 
-// Parses what is there, some strings in each call; if that is not enough, at least twice as much is
-// fetched, a piece in each call, and parsed again: linear in all.
+// Parses what is there, some of it in each call; if a read function has to bring more, at least
+// twice as much is fetched, a piece in each call, and parsed again: linear in all.
 Status Gguf::Impl::read_header() noexcept {
-  constexpr uint64_t kStringsAtOnce = 16384;
-  if (arrived.here == header.size() && !parsing.paused) {
-    uint64_t more = arrived.here == 0 ? kPiece : arrived.here * 2;
-    if (more < arrived.wanted) more = arrived.wanted;
-    if (more > arrived.size) more = arrived.size;
-    if (more > SIZE_MAX || !header.resize(static_cast<size_t>(more))) {
-      return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
+  if (function.read != nullptr) {
+    if (header.size() == header.capacity() && !parsing.paused) {
+      uint64_t more = arrived.here == 0 ? kPiece : arrived.here * 2;
+      if (more < arrived.wanted) more = arrived.wanted;
+      if (more > arrived.size) more = arrived.size;
+      shorter_header = std::move(header);
+      if (more > SIZE_MAX || !header.reserve(static_cast<size_t>(more))) {
+        return Error(ErrorCode::out_of_memory, "no memory for a header of ") << more << " bytes";
+      }
+      metadata.clear();
+      tensors.clear();
+      parsing = {};
+      arrived.data = header.data();
+      arrived.wanted = 0;
     }
-    metadata.clear();
-    tensors.clear();
-    parsing = {};
-    arrived.data = header.data();
-    arrived.wanted = 0;
+    const size_t here = header.size(), left = header.capacity() - here;
+    if (left > 0) {
+      size_t count = left < kPiece ? left : kPiece;
+      if (here < shorter_header.size()) {
+        if (count > shorter_header.size() - here) count = shorter_header.size() - here;
+        (void)header.append(shorter_header.data() + here, count);  // there is room
+      } else {
+        (void)header.resize(here + count);
+        INLAY_TRY(read(here, header.data() + here, count));
+      }
+      if (count < left) return {};
+      shorter_header = detail::Array<uint8_t>(allocator);
+      arrived.here = header.size();
+    }
   }
-  if (const uint64_t left = header.size() - arrived.here; left > 0) {
-    const uint64_t count = left < kPiece ? left : kPiece;
-    INLAY_TRY(read(arrived.here, header.data() + arrived.here, count));
-    arrived.here += count;
-    if (count < left) return {};
-  }
-  parsing.strings_left = kStringsAtOnce;
+  parsing.left = Progress::kAtOnce;
   parsing.paused = false;
-  if (Status status = parse(&arrived, &metadata, &parsing); !status) {
+#if INLAY_HAS_FILES
+  Entries* const entries = part > 0 ? &part_metadata : &metadata;
+#else
+  Entries* const entries = &metadata;
+#endif
+  if (Status status = parse(&arrived, entries, &parsing); !status) {
     return arrived.wanted == 0 && !parsing.paused ? status : Status();
   }
-  reading = Reading::done;
+  if (part > 0) return finish_header();
   allocated_bytes += header.size();
-  // What is wrong with a file is found in the same order however it is read.
-  INLAY_TRY(sort_metadata(header.data()));
+  const auto key = [](const void* list, size_t i) noexcept {
+    return static_cast<const MetadataEntry*>(list)[i].key;
+  };
+  if (!metadata_index.begin({metadata.data(), key}, metadata.size())) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  reading = Reading::keys;
+  return {};
+}
+
+// What is wrong with a file is found in the same order however it is read.
+Status Gguf::Impl::finish_header() noexcept {
+#if INLAY_HAS_FILES
+  if (part > 0) {
+    INLAY_TRY(check_part());
+  } else if (whole_path) {
+    INLAY_TRY(check_first_part());
+  } else {
+    INLAY_TRY(refuse_split());
+  }
+#else
   INLAY_TRY(refuse_split());
-  if (!header_only) INLAY_TRY(check_data(0, arrived.size));
-  INLAY_TRY(sort_tensors());
-  return !header_only && data_end > data_begin ? start_data() : Status();
+#endif
+  if (!header_only) {
+    INLAY_TRY(check_data(first_tensor, arrived.size));
+    if (function.read == nullptr && data_end > data_begin) {
+      place_tensors(first_tensor, arrived.data + data_begin);
+    }
+  }
+#if INLAY_HAS_FILES
+  if (part + 1 < n_parts) return open_next_part();
+  part_path = detail::String(allocator);
+  part_metadata = Entries(allocator);
+  if (n_parts > 1) {
+    part = 0;  // errors are the first one's
+    detail::SplitInfo split;
+    INLAY_TRY(detail::read_split_info(metadata.span(), &split));
+    if (split.tensors != UINT64_MAX && split.tensors != tensors.size()) {
+      return Error(ErrorCode::corrupt, "metadata key \"split.tensors.count\": found ")
+             << split.tensors << ", but all parts together have " << uint64_t{tensors.size()};
+    }
+  }
+#endif
+  const auto name = [](const void* list, size_t i) noexcept {
+    return static_cast<const TensorView*>(list)[i].name;
+  };
+  if (!tensor_index.begin({tensors.data(), name}, tensors.size())) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  reading = Reading::names;
+  return {};
+}
+
+Status Gguf::Impl::read_more() noexcept {
+  switch (reading) {
+    case Reading::header:
+      return read_header();
+    case Reading::keys:
+      if (!metadata_index.sort_more()) return {};
+      INLAY_TRY(check_keys());
+      return finish_header();
+    case Reading::names:
+      if (!tensor_index.sort_more()) return {};
+      INLAY_TRY(check_names());
+      reading = Reading::done;
+      return function.read != nullptr && !header_only && data_end > data_begin ? start_data()
+                                                                               : Status();
+    default:
+      return read_data();
+  }
 }
 
 Status Gguf::Impl::start_data() noexcept {
@@ -752,23 +812,6 @@ Status Gguf::Impl::read_data() noexcept {
 
 // ---- the public class ---------------------------------------------------------------------------
 
-Status Gguf::Impl::parse_whole(Span<const uint8_t> file) noexcept {
-  if (reinterpret_cast<uintptr_t>(file.data()) % 8 != 0) {
-    return Error(ErrorCode::bad_argument, "a GGUF file in memory must be aligned to 8 bytes");
-  }
-  Bytes whole;
-  whole.data = file.data();
-  whole.here = whole.size = file.size();
-  file_bytes = file.size();
-  INLAY_TRY(parse(&whole, &metadata));
-  INLAY_TRY(sort_metadata(whole.data));
-  INLAY_TRY(refuse_split());
-  if (header_only) return {};
-  INLAY_TRY(check_data(0, whole.size));
-  if (data_end > data_begin) place_tensors(0, whole.data + data_begin);
-  return {};
-}
-
 Status Gguf::Impl::open(const GgufSource& source) noexcept {
   if (source.function.read != nullptr) {
     const uint64_t all = source.function.size;
@@ -783,7 +826,6 @@ Status Gguf::Impl::open(const GgufSource& source) noexcept {
     function = source.function;
     function_offset = source.offset;
     file_bytes = arrived.size = source.size != 0 ? source.size : all - source.offset;
-    reading = Reading::header;
     return {};
   }
   const bool is_file = source.path != nullptr || source.descriptor >= 0;
@@ -798,28 +840,22 @@ Status Gguf::Impl::open(const GgufSource& source) noexcept {
              << source.offset << ": there are " << all << " bytes, which end before it does";
     }
     const size_t at = static_cast<size_t>(source.offset);
-    return parse_whole(source.size != 0 ? source.bytes.subspan(at, static_cast<size_t>(source.size))
-                                        : source.bytes.subspan(at));
+    const Span<const uint8_t> file =
+        source.size != 0 ? source.bytes.subspan(at, static_cast<size_t>(source.size))
+                         : source.bytes.subspan(at);
+    if (reinterpret_cast<uintptr_t>(file.data()) % 8 != 0) {
+      return Error(ErrorCode::bad_argument, "a GGUF file in memory must be aligned to 8 bytes");
+    }
+    arrived.data = file.data();
+    file_bytes = arrived.here = arrived.size = file.size();
+    return {};
   }
 #if INLAY_HAS_FILES
-  const bool whole = source.offset == 0 && source.size == 0;
-  const char* name = source.path != nullptr ? source.path : "the descriptor";
-  if (source.path != nullptr && whole) {
-    INLAY_TRY(open(source.path));
-  } else {
-    Status status =
-        add_part(source.path != nullptr
-                     ? detail::FileMapping::open(source.path, source.offset, source.size)
-                     : detail::FileMapping::open(source.descriptor, source.offset, source.size),
-                 &metadata);
-    if (status) status = sort_metadata(parts->mapping.data());
-    if (status) status = refuse_split();
-    if (!status && status.error().code() != ErrorCode::io) {
-      return detail::in_file(name, status.error());
-    }
-    return status;
-  }
-  return {};
+  path = source.path != nullptr ? source.path : "the descriptor";
+  whole_path = source.path != nullptr && source.offset == 0 && source.size == 0;
+  return add_part(source.path != nullptr
+                      ? detail::FileMapping::open(source.path, source.offset, source.size)
+                      : detail::FileMapping::open(source.descriptor, source.offset, source.size));
 #else
   return Error(ErrorCode::unsupported, "cannot open ")
          << (source.path != nullptr ? source.path : "a descriptor")
@@ -833,15 +869,18 @@ Result<Gguf> Gguf::begin(const GgufSource& source, const GgufOptions& options) n
   Gguf file(impl);
   impl->header_only = options.header_only;
   INLAY_TRY(impl->open(source));
-  if (!file.complete()) return file;
-  if (Status status = impl->sort_tensors(); !status) {
-    return source.path == nullptr ? status.error() : detail::in_file(source.path, status.error());
-  }
   return file;
 }
 
 Status Gguf::read_more() noexcept {
-  return impl_->reading == Impl::Reading::header ? impl_->read_header() : impl_->read_data();
+  Status status = impl_->read_more();
+#if INLAY_HAS_FILES
+  const char* const path = impl_->part > 0 ? impl_->part_path.data() : impl_->path;
+  if (!status && path != nullptr && status.error().code() != ErrorCode::io) {
+    return detail::in_file(path, status.error());
+  }
+#endif
+  return status;
 }
 
 bool Gguf::complete() const noexcept { return impl_->reading == Impl::Reading::done; }

@@ -85,7 +85,8 @@ class Gguf {
 
  private:
   friend class detail::Loading;
-  // Opens, but for what a read function has to bring: read_more() does that, piece by piece.
+  // Opens, but for what takes long: read_more() does that, some 0.1 ms at a time, until it is
+  // complete(). What `source` points to must stay until then.
   static Result<Gguf> begin(const GgufSource& source, const GgufOptions& options) noexcept;
   Status read_more() noexcept;
   bool complete() const noexcept;

@@ -18,10 +18,9 @@ INLAY_BEGIN_NAMESPACE
 //   if (!ready) return fail(ready.error().message());
 //   if (*ready) model = loader->take();
 //
-// A read function is asked for at most 256 KiB at once. Two things are done in one go, whatever the
-// budget: mapping a file and looking at its header (0.5 ms for 100,000 tokens; of a read function
-// it is cut too), and, with a cache file, waiting until the disk has it. Used by one thread at a
-// time. Move only.
+// The work is cut into pieces of less than 0.1 ms; a read function is asked for at most 128 KiB at
+// once. One thing takes as long as it takes, whatever the budget: with a cache file, waiting until
+// the disk has it. Used by one thread at a time. Move only.
 class ModelLoader {
  public:
   // What source and options point to (path, cache) must stay as long as this.
@@ -38,7 +37,7 @@ class ModelLoader {
   // Of the whole, in [0, 1]; never falls.
   float fraction() const noexcept;
   // The step under way, or else the next one, ends with the error `cancelled` after at most one
-  // read, ticket of packing, or one of the two things above. From any thread.
+  // piece, ticket of packing, or wait for the disk. From any thread.
   void cancel() noexcept;
   // The model, once: after step() gave true.
   Model take() noexcept;

@@ -11,35 +11,6 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-// Binds every tensor and writes all plans: what a layer computes with is what it asks the file
-// for.
-inline Status write_plans(ModelImpl* m, Binder& tensors) noexcept {
-  Hyper& h = m->hparams;
-  // A layer has a tensor at least: what a file without as many says takes no room.
-  const size_t n_tensors = m->file.tensors().size();
-  const size_t layers = (h.n_layers < n_tensors ? h.n_layers : n_tensors) + 1;
-  INLAY_TRY(tensors.start());
-  if (!m->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
-  PlanWriter layer_plan(&m->layer_plan, &m->works, &m->needs);
-  write_layers(tensors, layer_plan, *m->architecture, h);
-  const NormWeights norm = output_norm(tensors, layer_plan, *m->architecture, h);
-  m->embedding_needs = m->needs;
-  PlanWriter head_plan(&m->head_plan, &m->works, &m->needs);
-  PlanWriter embedding_plan(&m->embedding_plan, &m->works, &m->embedding_needs, /*pooled=*/true);
-  if (h.causal) {
-    write_head(tensors, head_plan, norm, h);
-  } else {  // what sees later tokens cannot write
-    tensors.ignore("output");
-    tensors.ignore("output", ".bias");
-  }
-  write_embedding(tensors, embedding_plan, *m->architecture, norm, &h);
-  INLAY_TRY(tensors.status());
-  if (layer_plan.out_of_memory() || head_plan.out_of_memory() || embedding_plan.out_of_memory()) {
-    return Error(ErrorCode::out_of_memory);
-  }
-  return {};
-}
-
 // What the file says of this architecture and nothing has read.
 inline Status report_ignored(const Keys& keys, ModelImpl* m) noexcept {
   // Sizes that the tensors show too.
@@ -81,63 +52,105 @@ inline Result<const Facts*> architecture_of(const Gguf& file) noexcept {
   return architecture;
 }
 
-inline Result<ModelImpl*> open_model(Meter* meter, const Facts* architecture, Gguf&& file,
-                                     Tokenizer&& tokenizer, const ModelOptions& options) noexcept {
-  const Allocator allocator = options.host.allocator;
-  ModelImpl* m =
-      create<ModelImpl>(allocator, meter, options.host, std::move(file), std::move(tokenizer));
-  if (m == nullptr) return Error(ErrorCode::out_of_memory);
-  const Status status = [&]() -> Status {
-    m->architecture = architecture;
-    m->kernels = pick_kernels(options.targets);
-    if (m->kernels == nullptr) {
-      return Error(ErrorCode::unsupported,
-                   "this processor has none of the instruction sets of this build, expected SSE4.2 "
-                   "at least");
+// Binds every tensor and writes all plans: what a layer computes with is what it asks the file for.
+// begin(), then write_layers() until all are written, then finish().
+class Binding {
+ public:
+  explicit Binding(ModelImpl* model) noexcept
+      : m_(model),
+        keys_(m_->file, m_->architecture->name),
+        tensors_(m_->file, m_->architecture->name, &m_->weights, &m_->converted),
+        plan_(&m_->layer_plan, &m_->works, &m_->needs),
+        block_{tensors_, plan_, *m_->architecture, m_->hparams} {}
+  Binding(const Binding&) = delete;
+  Status begin(const ModelOptions& options) noexcept;
+  // A few of them; whether there are more.
+  bool write_layers() noexcept {
+    constexpr uint32_t kAtOnce = 4;
+    for (uint32_t i = 0; i < kAtOnce; ++i, ++block_.layer) {
+      if (block_.layer == m_->hparams.n_layers || !tensors_.status()) return false;
+      write_layer(block_);
     }
-    if (m->kernels->takes_packed) m->weight_mode = options.weights;
-    m->plan_only = options.plan_only;
-    Hyper& h = m->hparams;
-    h.n_vocab = m->tokenizer.size();
-    INLAY_TRY(read_sampling(m->file, m->host.log, &m->sampling));
-    Keys keys(m->file, architecture->name);
-    INLAY_TRY(keys.start(m->host.allocator));
-    INLAY_TRY(read_hyper(keys, *architecture, &h, &m->layers));
-    Binder tensors(m->file, architecture->name, &m->weights, &m->converted);
-    INLAY_TRY(write_plans(m, tensors));
-    INLAY_TRY(make_ropes(keys, tensors, &h, &m->rope_frequencies));
-    INLAY_TRY(make_slopes(&h, &m->slopes));
-    if (h.draft_layers > 0) tensors.ignore_layers(h.n_layers);
-    INLAY_TRY(tensors.finish());
-    if (m->file.find_tensor("position_embd.weight") != nullptr) h.max_context = h.n_context;
-    INLAY_TRY(report_ignored(keys, m));
-    m->shape.n_layers = h.n_layers;
-    m->shape.n_embd = h.n_embd;
-    m->shape.n_ff = h.layers[0].n_ff;
-    for (const LayerHyper& layer : h.layers) {
-      if (layer.n_heads == 0 || m->shape.n_attention_layers++ > 0) continue;
-      m->shape.n_heads = layer.n_heads;
-      m->shape.n_kv_heads = layer.n_kv_heads;
-      m->shape.head_k = layer.head_k;
-      m->shape.head_v = layer.head_v;
-    }
-    m->shape.n_vocab = h.n_vocab;
-    m->shape.context = h.n_context;
-    m->shape.writes = h.causal;
-    m->shape.shifts =
-        h.causal && h.max_context == 0 &&
-        !(architecture->qk_norm != arch::QkNorm::none && architecture->qk_norm_after_rope) &&
-        h.most([](const LayerHyper& layer) { return layer.state_floats; }) == 0;
-    m->shape.pooling = h.pooling;
-    m->shape.embedding = h.embedding;
-    m->shape.scores = h.scores;
-    return {};
-  }();
-  if (!status) {
-    destroy(allocator, m);
-    return status.error();
+    return true;
   }
-  return m;
+  Status finish() noexcept;
+
+ private:
+  ModelImpl* m_;
+  Keys keys_;
+  Binder tensors_;
+  PlanWriter plan_;
+  BlockWriter block_;
+};
+
+INLAY_COLD inline Status Binding::begin(const ModelOptions& options) noexcept {
+  m_->kernels = pick_kernels(options.targets);
+  if (m_->kernels == nullptr) {
+    return Error(ErrorCode::unsupported,
+                 "this processor has none of the instruction sets of this build, expected SSE4.2 "
+                 "at least");
+  }
+  if (m_->kernels->takes_packed) m_->weight_mode = options.weights;
+  m_->plan_only = options.plan_only;
+  Hyper& h = m_->hparams;
+  h.n_vocab = m_->tokenizer.size();
+  INLAY_TRY(read_sampling(m_->file, m_->host.log, &m_->sampling));
+  INLAY_TRY(keys_.start(m_->host.allocator));
+  INLAY_TRY(read_hyper(keys_, *m_->architecture, &h, &m_->layers));
+  // A layer has a tensor at least: what a file without as many says takes no room.
+  const size_t n_tensors = m_->file.tensors().size();
+  const size_t layers = (h.n_layers < n_tensors ? h.n_layers : n_tensors) + 1;
+  INLAY_TRY(tensors_.start());
+  if (!m_->works.reserve(layers * kMaxWorkBytesPerLayer)) return Error(ErrorCode::out_of_memory);
+  write_before_layers(block_);
+  return {};
+}
+
+INLAY_COLD inline Status Binding::finish() noexcept {
+  Hyper& h = m_->hparams;
+  const Facts& facts = *m_->architecture;
+  const NormWeights norm = output_norm(tensors_, plan_, facts, h);
+  m_->embedding_needs = m_->needs;
+  PlanWriter head_plan(&m_->head_plan, &m_->works, &m_->needs);
+  PlanWriter embedding_plan(&m_->embedding_plan, &m_->works, &m_->embedding_needs, /*pooled=*/true);
+  if (h.causal) {
+    write_head(tensors_, head_plan, norm, h);
+  } else {  // what sees later tokens cannot write
+    tensors_.ignore("output");
+    tensors_.ignore("output", ".bias");
+  }
+  write_embedding(tensors_, embedding_plan, facts, norm, &h);
+  INLAY_TRY(tensors_.status());
+  if (plan_.out_of_memory() || head_plan.out_of_memory() || embedding_plan.out_of_memory()) {
+    return Error(ErrorCode::out_of_memory);
+  }
+  INLAY_TRY(make_ropes(keys_, tensors_, &h, &m_->rope_frequencies));
+  INLAY_TRY(make_slopes(&h, &m_->slopes));
+  if (h.draft_layers > 0) tensors_.ignore_layers(h.n_layers);
+  INLAY_TRY(tensors_.finish());
+  if (m_->file.find_tensor("position_embd.weight") != nullptr) h.max_context = h.n_context;
+  INLAY_TRY(report_ignored(keys_, m_));
+  ModelShape& shape = m_->shape;
+  shape.n_layers = h.n_layers;
+  shape.n_embd = h.n_embd;
+  shape.n_ff = h.layers[0].n_ff;
+  for (const LayerHyper& layer : h.layers) {
+    if (layer.n_heads == 0 || shape.n_attention_layers++ > 0) continue;
+    shape.n_heads = layer.n_heads;
+    shape.n_kv_heads = layer.n_kv_heads;
+    shape.head_k = layer.head_k;
+    shape.head_v = layer.head_v;
+  }
+  shape.n_vocab = h.n_vocab;
+  shape.context = h.n_context;
+  shape.writes = h.causal;
+  shape.shifts = h.causal && h.max_context == 0 &&
+                 !(facts.qk_norm != arch::QkNorm::none && facts.qk_norm_after_rope) &&
+                 h.most([](const LayerHyper& layer) { return layer.state_floats; }) == 0;
+  shape.pooling = h.pooling;
+  shape.embedding = h.embedding;
+  shape.scores = h.scores;
+  return {};
 }
 
 inline void close_model(ModelImpl* m) noexcept {
@@ -166,6 +179,7 @@ class Loading {
     tokenizer_ = Error(ErrorCode::io);
     file_ = Error(ErrorCode::io);
     destroy(meter_->allocator(), packing_);
+    destroy(meter_->allocator(), binding_);
     destroy(meter_->allocator(), model_);
     const Allocator host = meter_->host();
     destroy(host, meter_);
@@ -186,7 +200,7 @@ class Loading {
   Model take() noexcept;
 
  private:
-  enum class Stage : uint8_t { open, read, tokenizer, bind, pack, done };
+  enum class Stage : uint8_t { open, read, tokenizer, layers, pack, done };
   bool packs() const noexcept { return options_.weights == WeightMode::packed; }
   Status go_on(uint64_t deadline_us) noexcept;
   Status finish() noexcept;
@@ -199,6 +213,7 @@ class Loading {
   const Facts* architecture_ = nullptr;
   Result<Tokenizer> tokenizer_;
   ModelImpl* model_ = nullptr;
+  Binding* binding_ = nullptr;
   Packing* packing_ = nullptr;
   uint64_t read_bytes_ = 0;
   Stage stage_ = Stage::open;
@@ -265,12 +280,20 @@ INLAY_COLD inline Status Loading::go_on(uint64_t deadline_us) noexcept {
     stage_ = Stage::tokenizer;
   } else if (stage_ == Stage::tokenizer) {
     if (!tokenizer_->complete()) return tokenizer_->build_more(*file_);
-    stage_ = Stage::bind;
-  } else if (stage_ == Stage::bind) {
-    Result<ModelImpl*> model =
-        open_model(meter_, architecture_, std::move(*file_), std::move(*tokenizer_), options_);
-    if (!model) return model.error();
-    model_ = *model;
+    const Allocator allocator = meter_->allocator();
+    model_ = detail::create<ModelImpl>(allocator, meter_, options_.host, std::move(*file_),
+                                       std::move(*tokenizer_));
+    if (model_ == nullptr) return Error(ErrorCode::out_of_memory);
+    model_->architecture = architecture_;
+    binding_ = detail::create<Binding>(allocator, model_);
+    if (binding_ == nullptr) return Error(ErrorCode::out_of_memory);
+    stage_ = Stage::layers;
+    return binding_->begin(options_);
+  } else if (stage_ == Stage::layers) {
+    if (binding_->write_layers()) return {};
+    INLAY_TRY(binding_->finish());
+    destroy(meter_->allocator(), binding_);
+    binding_ = nullptr;
     if (model_->weight_mode == WeightMode::mapped || options_.plan_only ||
         Packing::memory_bytes(*model_) == 0) {
       return finish();
@@ -312,9 +335,9 @@ INLAY_COLD inline float Loading::fraction() noexcept {
   // Shares of the time, about: a read function takes as long as all that follows.
   const float bound = packs() ? 0.5f : 0.9f;
   if (stage_ == Stage::pack) return bound + (0.999f - bound) * packing_->fraction();
-  return stage_ == Stage::tokenizer || stage_ == Stage::bind ? bound * 0.9f
-         : file_                                             ? bound * 0.9f * file_->read_fraction()
-                                                             : 0;
+  return stage_ == Stage::tokenizer || stage_ == Stage::layers ? bound * 0.9f
+         : file_ ? bound * 0.9f * file_->read_fraction()
+                 : 0;
 }
 
 INLAY_COLD inline Model Loading::take() noexcept {
@@ -328,7 +351,7 @@ INLAY_COLD inline Model Loading::take() noexcept {
 }  // namespace detail
 
 Result<Model> Model::open(const GgufSource& source, const ModelOptions& options) noexcept {
-  constexpr uint32_t kReportEveryUs = 10000;
+  constexpr uint32_t kReportEveryUs = 250;  // what stops opening is to be heard within 1 ms
   const auto report = [&options](float fraction) {
     return options.progress == nullptr || options.progress(options.progress_user, fraction);
   };

@@ -2,6 +2,7 @@
 #define INLAY_TEXT_BYTE_PAIR_ENCODER_INL_HPP_
 
 #include "inlay/text/byte_pair_encoder.hpp"
+#include "inlay/text/regex-inl.hpp"
 #include "inlay/text/unicode.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -115,9 +116,9 @@ Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
   const PreTokenizer& pre_tokenizer = vocabulary.pre_tokenizer();
   digit_groups_ = patterns.empty() ? pre_tokenizer.digit_groups : DigitGroups::none;
   if (patterns.empty()) patterns = {pre_tokenizer.patterns, pre_tokenizer.pattern_count()};
-  Result<RegexSplitter> splitter = RegexSplitter::create(patterns, allocator);
-  if (!splitter) return splitter.error();
-  splitter_ = std::move(*splitter);
+  compiler_ = detail::create<RegexCompiler>(allocator, allocator);
+  if (compiler_ == nullptr) return Error(ErrorCode::out_of_memory);
+  INLAY_TRY(compiler_->begin(patterns, &splitter_));
 
   const MetadataValue* merges = file.find(kMergesKey);
   if (merges == nullptr) return Error(ErrorCode::missing, "metadata key ") << kMergesKey;
@@ -141,13 +142,18 @@ Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
   return {};
 }
 
+BytePairEncoder::~BytePairEncoder() { destroy(pairs_.allocator(), compiler_); }
+
 Status BytePairEncoder::load_more() noexcept {
+  if (compiler_ != nullptr) {
+    if (!compiler_->complete(splitter_)) return compiler_->compile_more(&splitter_);
+    destroy(pairs_.allocator(), compiler_);
+    compiler_ = nullptr;
+  }
   constexpr size_t kSlotsAtOnce = 8192;
   constexpr uint32_t kMergesAtOnce = 512;
-  const size_t slots = pairs_.capacity();
-  if (pairs_.size() < slots) {
-    const size_t more = pairs_.size() + kSlotsAtOnce;
-    (void)pairs_.resize(more < slots ? more : slots);  // what was reserved
+  if (pairs_.size() < pairs_.capacity()) {
+    pairs_.fill(kSlotsAtOnce);
     return {};
   }
   for (uint32_t i = 0; i < kMergesAtOnce && next_rank_ < n_merges_; ++i, ++next_rank_) {

@@ -34,10 +34,14 @@ constexpr int character_to_byte(uint32_t code) noexcept {
              : -1;
 }
 
+class RegexCompiler;
+
 class BytePairEncoder {
  public:
   explicit BytePairEncoder(const Allocator& allocator) noexcept
       : splitter_(allocator), strings_(allocator), string_slots_(allocator), pairs_(allocator) {}
+  BytePairEncoder(const BytePairEncoder&) = delete;
+  ~BytePairEncoder();
 
   // Reads tokenizer.ggml.merges. `patterns` cut text into words in place of the pre-tokenizer's, if
   // there are any. `vocabulary` must outlive the object, as must the file.
@@ -102,6 +106,7 @@ class BytePairEncoder {
 
   const Vocabulary* vocabulary_ = nullptr;
   RegexSplitter splitter_;
+  RegexCompiler* compiler_ = nullptr;  // of it, while it is made
   DigitGroups digit_groups_ = DigitGroups::none;
   char characters_[256][2] = {};  // of each byte, in UTF-8
   uint8_t character_sizes_[256] = {};

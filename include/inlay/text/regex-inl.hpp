@@ -28,9 +28,12 @@ class RegexCompiler {
         states_(allocator),
         next_(allocator),
         stack_(allocator),
-        seen_(allocator) {}
+        seen_(allocator),
+        cuts_(allocator),
+        hashes_(allocator) {}
 
-  Status compile(Span<const char* const> patterns, RegexSplitter* out) noexcept {
+  // begin(), then compile_more() until it is complete(): pieces of some 0.1 ms.
+  Status begin(Span<const char* const> patterns, RegexSplitter* out) noexcept {
     for (size_t i = 0; i < patterns.size(); ++i) {
       pattern_ = patterns[i];
       if (!program_starts_.push_back(static_cast<uint32_t>(program_.size())))
@@ -45,14 +48,17 @@ class RegexCompiler {
                << pattern_ << "': byte " << static_cast<uint64_t>(bad_at_) << " is not supported";
       }
     }
-    INLAY_TRY(build_classes(out));
-    if (!out->table_.resize(row_size(*out))) return Error(ErrorCode::out_of_memory);
-    for (size_t i = 0; i < patterns.size(); ++i)
-      INLAY_TRY(build_automaton(program_starts_[i], out));
-    return Status();
+    return cut_classes(out);
+  }
+  Status compile_more(RegexSplitter* out) noexcept {
+    return block_ < kBlocks ? build_classes(out) : build_automaton(out);
+  }
+  bool complete(const RegexSplitter& out) const noexcept {
+    return block_ == kBlocks && out.automata_.size() == program_starts_.size();
   }
 
  private:
+  static constexpr uint32_t kBlocks = kCodePoints / 256;
   static constexpr uint32_t kMaxDepth = 16;
   static constexpr uint32_t kMaxRepeat = 1000;
   static constexpr uint32_t kMaxProgram = 20000;   // of all patterns
@@ -460,30 +466,30 @@ class RegexCompiler {
     return bits;
   }
 
-  Status build_classes(RegexSplitter* out) noexcept {
-    // The code points are cut into runs in which membership cannot change.
-    Array<uint32_t> cuts(items_.allocator());
+  // The code points are cut into runs in which membership cannot change: where the categories do,
+  // and at these.
+  Status cut_classes(RegexSplitter* out) noexcept {
     static constexpr uint32_t kWhitespaceCuts[] = {
         0x09,   0x0E,   0x20,   0x21,   0x80,   0x85,   0x86,   0xA0,   0xA1,   0x1680, 0x1681,
         0x2000, 0x200B, 0x2028, 0x202A, 0x202F, 0x2030, 0x205F, 0x2060, 0x3000, 0x3001};
-    bool ok = cuts.append(kWhitespaceCuts, std::size(kWhitespaceCuts));
-    for (uint32_t run : kCategoryRuns) ok = ok && cuts.push_back(run >> 5);
+    bool ok = cuts_.append(kWhitespaceCuts, std::size(kWhitespaceCuts));
     for (const Item& item : items_)
-      ok = ok && cuts.push_back(item.first) && cuts.push_back(item.last + 1);
-    ok = ok && cuts.push_back(kCodePoints);
+      ok = ok && cuts_.push_back(item.first) && cuts_.push_back(item.last + 1);
+    ok = ok && cuts_.push_back(kCodePoints) && out->class_blocks_.resize(kBlocks);
     if (!ok) return Error(ErrorCode::out_of_memory);
-    std::sort(cuts.begin(), cuts.end());
-    cuts.truncate(static_cast<size_t>(std::unique(cuts.begin(), cuts.end()) - cuts.begin()));
+    // A heap's sort is half the code of std::sort.
+    std::make_heap(cuts_.begin(), cuts_.end());
+    std::sort_heap(cuts_.begin(), cuts_.end());
+    return {};
+  }
 
-    Array<uint32_t> hashes(items_.allocator());
-    if (!out->class_blocks_.resize(kCodePoints / 256)) return Error(ErrorCode::out_of_memory);
-    size_t cut = 0, run = 0;
-    uint8_t current = 0;
-    bool uniform = false;  // the block before has one class
-    for (uint32_t block = 0; block < kCodePoints / 256; ++block) {
-      const bool was_uniform = uniform;
-      uniform = cuts[cut] >= (block + 1) * 256;
-      if (uniform && was_uniform) {
+  Status build_classes(RegexSplitter* out) noexcept {
+    constexpr size_t kAtOnce = 32768;  // items that runs are compared with
+    for (size_t work = 0; block_ < kBlocks && work < kAtOnce; ++block_, ++work) {
+      const uint32_t block = block_;
+      const bool was_uniform = uniform_;
+      uniform_ = next_cut_ >= (block + 1) * 256;
+      if (uniform_ && was_uniform) {
         out->class_blocks_[block] = out->class_blocks_[block - 1];
         continue;
       }
@@ -491,10 +497,18 @@ class RegexCompiler {
       uint32_t hash = 0;
       for (uint32_t i = 0; i < 256; ++i) {
         const uint32_t code = block * 256 + i;
-        if (code == cuts[cut]) {
-          ++cut;
-          while (run + 1 < std::size(kCategoryRuns) && kCategoryRuns[run + 1] >> 5 <= code) ++run;
-          const uint64_t bits = signature(code, kCategoryRuns[run] & 31);
+        if (code == next_cut_) {
+          while (cuts_[cut_] <= code) ++cut_;
+          next_cut_ = cuts_[cut_];
+          for (; run_ + 1 < std::size(kCategoryRuns); ++run_) {
+            const uint32_t change = kCategoryRuns[run_ + 1] >> 5;
+            if (change > code) {
+              next_cut_ = std::min(next_cut_, change);
+              break;
+            }
+          }
+          const uint64_t bits = signature(code, kCategoryRuns[run_] & 31);
+          work += items_.size() + 16;
           size_t found = 0;
           while (found < signatures_.size() && signatures_[found] != bits) ++found;
           if (found == signatures_.size() && !signatures_.push_back(bits))
@@ -503,44 +517,47 @@ class RegexCompiler {
             return Error(ErrorCode::unsupported,
                          "regular expressions with more than 125 classes of characters");
           }
-          current = static_cast<uint8_t>(found);
+          current_ = static_cast<uint8_t>(found);
         }
-        classes[i] = current;
-        hash = hash * 31 + current;
+        classes[i] = current_;
+        hash = hash * 31 + current_;
       }
       size_t found = 0;
-      while (found < hashes.size() &&
-             (hashes[found] != hash ||
+      while (found < hashes_.size() &&
+             (hashes_[found] != hash ||
               std::memcmp(out->blocks_.data() + found * 256, classes, 256) != 0)) {
         ++found;
       }
-      if (found == hashes.size() &&
-          (!hashes.push_back(hash) || !out->blocks_.append(classes, 256))) {
+      if (found == hashes_.size() &&
+          (!hashes_.push_back(hash) || !out->blocks_.append(classes, 256))) {
         return Error(ErrorCode::out_of_memory);
       }
       out->class_blocks_[block] = static_cast<uint16_t>(found);
     }
+    if (block_ < kBlocks) return {};
     out->n_classes_ = static_cast<uint32_t>(signatures_.size());
     while (row_size(*out) < out->n_classes_ + 2) ++out->row_shift_;
-    return Status();
+    return out->table_.resize(row_size(*out)) ? Status() : Error(ErrorCode::out_of_memory);
   }
 
   // ---- program to automaton ----
 
-  Status build_automaton(uint32_t program_start, RegexSplitter* out) noexcept {
-    threads_.clear();
-    states_.clear();
-    next_.clear();
-    if (!seen_.resize(program_.size()) || !next_.push_back(program_start))
-      return Error(ErrorCode::out_of_memory);
-    uint32_t start = 0;
-    if (!find_state(out, &start)) return Error(ErrorCode::out_of_memory);
-    for (size_t s = 0; s < states_.size(); ++s) {
+  // The next one, some of its states.
+  Status build_automaton(RegexSplitter* out) noexcept {
+    constexpr size_t kAtOnce = 4;
+    if (states_.empty()) {
+      next_.clear();
+      if (!seen_.resize(program_.size()) ||
+          !next_.push_back(program_starts_[out->automata_.size()]) || !find_state(out, &start_)) {
+        return Error(ErrorCode::out_of_memory);
+      }
+    }
+    for (size_t n = 0; n < kAtOnce && state_ < states_.size(); ++n, ++state_) {
       if (states_.size() > kMaxStates || threads_.size() > kMaxThreads) {
         return Error(ErrorCode::unsupported, "regular expression with too many states: '")
                << pattern_ << "'";
       }
-      const State state = states_[s];
+      const State state = states_[state_];
       for (uint32_t c = 0; c <= out->n_classes_ + 1; ++c) {
         uint32_t next = state.row;  // continuation bytes change nothing
         bool matched = false;
@@ -551,9 +568,13 @@ class RegexCompiler {
         out->table_[state.row + c] = next << 1 | (matched ? 1 : 0);
       }
     }
-    if (!out->automata_.push_back({start, static_cast<uint32_t>(states_.size())})) {
+    if (state_ < states_.size()) return {};
+    if (!out->automata_.push_back({start_, static_cast<uint32_t>(states_.size())})) {
       return Error(ErrorCode::out_of_memory);
     }
+    threads_.clear();
+    states_.clear();
+    state_ = 0;
     return Status();
   }
 
@@ -637,13 +658,23 @@ class RegexCompiler {
   Array<uint32_t> next_, stack_;
   Array<uint32_t> seen_;  // [program] the step that was last here
   uint32_t generation_ = 0;
+  uint32_t start_ = 0;  // row of the automaton's first state
+  size_t state_ = 0;    // of it, the next to go on from
+
+  // Classes, up to block_ of code points: the class that goes on, and where it may end.
+  Array<uint32_t> cuts_, hashes_;
+  size_t cut_ = 0, run_ = 0;
+  uint32_t block_ = 0, next_cut_ = 0;
+  uint8_t current_ = 0;
+  bool uniform_ = false;  // the block before has one class
 };
 
 Result<RegexSplitter> RegexSplitter::create(Span<const char* const> patterns,
                                             const Allocator& allocator) noexcept {
   RegexSplitter splitter(allocator);
   RegexCompiler compiler(allocator);
-  INLAY_TRY(compiler.compile(patterns, &splitter));
+  INLAY_TRY(compiler.begin(patterns, &splitter));
+  while (!compiler.complete(splitter)) INLAY_TRY(compiler.compile_more(&splitter));
   return Result<RegexSplitter>(std::move(splitter));
 }
 

@@ -10,21 +10,34 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 void SentencePieceEncoder::create(const Vocabulary& vocabulary) noexcept {
+  begin(vocabulary);
+  while (!complete()) load_more();
+}
+
+void SentencePieceEncoder::begin(const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    const std::string_view text = vocabulary.text(token);
-    for (size_t i = 1; i < text.size(); ++i) {
-      const auto pair = static_cast<uint32_t>(static_cast<uint8_t>(text[i - 1])) << 8 |
-                        static_cast<uint8_t>(text[i]);
-      joins_[pair >> 6] |= uint64_t{1} << (pair & 63);
-    }
-  }
   for (uint32_t byte = 0; byte < 256; ++byte) {
     const char raw = static_cast<char>(byte);
     Token token = vocabulary.find(ByteName(byte).view());
     if (token == kNoToken) token = vocabulary.find({&raw, 1});
     byte_tokens_[byte] = token != kNoToken ? token : vocabulary.special().unknown;
   }
+}
+
+void SentencePieceEncoder::load_more() noexcept {
+  constexpr size_t kBytesAtOnce = 32768;
+  const uint32_t size = vocabulary_->size();
+  uint32_t token = next_;
+  for (size_t bytes = 0; bytes < kBytesAtOnce && token < size; ++token) {
+    const std::string_view text = vocabulary_->text(token);
+    bytes += text.size();
+    for (size_t i = 1; i < text.size(); ++i) {
+      const auto pair = static_cast<uint32_t>(static_cast<uint8_t>(text[i - 1])) << 8 |
+                        static_cast<uint8_t>(text[i]);
+      joins_[pair >> 6] |= uint64_t{1} << (pair & 63);
+    }
+  }
+  next_ = token;
 }
 
 // The order of scores: the higher the score, the lower the number.

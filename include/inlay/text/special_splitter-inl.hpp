@@ -17,58 +17,72 @@ uint32_t SpecialSplitter::child(uint32_t parent, uint8_t byte) const noexcept {
 }
 
 Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
-  vocabulary_ = &vocabulary;
-  const auto is_special = [&](uint32_t token) {
-    return (vocabulary.traits(token) & (kTokenControl | kTokenUserDefined | kTokenUnknown)) != 0;
-  };
-  size_t bytes = 0;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    if (!is_special(token)) continue;
-    const size_t size = vocabulary.text(token).size();
-    if (size > kLongest) {
-      return Error(ErrorCode::corrupt, "tokenizer.ggml.tokens[")
-             << token << "]: a special token of " << static_cast<uint64_t>(size)
-             << " bytes, expected at most " << static_cast<uint64_t>(kLongest);
+  begin(vocabulary);
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+Status SpecialSplitter::load_more() noexcept {
+  constexpr size_t kAtOnce = 16384, kByte = 8;  // a token, and each byte of a special one
+  if (pass_ == Pass::room) {
+    if (edges_.fill(kAtOnce / 2)) pass_ = Pass::add;
+    return {};
+  }
+  const uint32_t size = vocabulary_->size();
+  uint32_t token = next_;
+  for (size_t work = 0; work < kAtOnce && token < size; ++work, ++token) {
+    if ((vocabulary_->traits(token) & (kTokenControl | kTokenUserDefined | kTokenUnknown)) == 0)
+      continue;
+    INLAY_TRY(visit(token));
+    work += vocabulary_->text(token).size() * kByte;
+  }
+  next_ = token < size ? token : 0;
+  if (next_ > 0) return {};
+  if (pass_ == Pass::count) {
+    if (!nodes_.reserve(bytes_ + 1) || !nodes_.resize(1) || !edges_.reserve(hash_slots(bytes_))) {
+      return Error(ErrorCode::out_of_memory);
     }
-    bytes += size;
-  }
-  if (!nodes_.reserve(bytes + 1) || !nodes_.resize(1) || !edges_.resize(hash_slots(bytes))) {
-    return Error(ErrorCode::out_of_memory);
-  }
-  const size_t mask = edges_.size() - 1;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    if (!is_special(token)) continue;
-    uint32_t node = 0;
-    for (char c : vocabulary.text(token)) {
-      const auto byte = static_cast<uint8_t>(c);
-      uint32_t next = child(node, byte);
-      if (next == kNoNode) {
-        next = static_cast<uint32_t>(nodes_.size());
-        if (!nodes_.push_back({kNoToken, nodes_[node].size + 1, kNoNode}))
-          return Error(ErrorCode::out_of_memory);
-        size_t slot = edge_hash(node, byte) & mask;
-        while (edges_[slot].child != kNoNode) slot = (slot + 1) & mask;
-        edges_[slot] = {node, next, byte};
-      }
-      node = next;
-    }
-    nodes_[node].token = static_cast<Token>(token);
-    starts_[static_cast<uint8_t>(vocabulary.text(token)[0])] = true;
-  }
-  if (!runs_are_short(edges_.size(), [this](size_t i) { return edges_[i].child != kNoNode; })) {
+  } else if (pass_ == Pass::add && !runs_are_short(edges_.size(), [this](size_t i) {
+               return edges_[i].child != kNoNode;
+             })) {
     return Error(ErrorCode::corrupt,
                  "tokenizer.ggml.tokens: expected special tokens of which few share hashes");
   }
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    if (!is_special(token)) continue;
-    uint32_t node = 0, shorter = kNoNode;
-    for (char c : vocabulary.text(token)) {
-      if (nodes_[node].token != kNoToken) shorter = node;
-      node = child(node, static_cast<uint8_t>(c));
+  pass_ = static_cast<Pass>(static_cast<uint8_t>(pass_) + 1);
+  return {};
+}
+
+// A special token, in one of the passes.
+Status SpecialSplitter::visit(uint32_t token) noexcept {
+  const std::string_view text = vocabulary_->text(token);
+  if (pass_ == Pass::count) {
+    if (text.size() > kLongest) {
+      return Error(ErrorCode::corrupt, "tokenizer.ggml.tokens[")
+             << token << "]: a special token of " << static_cast<uint64_t>(text.size())
+             << " bytes, expected at most " << static_cast<uint64_t>(kLongest);
     }
-    nodes_[node].shorter = shorter;
+    bytes_ += text.size();
+    return {};
   }
-  return Status();
+  const size_t mask = edges_.size() - 1;
+  uint32_t node = 0, shorter = kNoNode;
+  for (char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (nodes_[node].token != kNoToken) shorter = node;
+    uint32_t next = child(node, byte);
+    if (next == kNoNode) {
+      next = static_cast<uint32_t>(nodes_.size());
+      (void)nodes_.push_back({kNoToken, nodes_[node].size + 1, kNoNode});  // there is room
+      size_t slot = edge_hash(node, byte) & mask;
+      while (edges_[slot].child != kNoNode) slot = (slot + 1) & mask;
+      edges_[slot] = {node, next, byte};
+    }
+    node = next;
+  }
+  nodes_[node].token = static_cast<Token>(token);
+  nodes_[node].shorter = shorter;  // right when all are added
+  starts_[static_cast<uint8_t>(text[0])] = true;
+  return {};
 }
 
 bool SpecialSplitter::counts(uint32_t node, bool parse_special) const noexcept {

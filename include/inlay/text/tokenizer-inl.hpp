@@ -122,7 +122,13 @@ struct Tokenizer::Impl {
   detail::LongestMatchEncoder longest_matches;
   size_t max_piece_bytes = 0;
 
-  enum class Stage : uint8_t { vocabulary, encoder, pieces, complete } stage = Stage::vocabulary;
+  enum class Stage : uint8_t {
+    vocabulary,
+    specials,
+    encoder,
+    pieces,
+    complete
+  } stage = Stage::vocabulary;
   TokenizerOptions options;
   uint32_t next_piece = 0;  // the next whose bytes are to be counted
 };
@@ -131,11 +137,21 @@ Status Tokenizer::Impl::build_more(const Gguf& file) noexcept {
   using detail::VocabularyKind;
   if (stage == Stage::vocabulary) {
     if (!vocabulary.complete()) return vocabulary.load_more(file);
-    stage = vocabulary.kind() == VocabularyKind::none ? Stage::complete : Stage::encoder;
-    return stage == Stage::complete ? Status() : begin_encoder(file);
+    stage = vocabulary.kind() == VocabularyKind::none ? Stage::complete : Stage::specials;
+    specials.begin(vocabulary);
+    return {};
+  }
+  if (stage == Stage::specials) {
+    if (!specials.complete()) return specials.load_more();
+    stage = Stage::encoder;
+    return begin_encoder(file);
   }
   if (stage == Stage::encoder) {
     if (is<VocabularyKind::byte_pairs>() && !byte_pairs.complete()) return byte_pairs.load_more();
+    if (is<VocabularyKind::sentence_piece>() && !sentence_pieces.complete()) {
+      sentence_pieces.load_more();
+      return {};
+    }
     stage = Stage::pieces;
     return find_newline();
   }
@@ -146,12 +162,11 @@ Status Tokenizer::Impl::build_more(const Gguf& file) noexcept {
 
 Status Tokenizer::Impl::begin_encoder(const Gguf& file) noexcept {
   using detail::VocabularyKind;
-  INLAY_TRY(specials.create(vocabulary));
   if (is<VocabularyKind::byte_pairs>()) {
     return byte_pairs.begin(file, vocabulary, options.patterns, allocator);
   }
   if (is<VocabularyKind::sentence_piece>()) {
-    sentence_pieces.create(vocabulary);
+    sentence_pieces.begin(vocabulary);
   } else if (is<VocabularyKind::word_pieces>()) {
     return word_pieces.create(vocabulary);
   } else if (is<VocabularyKind::unigrams>()) {

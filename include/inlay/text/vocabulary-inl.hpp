@@ -88,16 +88,17 @@ Status Vocabulary::begin(const Gguf& file, const TokenizerOptions& options) noex
 
 Status Vocabulary::load_more(const Gguf& file) noexcept {
   if (stage_ == Stage::texts) return load_texts();
+  if (stage_ == Stage::ends) return list_ends();
   INLAY_TRY(load_entries(file));
   if (traits_.size() < size_) return {};
-  stage_ = Stage::complete;
+  stage_ = Stage::ends;
   INLAY_TRY(finish_tokens());
   INLAY_TRY(load_ids(file));
   INLAY_TRY(load_flags(file));
   INLAY_TRY(load_suppressed(file));
   detect_special();
   detect_stripping(file);
-  return list_ends();
+  return {};
 }
 
 Status Vocabulary::load_kind(const Gguf& file, const TokenizerOptions& options) noexcept {
@@ -217,8 +218,7 @@ Status Vocabulary::load_texts() noexcept {
     if (text.empty()) ++n_unnamed_;
   }
   // There are less than three slots for each token, and at most 16 besides.
-  const size_t slots = slots_.capacity(), more = slots_.size() + 4 * kAtOnce;
-  (void)slots_.resize(end < size_ && more < slots ? more : slots);  // what was reserved
+  (void)slots_.fill(4 * kAtOnce);
   if (end < size_) return {};
   stage_ = Stage::entries;
   return names_.reserve(n_unnamed_ * kNameBytes) ? Status() : Error(ErrorCode::out_of_memory);
@@ -487,10 +487,12 @@ void Vocabulary::detect_special() noexcept {
 }
 
 Status Vocabulary::list_ends() noexcept {
-  for (uint32_t id = 0; id < size_; ++id) {
-    const bool ends = (traits_[id] & kTokenEnd) != 0;
-    if (ends && !ends_.push_back(static_cast<Token>(id))) return Error(ErrorCode::out_of_memory);
+  constexpr uint32_t kAtOnce = 32768;
+  for (uint32_t n = 0; n < kAtOnce && next_ < size_; ++n, ++next_) {
+    const bool ends = (traits_[next_] & kTokenEnd) != 0;
+    if (ends && !ends_.push_back(static_cast<Token>(next_))) return Error(ErrorCode::out_of_memory);
   }
+  if (next_ == size_) stage_ = Stage::complete;
   return Status();
 }
 

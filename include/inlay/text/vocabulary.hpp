@@ -106,7 +106,7 @@ class Vocabulary {
     Token token = kNoToken;
   };
 
-  enum class Stage : uint8_t { texts, entries, complete };
+  enum class Stage : uint8_t { texts, entries, ends, complete };
 
   Status load_kind(const Gguf& file, const TokenizerOptions& options) noexcept;
   Status load_size(const Gguf& file) noexcept;
@@ -146,6 +146,7 @@ class Vocabulary {
   Stage stage_ = Stage::texts;
   MetadataValue::Strings texts_;  // of the tokens from size of tokens_ on
   size_t n_unnamed_ = 0;          // of them, tokens without a text
+  uint32_t next_ = 0;             // that may be an end
 };
 
 }  // namespace detail
