@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 
 int main(int argc, char** argv) {
   std::vector<size_t> threads;
@@ -18,15 +17,14 @@ int main(int argc, char** argv) {
     return 2;
   }
 
-  const size_t bytes = most * (size_t{96} << 20);  // for each thread more than a usual last cache
-  const std::unique_ptr<uint8_t[]> memory(new uint8_t[bytes]);
-  std::memset(memory.get(), 1, bytes);
+  const bench::Memory memory(most);
+  std::memset(memory.data(), 1, memory.bytes());
   std::printf("{\"clock_hz\": %.4g,\n \"read_bytes_per_second\": [", bench::core_hertz());
   const char* separator = "";
   for (const size_t n : threads) {
     for (const size_t streams : {size_t{1}, size_t{4}}) {
       std::printf("%s{\"threads\": %zu, \"streams\": %zu, \"rate\": %.4g}", separator, n, streams,
-                  bench::read_rate(memory.get(), bytes, n, streams, 0.06).median);
+                  bench::read_rate(memory.data(), memory.bytes(), n, streams, 0.06).median);
       separator = ", ";
     }
   }

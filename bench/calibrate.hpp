@@ -9,12 +9,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <inlay.hpp>
+#include <new>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "inlay/core/system.hpp"
+
 #if defined(__x86_64__)
 #  include <immintrin.h>
+#endif
+#ifndef _WIN32
+#  include <unistd.h>
 #endif
 
 namespace bench {
@@ -150,6 +157,33 @@ inline std::vector<std::string_view> multiply_targets() {
 }
 
 // ---- memory ----
+
+// Memory to measure with: of each thread more than a usual last cache, and together more than this
+// machine's. On large pages, as packed weights lie.
+class Memory {
+ public:
+  explicit Memory(size_t threads, bool large_pages = true)
+      : bytes_(std::max(threads * (size_t{96} << 20), 2 * last_cache())),
+        data_(static_cast<uint8_t*>(::operator new (bytes_, std::align_val_t{64}))) {
+    if (large_pages) inlay::detail::prefer_huge_pages(data_, bytes_);
+  }
+  ~Memory() { ::operator delete (data_, std::align_val_t{64}); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  uint8_t* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  static size_t last_cache() {  // 0: not known
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (bytes > 0) return static_cast<size_t>(bytes);
+#endif
+    return 0;
+  }
+  size_t bytes_;
+  uint8_t* data_;
+};
 
 // What one sample reads from memory, and how far it is to the next one's.
 constexpr size_t kSampleBytes = size_t{4} << 20;

@@ -72,6 +72,7 @@ void measure(const detail::Kernels& kernels, TensorType type, size_t n, const Op
   kernels.quantize({x.data(), k, n, k, false, xq}, 0, n, 0, k);
   detail::Matmul m = {};
   m.type = type;
+  m.reading = detail::reading_of_cpu();
   m.packed = options.packed;  // any bytes are panels too, and as many
   m.w = weights;
   m.rows = rows;
@@ -137,8 +138,9 @@ int main(int argc, char** argv) {
     if (name == "--json") options.json = argv[i + 1][0] == '1';
     if (name == "--seconds") options.seconds = std::strtod(argv[i + 1], nullptr);
   }
-  const size_t bytes = size_t{96} << 20;  // more than a usual last-level cache
-  uint8_t* weights = static_cast<uint8_t*>(aligned(bytes));
+  const bench::Memory memory(1, options.packed);  // the file's pages are small
+  uint8_t* const weights = memory.data();
+  const size_t bytes = memory.bytes();
   // Any bytes are weights, and 0x3c as every byte of a half is about 1.
   std::memset(weights, 0x3c, bytes);
   Machine machine = {};
@@ -171,6 +173,5 @@ int main(int argc, char** argv) {
     }
   }
   if (options.json) std::puts("\n]");
-  ::operator delete (weights, std::align_val_t{64});
   return 0;
 }

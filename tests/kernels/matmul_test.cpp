@@ -183,7 +183,7 @@ TEST_SUITE("matmul") {
     }
   }
 
-  TEST_CASE("a row's result does not depend on the task it is in") {
+  TEST_CASE("a row's result does not depend on the task it is in, nor on what is prefetched") {
     Random random(7);
     for (TensorType id : {TensorType::q4_0, TensorType::q4_k, TensorType::q6_k, TensorType::q8_0,
                           TensorType::tq1_0, TensorType::f16}) {
@@ -200,6 +200,8 @@ TEST_SUITE("matmul") {
         for_targets(p, [&](const detail::Kernels& kernels) {
           const std::vector<float> whole = multiply(kernels, p, 160);
           for (size_t task : std::initializer_list<size_t>{16, 32, 48, 112}) {
+            p.ahead = static_cast<uint16_t>(task - 16);
+            p.rows_ahead = static_cast<uint16_t>(task * 512);
             const std::vector<float> parts = multiply(kernels, p, task);
             CHECK(std::memcmp(parts.data(), whole.data(), whole.size() * sizeof(float)) == 0);
           }

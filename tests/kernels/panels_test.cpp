@@ -173,24 +173,26 @@ TEST_SUITE("panels") {
     }
   }
 
-  TEST_CASE("panels one after another, and several in lockstep: the same bits") {
+  TEST_CASE("panels one after another, or several in lockstep, prefetched or not: the same bits") {
     Random random(8);
-    const detail::Kernels *in_sequence[8], *in_lockstep[8];
-    const size_t count = detail::runnable_kernels(true, in_sequence);
-    REQUIRE(detail::runnable_kernels(false, in_lockstep) == count);
     for (const Type& type : packed_types()) {
       for (size_t n : std::initializer_list<size_t>{1, 2, 5, 16}) {
         Problem p = make_problem(type.id, 147, 512, n);
         random_weights(type, random, &p);
         random_columns(random, &p);
-        for (size_t i = 0; i < count; ++i) {
-          if (!in_sequence[i]->takes_packed) continue;
-          const std::vector<float> one = multiply_packed(*in_sequence[i], p, 160);
-          const std::vector<float> four = multiply_packed(*in_lockstep[i], p, 160);
-          CAPTURE(name_of(type.id));
-          CAPTURE(std::string(in_sequence[i]->name));
-          CHECK(std::memcmp(one.data(), four.data(), one.size() * sizeof(float)) == 0);
-        }
+        for_packed_targets(p, [&](const detail::Kernels& kernels) {
+          p.streams = 1;
+          p.ahead = 0;
+          const std::vector<float> one = multiply_packed(kernels, p, 160);
+          for (uint16_t streams : std::initializer_list<uint16_t>{1, 2, 4}) {
+            for (uint16_t ahead : std::initializer_list<uint16_t>{0, 512, 65535}) {
+              p.streams = streams;
+              p.ahead = ahead;
+              const std::vector<float> other = multiply_packed(kernels, p, 160);
+              CHECK(std::memcmp(one.data(), other.data(), one.size() * sizeof(float)) == 0);
+            }
+          }
+        });
       }
     }
   }

@@ -200,6 +200,7 @@ inline Matmul matmul_of(const Weight& weight, uint32_t n, const State& s) noexce
   m.k = weight.cols;
   m.n = n;
   m.tiles = s.invariant;
+  m.reading = s.reading;
   m.packed = weight.packed;
   if (weight.scale != nullptr) m.scale = *weight.scale;
   return m;

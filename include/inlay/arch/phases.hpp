@@ -80,6 +80,7 @@ struct BatchText {
 // What phases work on: the batch, and the memory of one session.
 struct State {
   const Kernels* kernels = nullptr;
+  Reading reading;
   const Hyper* hparams = nullptr;
   const Needs* needs = nullptr;
   const float* rope_frequencies[Hyper::kRopes] = {};  // [n_rot / 2] radians per position

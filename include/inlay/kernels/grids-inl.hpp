@@ -356,6 +356,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
   const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(sub));
   const size_t chunks = m.k / kChunk;
   const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
   GridChunk unpacked[2][kStreams];
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
@@ -371,7 +372,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
         INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
           const uint8_t* at = rows[s] + chunk * chunk_bytes;
           unpack(at, unpacked[chunk % 2][s]);
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(at) + kRowsAhead, 3);
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(at) + ahead, 3);
         }
       }
       if (chunk == 0) continue;

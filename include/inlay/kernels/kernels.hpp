@@ -31,6 +31,16 @@ struct Quantize {
   const uint32_t* rows = nullptr;  // [n] rows of x that are the columns; null: the first n
 };
 
+// How a processor reads weights from memory fastest, for few columns: results are the same bits.
+struct Reading {
+  uint16_t streams = 4;  // panels of packed weights at a time, in lockstep: up to 4
+  // Bytes between what a stream computes and what it prefetches: of packed weights and, where this
+  // is not 0, of plain floats too; four times as far ahead into the second cache. 0: the
+  // processor's own prefetching keeps up.
+  uint16_t ahead = 0;
+  uint32_t rows_ahead = 448;  // of rows as the file has them
+};
+
 struct Matmul {
   TensorType type;   // of w; any usable type
   const uint8_t* w;  // [rows][k], as the file has it, or what pack_panels() wrote
@@ -49,6 +59,7 @@ struct Matmul {
   bool packed;   // w is what pack_panels() wrote
   size_t first;  // columns [first, n): 0 or, from kLeastTaskColumns on, a multiple of kQuantizeStep
   float scale = 1;  // on the product, before the bias
+  Reading reading;
 };
 // So many columns are worth a task, and computed by tiles for all types.
 inline constexpr size_t kLeastTaskColumns = 64;
@@ -280,9 +291,7 @@ const Kernels* pick_kernels(int64_t mask) noexcept;
 // All compiled-in tables that this CPU can run, best first: for tests and tools. Returns their
 // number (<= 8).
 size_t runnable_kernels(const Kernels* out[8]) noexcept;
-// The same for a processor that reads weights fastest in one sequence, or in several streams:
-// results are the same bits.
-size_t runnable_kernels(bool in_sequence, const Kernels* out[8]) noexcept;
+Reading reading_of_cpu() noexcept;
 
 }  // namespace detail
 INLAY_END_NAMESPACE

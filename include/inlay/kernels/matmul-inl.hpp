@@ -219,8 +219,8 @@ static HWY_INLINE void store_panel(const Matmul& m, size_t row, size_t end, size
 // than go together take turns with some panels, which stay in the second cache: by single ones,
 // reading from memory would start anew with each.
 HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const Recipe& r,
-                                                          size_t begin, size_t end,
-                                                          size_t streams) {
+                                                          size_t begin, size_t end) {
+  const size_t streams = m.reading.streams;
   constexpr size_t kTurnBytes = size_t{128} << 10;
   const ColumnLayout one(m.k);
   const GroupLayout several(m.k);
@@ -231,6 +231,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
   const StartKind start = {r.sub, r.centre};
   PanelTurn t;
   t.groups = m.k / kGroup;
+  t.ahead = m.reading.ahead;
   for (size_t i0 = 0; i0 < length; i0 += turn) {
     for (size_t c = 0, columns; c < m.n; c += columns) {
       columns = m.n - c <= kPanelColumns ? m.n - c : kColumns;
@@ -280,13 +281,13 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
 // where no instruction converts halves.
 static constexpr size_t kPlainTileColumns = kTilesOnly || HWY_ARCH_WASM ? 12 : 40;
 
-static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, size_t streams) {
+static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   if (begin >= end) return;
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   if constexpr (!kTilesOnly) {
     if (m.packed && m.n <= most_panel_columns(panel_layout(m.type)) && !m.tiles)
-      return multiply_panels(m, r, begin, end, streams);
+      return multiply_panels(m, r, begin, end);
   }
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times
   // the speed of one column after another.
@@ -373,14 +374,6 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch, siz
       }
     }
   }
-}
-
-// Kernels::matmul, for processors of both kinds: see reads_sequentially().
-static void matmul_in_lockstep(const Matmul& m, size_t begin, size_t end, void* scratch) {
-  matmul(m, begin, end, scratch, kStreams);
-}
-static void matmul_in_sequence(const Matmul& m, size_t begin, size_t end, void* scratch) {
-  matmul(m, begin, end, scratch, 1);
 }
 
 }  // namespace HWY_NAMESPACE

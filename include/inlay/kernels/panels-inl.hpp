@@ -411,7 +411,7 @@ static constexpr size_t most_panel_columns(PanelLayout layout) {
 
 // Up to kStreams panels that are multiplied in lockstep.
 struct PanelTurn {
-  size_t streams, groups;
+  size_t streams, groups, ahead;  // ahead: of Reading
   const uint8_t* panels[kStreams];
   alignas(64) float sum[kStreams][kPanelColumns][kPanelRows];
 };
@@ -502,6 +502,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
   // together; else one, for the streams' reads overlap most so, or all if there is one stream.
   constexpr size_t kStep = 4 / kSubs;
   const size_t streams = t.streams, step = integer ? kStep : streams == 1 ? 8 : 1;
+  const size_t ahead = t.ahead;
   size_t groups = 0;
   for (size_t left = t.groups; left > 0; left -= groups) {
     groups = HWY_MIN(left, size_t{8});
@@ -529,9 +530,16 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
           for (size_t g = g0; g < HWY_MIN(g0 + step, groups); ++g, p += kGroupBytes<W>) {
             RowIntVec total[kTogether][n];
             INLAY_OPAQUE(p);
-            // Zen 4 does not see the panels' order between this many reads of activations; with
-            // fewer columns, asking takes longer than it saves.
-            if (n > kColumns && row == 0) {
+            if (row == 0 && ahead != 0) {
+              // From memory to the first cache it takes longer than the few requests that this one
+              // keeps open can wait.
+              for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
+                INLAY_PREFETCH(p + ahead + line, 3);
+                INLAY_PREFETCH(p + 4 * ahead + line, 2);
+              }
+            } else if (n > kColumns && row == 0) {
+              // Zen 4 does not see the panels' order between this many reads of activations; with
+              // fewer columns, asking takes longer than it saves.
               for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
                 INLAY_PREFETCH(p + 4 * kGroupBytes<W> + line, 3);
               }

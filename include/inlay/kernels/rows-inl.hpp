@@ -8,10 +8,6 @@ namespace detail {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Bytes between what a stream computes and what it prefetches: the hardware fetches a stream into
-// the second cache at best. 448 gave 12 % on q4_K (Zen 4, 4 KB pages), 1024 half of that.
-static constexpr size_t kRowsAhead = 448;
-
 // Rows [begin, end) as kStreams ranges that are walked in lockstep. The last may be shorter.
 struct Streams {
   size_t begin, end, length;
@@ -281,6 +277,7 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
   const size_t groups = m.k / kGroup, chunks = layout.kp / kChunk;
   const size_t row_bytes = groups * T::kChunkBytes / 8;
   const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
   ChunkScales<T> scales;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
@@ -305,7 +302,7 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       if (chunk == 0) continue;
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         for (size_t line = 0; line < T::kChunkBytes; line += 64) {
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + kRowsAhead + line, 3);
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead + line, 3);
         }
       }
       const size_t done = chunk - 1;
@@ -337,6 +334,7 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
   const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(kGroup));
   const size_t chunks = m.k / kChunk;
   const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
@@ -346,7 +344,7 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = hn::Zero(df);
     for (size_t chunk = 0; chunk < chunks; ++chunk) {
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + kRowsAhead, 3);
+        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead, 3);
       }
       const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
       auto total = hn::Load(df, x_sum + chunk * 8);
@@ -454,6 +452,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
       kPower[0], kPower[0], kPower[0], kPower[0], kPower[1], kPower[1], kPower[1], kPower[1],
       kPower[2], kPower[2], kPower[2], kPower[2], kPower[3], kPower[3], kPower[3], kPower[3]};
   const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
@@ -464,7 +463,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
     for (const TernaryChunk* chunk = x; chunk < x + chunks; ++chunk) {
       hn::Vec<decltype(d32)> sum[kStreams], odd[kStreams];
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + kRowsAhead, 3);
+        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead, 3);
         sum[s] = hn::LoadU(d32, chunk->start);
         odd[s] = hn::Zero(d32);
       }
@@ -519,6 +518,8 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
     std::memcpy(x_tail[c], x[c] + whole, (m.k - whole) * sizeof(float));
   }
   const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
+  const bool prefetched = columns > 1 || m.reading.ahead != 0;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
     ScaleVec sum[kStreams][columns];
@@ -527,11 +528,13 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
       INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) sum[s][c] = hn::Zero(df);
     }
     for (size_t j = 0; j < whole; j += kLanes) {
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        // One column keeps up with what the processor prefetches by itself.
-        if constexpr (columns > 1) {
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + j * T::kBytes + kRowsAhead, 3);
+      if (prefetched) {
+        const size_t further = j * T::kBytes + ahead;
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + further, 3);
         }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         INLAY_UNROLL(2) for (size_t at = j; at < j + kLanes; at += kScaleLanes) {
           const auto w = T::load(rows[s] + at * T::kBytes);
           INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {

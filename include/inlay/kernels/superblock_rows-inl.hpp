@@ -228,6 +228,7 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
     }
   }
   const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
   Factor factors[columns];
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
@@ -250,7 +251,7 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
       }
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         for (size_t line = 0; line < T::kChunkBytes; line += 64) {
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + kRowsAhead + line, 3);
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead + line, 3);
         }
       }
       // What is read lies within a signed byte of these.

@@ -8,7 +8,7 @@ namespace HWY_NAMESPACE {
 
 #if !INLAY_HAS_KERNELS
 static constexpr int64_t kTarget = 0;  // never asked for
-static constexpr Kernels kKernels{}, kKernelsInSequence{};
+static constexpr Kernels kKernels{};
 #else
 #  ifdef INLAY_SUB_TARGET
 static constexpr int64_t kTarget = INLAY_SUB_TARGET;
@@ -16,33 +16,29 @@ static constexpr int64_t kTarget = INLAY_SUB_TARGET;
 static constexpr int64_t kTarget = HWY_TARGET;
 #  endif
 
-static constexpr Kernels kernels_with(decltype(Kernels::matmul) matmul_of_cpu) {
-  return {kTarget,
-          &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
-          quantize,
-          matmul_of_cpu,
-          attention,
-          combine_attention,
-          store_kv,
-          rms_norm,
-          layer_norm,
-          l2_norm,
-          rope,
-          activate,
-          add,
-          mul,
-          scale,
-          scale_add,
-          clamp,
-          softcap,
-          softmax_weights,
-          conv1d,
-          ssm_scan,
-          delta_rule,
-          !kTilesOnly};
-}
-static constexpr Kernels kKernels = kernels_with(matmul_in_lockstep);
-static constexpr Kernels kKernelsInSequence = kernels_with(matmul_in_sequence);
+static constexpr Kernels kKernels = {kTarget,
+                                     &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
+                                     quantize,
+                                     matmul,
+                                     attention,
+                                     combine_attention,
+                                     store_kv,
+                                     rms_norm,
+                                     layer_norm,
+                                     l2_norm,
+                                     rope,
+                                     activate,
+                                     add,
+                                     mul,
+                                     scale,
+                                     scale_add,
+                                     clamp,
+                                     softcap,
+                                     softmax_weights,
+                                     conv1d,
+                                     ssm_scan,
+                                     delta_rule,
+                                     !kTilesOnly};
 #endif
 
 }  // namespace HWY_NAMESPACE

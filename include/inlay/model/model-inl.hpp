@@ -90,6 +90,7 @@ INLAY_COLD inline Status Binding::begin(const ModelOptions& options) noexcept {
                  "this processor has none of the instruction sets of this build, expected SSE4.2 "
                  "at least");
   }
+  m_->reading = reading_of_cpu();
   if (m_->kernels->takes_packed) m_->weight_mode = options.weights;
   m_->plan_only = options.plan_only;
   Hyper& h = m_->hparams;

@@ -45,6 +45,7 @@ struct ModelImpl {
   Tokenizer tokenizer;
   const Facts* architecture = nullptr;
   const Kernels* kernels = nullptr;
+  Reading reading;
   Hyper hparams;
   ModelShape shape;
   Sampling sampling;  // what the file recommends

@@ -133,6 +133,7 @@ inline void lay_out_activations(const Hyper& h, const Needs& needs, uint32_t bat
 // What phases need of the model. `context`: positions that a text may have.
 inline void set_model(const ModelImpl& m, const Needs& needs, uint32_t context, State* s) noexcept {
   s->kernels = m.kernels;
+  s->reading = m.reading;
   s->hparams = &m.hparams;
   s->needs = &needs;
   for (uint32_t i = 0; i < m.hparams.n_ropes; ++i) {
