@@ -4424,13 +4424,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xa800f03c
+#define INLAY_SELF_ID_ 0x6c6b6ede
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xa800f03c
+#elif INLAY_SELF_ID_ != 0x6c6b6ede
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -5679,7 +5679,9 @@ INLAY_END_NAMESPACE
 #pragma GCC optimize("Os")
 #endif
 #if INLAY_HAS_KERNELS
-// What a sub-target's instruction has no part in: its target's code serves both.
+// What a sub-target's instruction has no part in: its target's code serves both. A sub-target's
+// function of the same name as one of its target must not be called with a type from here: it would
+// be looked up in both.
 
 // begin file inlay/kernels/elementwise-inl.hpp
 // Elementwise functions of a decoder block, and the exponential functions that attention shares.
@@ -7094,93 +7096,6 @@ void delta_rule(const DeltaRule& r, size_t begin, size_t end) {
 INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/recurrent-inl.hpp
-#if INLAY_HAS_AVX2_VNNI && HWY_TARGET == HWY_AVX2
-#define INLAY_SUB_TARGET INLAY_AVX2_VNNI
-#include INLAY_SELF
-#undef INLAY_SUB_TARGET
-#elif INLAY_HAS_NEON_DOT && (HWY_TARGET & HWY_ALL_NEON)
-#define INLAY_SUB_TARGET INLAY_NEON_DOT
-#include INLAY_SELF
-#undef INLAY_SUB_TARGET
-#endif
-#endif
-#endif
-
-#if INLAY_HAS_KERNELS
-
-// begin file inlay/kernels/sub_target-inl.hpp
-// Begins a pass over the kernels for a sub-target (targets.hpp), inside the pass of the target of
-// Highway, or of the sub-target, that it adds to: INLAY_SUB_TARGET names it. From here to the end
-// of the pass, the macros of Highway that the kernels are written with mean the sub-target: a
-// namespace of its own, and attributes with the instruction that it adds. No include guard.
-#ifdef INLAY_SUB_TARGET
-#  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
-#    define INLAY_SUB_NAMESPACE N_AVX2_VNNI
-#  elif INLAY_SUB_TARGET == INLAY_NEON_DOT
-#    define INLAY_SUB_NAMESPACE N_NEON_DOT
-#  else
-#    define INLAY_SUB_NAMESPACE N_NEON_I8MM
-#  endif
-// What its target has is the sub-target's too, Highway's functions and those already compiled here.
-namespace hwy {
-namespace INLAY_SUB_NAMESPACE = HWY_NAMESPACE;
-}
-INLAY_BEGIN_NAMESPACE
-namespace detail {
-namespace INLAY_SUB_NAMESPACE {
-using namespace HWY_NAMESPACE;
-}  // namespace INLAY_SUB_NAMESPACE
-}  // namespace detail
-INLAY_END_NAMESPACE
-#  undef INLAY_SUB_NAMESPACE
-#  pragma push_macro("HWY_NAMESPACE")
-#  pragma push_macro("HWY_TARGET_STR")
-#  pragma push_macro("HWY_ATTR")
-#  pragma push_macro("HWY_BEFORE_NAMESPACE")
-#  pragma push_macro("HWY_AFTER_NAMESPACE")
-#  undef HWY_NAMESPACE
-#  undef HWY_TARGET_STR
-#  undef HWY_ATTR
-#  undef HWY_BEFORE_NAMESPACE
-#  undef HWY_AFTER_NAMESPACE
-// Of Arm, arm_neon.h of GCC asks for Armv8.2 with dotprod, as every processor that has it does.
-// Where the compiler may assume that, more only adds to what it may.
-#  ifdef __ARM_FEATURE_CRYPTO
-#    define INLAY_TARGET_STR_CRYPTO "+crypto"
-#  else
-#    define INLAY_TARGET_STR_CRYPTO ""
-#  endif
-#  ifdef __ARM_FEATURE_FP16_VECTOR_ARITHMETIC
-#    define INLAY_TARGET_STR_FP16 "+fp16"
-#  else
-#    define INLAY_TARGET_STR_FP16 ""
-#  endif
-#  ifdef __ARM_FEATURE_DOTPROD
-#    define INLAY_TARGET_STR_DOT ""
-#  else
-#    define INLAY_TARGET_STR_DOT \
-      "arch=armv8.2-a+dotprod" INLAY_TARGET_STR_CRYPTO INLAY_TARGET_STR_FP16
-#  endif
-#  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
-#    define HWY_NAMESPACE N_AVX2_VNNI
-#    define HWY_TARGET_STR HWY_TARGET_STR_AVX2 ",avxvnni"
-#  elif INLAY_SUB_TARGET == INLAY_NEON_DOT
-#    define HWY_NAMESPACE N_NEON_DOT
-#    define HWY_TARGET_STR INLAY_TARGET_STR_DOT
-#  else
-#    define HWY_NAMESPACE N_NEON_I8MM
-#    define HWY_TARGET_STR INLAY_TARGET_STR_DOT "+i8mm"
-#  endif
-#  define HWY_ATTR __attribute__((target(HWY_TARGET_STR)))
-#  define HWY_BEFORE_NAMESPACE()        \
-    HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR) \
-    static_assert(true, "For requiring trailing semicolon")
-#  define HWY_AFTER_NAMESPACE() \
-    HWY_POP_ATTRIBUTES          \
-    static_assert(true, "For requiring trailing semicolon")
-#endif  // INLAY_SUB_TARGET
-// end file inlay/kernels/sub_target-inl.hpp
-#if INLAY_SUB_TARGET != INLAY_NEON_I8MM  // of which dotprod's serve, but for tiles
 
 // begin file inlay/kernels/decode-inl.hpp
 // The quantized tensor types: one trait each. From it the row kernel and the tile decoding are
@@ -7203,7 +7118,7 @@ INLAY_END_NAMESPACE
 //                     of superblocks of 8 sub-blocks, instead of scales(): these integers of four
 //                     rows at once
 // and means w = scale * (u - kOffset), or w = scale * u - min. Block layouts: ggml-common.h of
-// ggml. Compiled once per SIMD target; no include guard.
+// ggml. Compiled once per SIMD target, for its sub-target too; no include guard.
 
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE
@@ -8168,6 +8083,1350 @@ INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/decode-inl.hpp
 
+// begin file inlay/kernels/streams-inl.hpp
+// Rows of a weight matrix, as the file has it, as streams, and their products with few columns that
+// are not of bytes. Compiled once per SIMD target, for its sub-target too; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Rows [begin, end) as kStreams ranges that are walked in lockstep. The last may be shorter.
+struct Streams {
+  size_t begin, end, length;
+  HWY_INLINE Streams(size_t b, size_t e)
+      : begin(b), end(e), length((e - b + kStreams - 1) / kStreams) {}
+  HWY_INLINE size_t row(size_t stream, size_t i) const { return begin + stream * length + i; }
+};
+
+static HWY_INLINE void store_result(const Matmul& m, size_t row, size_t column, float sum) {
+  sum *= m.scale;
+  if (m.bias != nullptr) sum += m.bias[row];
+  float* out = m.out + column * m.out_stride + row;
+  *out = m.add ? *out + sum : sum;
+}
+
+// Row i of each stream: the sum of the lanes of sum[stream].
+HWY_MAYBE_UNUSED static HWY_NOINLINE void store_streams(const Matmul& m, const Streams& streams,
+                                                        size_t i, size_t column,
+                                                        const ScaleVec* sum) {
+  float total[kStreams];
+  INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    total[s] = hn::ReduceSum(ScaleTag(), sum[s]);
+  }
+  INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+    if (streams.row(s, i) < streams.end) store_result(m, streams.row(s, i), column, total[s]);
+  }
+}
+
+// ---- TQ1_0 --------------------------------------------------------------------------------------
+// A byte v is a fraction with digits t[0], t[1] ... in base 3: q[n] = floor(v 3^n / 256) is the
+// first n of them as a number, and t[n] = q[n + 1] - 3 q[n]. So the digits need not be taken apart:
+// the sum of t[n] x[n] is that of q[n + 1] (x[n] - 3 x[n + 1]), a multiplication of 16 bits for q
+// and one for the product. That needs activations with one scale for all 256 values; they have 14
+// bits here, and lose nothing that their 8 bits with a scale for 32 have.
+using TernaryTag = hn::CappedTag<uint16_t, 16>;
+static constexpr size_t kTernaryLanes = HWY_MAX_LANES_D(TernaryTag);
+
+// A chunk of a row: bytes [0, 16) and [16, 32) have digits 32 values apart; [32, 48) are 16 apart;
+// of the last 4 all digits fit into 16 lanes.
+static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, TernaryChunk& to) {
+  const ScaleTag df;
+  const hn::RebindToSigned<TernaryTag> d16;
+  const hn::Rebind<int8_t, decltype(d16)> d8;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  auto most = hn::Zero(df);
+  for (size_t i = 0; i < 8; i += kScaleLanes) most = hn::Max(most, hn::LoadU(df, q_scale + i));
+  // |x| <= 64 * 127: 4 times that fits into 16 bits. x = q * factor / 2^8; without rounding if the
+  // scales are the same.
+  to.scale = hn::ReduceMax(df, most) / 64.0f;
+  HWY_ALIGN int32_t factor[8];
+  const auto inverse = hn::Set(df, to.scale > 0.0f ? 256.0f / to.scale : 0.0f);
+  for (size_t i = 0; i < 8; i += kScaleLanes) {
+    const auto f = hn::NearestInt(hn::Mul(hn::LoadU(df, q_scale + i), inverse));
+    hn::Store(f, hn::RebindToSigned<ScaleTag>(), factor + i);
+  }
+  HWY_ALIGN int16_t x[kChunk + 16] = {};
+  auto start = hn::Zero(d32);
+  for (size_t i = 0; i < kChunk; i += kTernaryLanes) {
+    const auto f = hn::Set(d16, static_cast<int16_t>(factor[i / kGroup]));
+    const auto wide = hn::ShiftLeft<7>(hn::PromoteTo(d16, hn::LoadU(d8, q + i)));
+    const auto v = hn::MulFixedPoint15(wide, f);
+    hn::Store(v, d16, x + i);
+    start = hn::Sub(start, hn::WidenMulPairwiseAdd(d32, v, hn::Set(d16, 1)));
+  }
+  hn::StoreU(start, d32, to.start);
+  const auto store = [&](int16_t* out, const int16_t* digit, const int16_t* next) HWY_ATTR {
+    for (size_t i = 0; i < 16; i += kTernaryLanes) {
+      const auto three = hn::Mul(hn::LoadU(d16, next + i), hn::Set(d16, 3));
+      hn::StoreU(hn::Sub(hn::LoadU(d16, digit + i), three), d16, out + i);
+    }
+  };
+  const int16_t* zeros = x + kChunk;
+  int16_t* out = to.x;
+  for (size_t piece = 0; piece < 3; ++piece) {
+    const int16_t* digit = x + (piece < 2 ? piece * 16 : 160);
+    const size_t apart = piece < 2 ? 32 : 16;
+    for (size_t n = 0; n < 5; ++n, digit += apart, out += 16) {
+      store(out, digit, n < 4 ? digit + apart : zeros);
+    }
+  }
+  store(out, x + 240, x + 244);
+}
+
+HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column,
+                                                                size_t begin, size_t end,
+                                                                void* scratch) {
+  const ScaleTag df;
+  const TernaryTag du16;
+  const hn::RebindToSigned<TernaryTag> d16;
+  const hn::Rebind<uint8_t, TernaryTag> d8;
+  const hn::Repartition<uint32_t, decltype(d8)> d8x4;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  const ColumnLayout layout(m.k);
+  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
+  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
+  const size_t chunks = m.k / kChunk;
+  TernaryChunk* const x = static_cast<TernaryChunk*>(scratch);
+  for (size_t i = 0; i < chunks; ++i) {
+    prepare_ternary(reinterpret_cast<const int8_t*>(xq) + i * kChunk, x_scale + i * 8, x[i]);
+  }
+  // 256 * 3^n: the upper halves of products are q.
+  constexpr uint16_t kPower[5] = {3 << 8, 9 << 8, 27 << 8, 81 << 8, 243 << 8};
+  alignas(32) static constexpr uint16_t kPowers[16] = {
+      kPower[0], kPower[0], kPower[0], kPower[0], kPower[1], kPower[1], kPower[1], kPower[1],
+      kPower[2], kPower[2], kPower[2], kPower[2], kPower[3], kPower[3], kPower[3], kPower[3]};
+  const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
+  for (size_t i = 0; i < streams.length; ++i) {
+    const uint8_t* rows[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * Tq1_0::kChunkBytes;
+    }
+    ScaleVec total[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = hn::Zero(df);
+    for (const TernaryChunk* chunk = x; chunk < x + chunks; ++chunk) {
+      hn::Vec<decltype(d32)> sum[kStreams], odd[kStreams];
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead, 3);
+        sum[s] = hn::LoadU(d32, chunk->start);
+        odd[s] = hn::Zero(d32);
+      }
+      const int16_t* a = chunk->x;
+      const auto add = [&](size_t s, hn::Vec<TernaryTag> v, hn::Vec<TernaryTag> power,
+                           size_t at) HWY_ATTR {
+        const auto q = hn::BitCast(d16, hn::MulHigh(v, power));
+        sum[s] = hn::ReorderWidenMulAccumulate(d32, q, hn::LoadU(d16, a + at), sum[s], odd[s]);
+        INLAY_PIN(sum[s]);
+      };
+      for (size_t piece = 0; piece < 48; piece += kTernaryLanes) {
+        hn::Vec<TernaryTag> v[kStreams];
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          v[s] = hn::PromoteTo(du16, hn::LoadU(d8, rows[s] + piece));
+        }
+        INLAY_UNROLL(5) for (size_t n = 0; n < 5; ++n) {
+          INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+            add(s, v[s], hn::Set(du16, kPower[n]), piece / 16 * 80 + n * 16 + piece % 16);
+          }
+        }
+      }
+      INLAY_UNROLL(2) for (size_t at = 0; at < 16; at += kTernaryLanes) {
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          const auto last = hn::BitCast(d8, hn::Set(d8x4, load_u32(rows[s] + 48)));
+          add(s, hn::PromoteTo(du16, last), hn::Load(du16, kPowers + at), 240 + at);
+        }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        const auto scale = hn::Set(df, chunk->scale * half_at(rows[s] + Tq1_0::kDelta));
+        const auto lanes = hn::RearrangeToOddPlusEven(sum[s], odd[s]);
+        total[s] = hn::MulAdd(hn::ConvertTo(df, lanes), scale, total[s]);
+        rows[s] += Tq1_0::kChunkBytes;
+      }
+    }
+    store_streams(m, streams, i, column, total);
+  }
+}
+
+// Columns of plain floats at a time: they share the conversion of the weights.
+static constexpr size_t kPlainColumns = 2;
+
+template <class T, size_t columns>
+static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, size_t begin,
+                                                size_t end) {
+  const ScaleTag df;
+  constexpr size_t kSteps = kPlainColumns / columns, kLanes = kSteps * kScaleLanes;
+  const size_t row_bytes = m.k * T::kBytes, whole = m.k - m.k % kLanes;
+  const float* x[columns];
+  HWY_ALIGN float x_tail[columns][kLanes] = {};
+  for (size_t c = 0; c < columns; ++c) {
+    x[c] = m.x + (column + c) * m.x_stride;
+    std::memcpy(x_tail[c], x[c] + whole, (m.k - whole) * sizeof(float));
+  }
+  const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
+  const bool prefetched = columns > 1 || m.reading.ahead != 0;
+  for (size_t i = 0; i < streams.length; ++i) {
+    const uint8_t* rows[kStreams];
+    ScaleVec sum[kStreams][columns];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
+      INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) sum[s][c] = hn::Zero(df);
+    }
+    for (size_t j = 0; j < whole; j += kLanes) {
+      if (prefetched) {
+        const size_t further = j * T::kBytes + ahead;
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + further, 3);
+        }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        INLAY_UNROLL(2) for (size_t at = j; at < j + kLanes; at += kScaleLanes) {
+          const auto w = T::load(rows[s] + at * T::kBytes);
+          INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+            sum[s][c] = hn::MulAdd(w, hn::LoadU(df, x[c] + at), sum[s][c]);
+          }
+        }
+      }
+    }
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      HWY_ALIGN uint8_t w_tail[kLanes * T::kBytes] = {};
+      std::memcpy(w_tail, rows[s] + whole * T::kBytes, (m.k - whole) * T::kBytes);
+      const size_t row = streams.row(s, i);
+      INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+        for (size_t at = 0; at < kLanes; at += kScaleLanes) {
+          sum[s][c] =
+              hn::MulAdd(T::load(w_tail + at * T::kBytes), hn::Load(df, x_tail[c] + at), sum[s][c]);
+        }
+        if (row < end) store_result(m, row, column + c, hn::ReduceSum(df, sum[s][c]));
+      }
+    }
+  }
+}
+
+template <class T>
+static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
+  if (m.n - column < kPlainColumns) {
+    multiply_plain_columns<T, 1>(m, column, begin, end);
+  } else {
+    multiply_plain_columns<T, kPlainColumns>(m, column, begin, end);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/streams-inl.hpp
+
+// begin file inlay/kernels/superblock_rows-inl.hpp
+// The product of superblocks, as the file has them, with few columns, where x86 has pmaddubsw and
+// registers for it (AVX2 and later). What a sub-block's product is scaled with, its own integer
+// times its activations' scale, is an int16 here and a factor of the pmaddwd that adds up pairs of
+// products: sums over all 256 values stay in int32, and are converted and scaled once. Compiled
+// once per SIMD target, for its sub-target too; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+static constexpr bool kIntegerRows = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2;
+
+// The factors are scales << kShift times the activations' scales, of which the chunk's largest is
+// 1 << kRatioBits, >> 15. They are exact if the activations' are the same; else off by 2^-13 of the
+// largest at most, where activations are off by 2^-8 of the largest of their 32.
+template <class T>
+struct Factors {
+  static constexpr bool kEight = std::is_base_of_v<EightScales, T>;
+  static constexpr int shift_of(int scale) {
+    return scale << 1 > 32768 ? 0 : shift_of(scale << 1) + 1;
+  }
+  static constexpr int kShift = kEight ? 8 : shift_of(T::kMaxScale);
+  // An int32 lane has 32 values of 256.
+  static constexpr int64_t kLargestSum =
+      int64_t{32} * 127 * (T::kSigned ? 127 : T::kMax) * T::kMaxScale;
+  static constexpr int kRatioBits = kLargestSum << (kShift - 1) < int64_t{1} << 31   ? 14
+                                    : kLargestSum << (kShift - 2) < int64_t{1} << 31 ? 13
+                                                                                     : 12;
+  static_assert(kLargestSum << (kShift + kRatioBits - 15) < int64_t{1} << 31);
+  // The sum of a sub-block's q times this fits 16 bits; where weights have an offset it is kept as
+  // it is, for it meets a factor.
+  static constexpr int kSumTimes = T::kMins ? 32767 / (127 * int{T::kSub}) : 1;
+  static constexpr bool kLow = T::kMins || (!T::kSigned && T::kOffset != 0);
+};
+
+// Scales and sums of a chunk's activations as the kernel takes them, written into its scratch
+// memory.
+template <class T>
+static HWY_INLINE void prepare_superblock(const float* x_scale, const float* x_sum,
+                                          SuperblockChunk& to) {
+  using F = Factors<T>;
+  constexpr float kOne = 1 << F::kRatioBits;
+  const ScaleTag df;
+  const hn::Rebind<int16_t, ScaleTag> d16;
+  auto most = hn::Zero(df);
+  for (size_t i = 0; i < 16; i += kScaleLanes) most = hn::Max(most, hn::LoadU(df, x_scale + i));
+  const float largest = hn::ReduceMax(df, most);
+  const float inverse = largest > 0.0f ? 1.0f / largest : 0.0f;
+  for (size_t i = 0; i < 16; i += kScaleLanes) {
+    const auto scale = hn::LoadU(df, x_scale + i);
+    const auto ratio = hn::Mul(scale, hn::Set(df, inverse * kOne));
+    hn::Store(hn::DemoteTo(d16, hn::NearestInt(ratio)), d16, to.ratio + i);
+  }
+  for (size_t i = 0; i < kChunk / T::kSub; i += kScaleLanes) {
+    auto sum = hn::LoadU(df, x_sum + i);
+    if constexpr (T::kMins) {
+      sum = hn::Mul(sum, hn::Set(df, inverse * F::kSumTimes));
+    } else {
+      static_assert(T::kMins || T::kSub == 16 || !F::kLow);
+      sum = hn::Div(sum, hn::Max(hn::LoadU(df, x_scale + i), hn::Set(df, 0x1p-126f)));
+    }
+    hn::Store(hn::DemoteTo(d16, hn::NearestInt(sum)), d16, to.sum + i);
+  }
+  to.unit[0] = largest * (32768 / kOne) / (1 << F::kShift);
+  to.unit[1] = largest / F::kSumTimes;
+}
+
+// Of four rows: what their products with a chunk are multiplied with, computed one turn before, and
+// what is to be taken away from their sums.
+template <class T>
+class FactorsOfRows {
+  using F = Factors<T>;
+  using WordTag = hn::Repartition<int16_t, ScaleTag>;
+  using SumTag = hn::Repartition<int32_t, ScaleTag>;
+
+ public:
+  static constexpr size_t kLows = F::kEight ? 1 : kStreams;  // of eight: [row][2]
+
+  HWY_INLINE void compute(const uint8_t* const* chunks, size_t chunk, const SuperblockChunk& x,
+                          ScaleVec* low) {
+    const ScaleTag df;
+    const WordTag d16;
+    const SumTag d32;
+    int16_t* to = factor_[chunk % 2];
+    float* delta = delta_[chunk % 2];
+    if constexpr (F::kEight) {
+      // Bytes of two rows to the upper halves of two words each.
+      alignas(32) static constexpr int8_t kSpread[2][32] = {
+          {-1, 0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3,
+           -1, 4, -1, 4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7},
+          {-1, 8,  -1, 8,  -1, 9,  -1, 9,  -1, 10, -1, 10, -1, 11, -1, 11,
+           -1, 12, -1, 12, -1, 13, -1, 13, -1, 14, -1, 14, -1, 15, -1, 15}};
+      const hn::Repartition<int8_t, ScaleTag> d8;
+      const hn::Rebind<hwy::float16_t, ScaleTag> dh;
+      FourRows r;
+      T::four_rows(chunks, r);
+      const FourRows* from = &r;
+      INLAY_OPAQUE(from);  // from memory, to both halves of a vector
+      INLAY_UNROLL(2) for (size_t j = 0; j < 2; ++j) {
+        const auto ratio = hn::LoadDup128(d16, x.ratio + 8 * j);
+        const auto bytes = hn::LoadDup128(d8, reinterpret_cast<const int8_t*>(from->scale[j]));
+        INLAY_UNROLL(2) for (size_t two = 0; two < 2; ++two) {
+          const auto scale = hn::TableLookupBytesOr0(bytes, hn::Load(d8, kSpread[two]));
+          hn::Store(hn::MulFixedPoint15(hn::BitCast(d16, scale), ratio), d16,
+                    to + (j * 2 + two) * 16);
+        }
+      }
+      const hn::Repartition<uint64_t, ScaleTag> d64;
+      uint64_t units;
+      std::memcpy(&units, x.unit, sizeof units);
+      const auto deltas = hn::Mul(hn::PromoteTo(df, hn::ResizeBitCast(dh, r.halves)),
+                                  hn::BitCast(df, hn::Set(d64, units)));
+      hn::Store(deltas, df, delta);
+      if constexpr (T::kMins) {
+        const hn::Rebind<uint8_t, WordTag> du8;
+        const auto products = [&](size_t j) HWY_ATTR {
+          uint64_t sums;
+          std::memcpy(&sums, x.sum + 4 * j, sizeof sums);
+          return hn::WidenMulPairwiseAdd(d32, hn::PromoteTo(d16, hn::Load(du8, from->min[j])),
+                                         hn::BitCast(d16, hn::Set(d64, sums)));
+        };
+        low[0] = hn::MulAdd(hn::ConvertTo(df, hn::Add(products(0), products(1))),
+                            hn::DupOdd(deltas), low[0]);
+      }
+    } else {
+      const auto ratio = hn::Load(d16, x.ratio), sum = hn::Load(d16, x.sum);
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        const hn::Full128<uint8_t> du8;
+        const hn::Full128<int8_t> d8;
+        const auto bytes = T::sub_scales(chunks[s]);
+        const auto scale = T::kMins ? hn::And(bytes, hn::Set(du8, uint8_t{15})) : bytes;
+        const auto wide = hn::PromoteTo(d16, hn::BitCast(d8, scale));
+        const auto factor = hn::MulFixedPoint15(hn::ShiftLeft<F::kShift>(wide), ratio);
+        hn::Store(factor, d16, to + s * 16);
+        delta[2 * s] = half_at(chunks[s] + T::kDelta) * x.unit[0];
+        if constexpr (T::kMins) {
+          const auto min = hn::PromoteTo(d16, hn::ShiftRight<4>(bytes));
+          const float times = half_at(chunks[s] + T::kDeltaMin) * x.unit[1];
+          low[s] = hn::MulAdd(hn::ConvertTo(df, hn::WidenMulPairwiseAdd(d32, min, sum)),
+                              hn::Set(df, times), low[s]);
+        } else {
+          low[s] = hn::MulAdd(hn::ConvertTo(df, hn::WidenMulPairwiseAdd(d32, factor, sum)),
+                              hn::Set(df, delta[2 * s]), low[s]);
+        }
+      }
+    }
+  }
+
+  // Of group g of a row, for each pair of products.
+  HWY_INLINE hn::Vec<WordTag> of(size_t chunk, size_t row, size_t g) const {
+    const WordTag d16;
+    const int16_t* from = factor_[chunk % 2];
+    if constexpr (F::kEight) {
+      return hn::BitCast(d16, hn::Set(hn::Repartition<uint32_t, ScaleTag>(),
+                                      load_u32(from + (g / 4 * 4 + row) * 8 + g % 4 * 2)));
+    } else {
+      alignas(32) static constexpr uint8_t kSpread[4][32] = {
+          {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1,
+           2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3},
+          {4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5,
+           6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7},
+          {8,  9,  8,  9,  8,  9,  8,  9,  8,  9,  8,  9,  8,  9,  8,  9,
+           10, 11, 10, 11, 10, 11, 10, 11, 10, 11, 10, 11, 10, 11, 10, 11},
+          {12, 13, 12, 13, 12, 13, 12, 13, 12, 13, 12, 13, 12, 13, 12, 13,
+           14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15}};
+      const hn::Repartition<uint8_t, ScaleTag> d8;
+      const auto four = hn::LoadDup128(d16, from + row * 16 + g / 4 * 8);
+      return hn::BitCast(d16,
+                         hn::TableLookupBytes(hn::BitCast(d8, four), hn::Load(d8, kSpread[g % 4])));
+    }
+  }
+  HWY_INLINE ScaleVec delta(size_t chunk, size_t row) const {
+    return hn::Set(ScaleTag(), delta_[chunk % 2][2 * row]);
+  }
+
+  HWY_INLINE void finish_rows(const ScaleVec* low, ScaleVec* sum) const {
+    const ScaleTag df;
+    if constexpr (F::kEight && F::kLow) {
+      const hn::CappedTag<float, 2> d2;
+      HWY_ALIGN float lanes[2 * kStreams];
+      hn::Store(low[0], df, lanes);
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        const auto two = hn::ZeroExtendResizeBitCast(df, d2, hn::Load(d2, lanes + 2 * s));
+        sum[s] = hn::Sub(sum[s], two);
+      }
+    } else if constexpr (F::kLow) {
+      const auto times = hn::Set(df, T::kMins ? 1.0f : float{T::kOffset});
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        sum[s] = hn::NegMulAdd(low[s], times, sum[s]);
+      }
+    }
+  }
+
+ private:
+  alignas(64) int16_t factor_[2][kStreams * 16];  // of even chunks, of odd ones
+  alignas(32) float delta_[2][2 * kStreams];      // of each row; behind it, that of mins
+};
+
+// Types that have a kernel for two columns, which share what is decoded: 1.2 times as fast as one
+// after another. It takes some 6 kB on each target; of Q6_K it gained 4 %.
+template <class T>
+static constexpr bool takes_two_columns() {
+  return std::is_same_v<T, Q4K> || std::is_same_v<T, Q5K>;
+}
+
+template <class T, size_t columns>
+static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t column, size_t begin,
+                                                     size_t end, void* scratch) {
+  const ScaleTag df;
+  const hn::Repartition<int8_t, LaneTag> d8;
+  const hn::Repartition<uint8_t, LaneTag> du8;
+  const hn::Repartition<int16_t, LaneTag> d16;
+  const hn::Repartition<int32_t, LaneTag> d32;
+  using Factor = FactorsOfRows<T>;
+  const size_t chunks = m.k / kChunk;
+  const ColumnLayout layout(m.k);
+  const uint8_t* xq[columns];
+  SuperblockChunk* x[columns];
+  for (size_t c = 0; c < columns; ++c) {
+    xq[c] = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column + c);
+    x[c] = static_cast<SuperblockChunk*>(scratch) + c * chunks;
+    const float* scale = reinterpret_cast<const float*>(xq[c] + layout.scale(16));
+    const float* sum = reinterpret_cast<const float*>(xq[c] + layout.sum(T::kSub));
+    for (size_t i = 0; i < chunks; ++i) {
+      prepare_superblock<T>(scale + i * 16, sum + i * (kChunk / T::kSub), x[c][i]);
+    }
+  }
+  const Streams streams(begin, end);
+  const size_t ahead = m.reading.rows_ahead;
+  Factor factors[columns];
+  for (size_t i = 0; i < streams.length; ++i) {
+    const uint8_t* rows[kStreams];
+    ScaleVec sum[columns][kStreams], low[columns][Factor::kLows];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * T::kChunkBytes;
+    }
+    INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[c][s] = hn::Zero(df);
+      INLAY_UNROLL(4) for (size_t v = 0; v < Factor::kLows; ++v) low[c][v] = hn::Zero(df);
+      factors[c].compute(rows, 0, x[c][0], low[c]);
+    }
+    for (size_t chunk = 0; chunk < chunks; ++chunk) {
+      if (chunk + 1 < chunks) {
+        const uint8_t* next[kStreams];
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) next[s] = rows[s] + T::kChunkBytes;
+        INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+          factors[c].compute(next, chunk + 1, x[c][chunk + 1], low[c]);
+        }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        for (size_t line = 0; line < T::kChunkBytes; line += 64) {
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead + line, 3);
+        }
+      }
+      // What is read lies within a signed byte of these.
+      const int8_t* a[columns];
+      const uint8_t* middle[kStreams];
+      hn::Vec<decltype(d32)> total[columns][kStreams], odd[columns][kStreams];
+      INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+        a[c] = reinterpret_cast<const int8_t*>(xq[c]) + chunk * kChunk + kChunk / 2;
+        INLAY_OPAQUE(a[c]);
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          total[c][s] = odd[c][s] = hn::Zero(d32);
+        }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        middle[s] = rows[s] + T::kChunkBytes / 2;
+        INLAY_OPAQUE(middle[s]);
+      }
+      INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
+        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+          const auto u = T::lanes(middle[s] - T::kChunkBytes / 2, g).v[0];
+          INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+            const auto av = hn::Load(d8, a[c] + g * kGroup - kChunk / 2);
+            hn::Vec<decltype(d16)> pairs;
+            if constexpr (T::kSigned) {
+              pairs = hn::SatWidenMulPairwiseAdd(
+                  d16, hn::BitCast(du8, hn::Abs(av)),
+                  hn::IfNegativeThenNegOrUndefIfZero(av, hn::BitCast(d8, u)));
+            } else {
+              pairs = hn::SatWidenMulPairwiseAdd(d16, u, av);
+            }
+            total[c][s] = hn::ReorderWidenMulAccumulate(d32, pairs, factors[c].of(chunk, s, g),
+                                                        total[c][s], odd[c][s]);
+            INLAY_PIN(total[c][s]);
+          }
+        }
+      }
+      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+        INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+          const auto delta = factors[c].delta(chunk, s);
+          sum[c][s] = hn::MulAdd(hn::ConvertTo(df, total[c][s]), delta, sum[c][s]);
+        }
+        rows[s] += T::kChunkBytes;
+      }
+    }
+    INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
+      factors[c].finish_rows(low[c], sum[c]);
+      store_streams(m, streams, i, column + c, sum[c]);
+    }
+  }
+}
+
+// One column, or two that are there.
+template <class T>
+static void multiply_superblock_rows(const Matmul& m, size_t column, size_t begin, size_t end,
+                                     void* scratch) {
+  if constexpr (takes_two_columns<T>()) {
+    if (m.n - column > 1) return multiply_superblock_columns<T, 2>(m, column, begin, end, scratch);
+  }
+  multiply_superblock_columns<T, 1>(m, column, begin, end, scratch);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/superblock_rows-inl.hpp
+
+// begin file inlay/kernels/tile_decode-inl.hpp
+// Rows of a weight matrix, as the file has it, decoded to a tile. Compiled once per SIMD target,
+// for its sub-target too; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// ---- decoding to a tile -------------------------------------------------------------------------
+// Whether a type's scales in a tile are integers, times a half of their superblock.
+template <class T>
+static constexpr bool integer_scales() {
+  return T::kBlock == kChunk && !std::is_base_of_v<ByRows, T>;
+}
+
+// What a tile holds, for what multiplies bytes: bytes as they are, signed ones with 128 added, or
+// int16 (centred, no offset).
+enum class TileForm { bytes, biased, wide };
+
+// 32 rows are more streams than the hardware follows, so decoding a tile prefetches, from one end
+// to the other, as many bytes as it reads, of the next 32 rows.
+static HWY_INLINE void prefetch(uintptr_t& next, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(next + i, 2);
+  next += bytes;
+}
+
+// 16 bytes of each of kBatch rows, transposed: dword j of every row to to[j].
+static HWY_INLINE void load_transposed(const uint8_t* const* rows, size_t offset, LaneVec* to) {
+  const LaneTag d8;
+  const hn::Full128<uint8_t> d128;
+  const hn::Repartition<uint32_t, LaneTag> d32;
+  const hn::Repartition<uint64_t, LaneTag> d64;
+  const auto load = [&](size_t i) HWY_ATTR {
+    const auto low = hn::LoadU(d128, rows[i] + offset);
+#if HWY_MAX_BYTES >= 32
+    return hn::BitCast(d32, hn::Combine(d8, hn::LoadU(d128, rows[i + 4] + offset), low));
+#else
+    (void)d8;
+    return hn::BitCast(d32, low);
+#endif
+  };
+  const auto r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
+  const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d32, r0, r1));
+  const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d32, r2, r3));
+  const auto high01 = hn::BitCast(d64, hn::InterleaveUpper(d32, r0, r1));
+  const auto high23 = hn::BitCast(d64, hn::InterleaveUpper(d32, r2, r3));
+  to[0] = hn::BitCast(d8, hn::InterleaveLower(d64, low01, low23));
+  to[1] = hn::BitCast(d8, hn::InterleaveUpper(d64, low01, low23));
+  to[2] = hn::BitCast(d8, hn::InterleaveLower(d64, high01, high23));
+  to[3] = hn::BitCast(d8, hn::InterleaveUpper(d64, high01, high23));
+}
+
+// What a trait's tile() reads a chunk of kBatch rows from, and puts bytes into: 4 k of each row.
+template <bool is_signed, TileForm form>
+struct TileWriter {
+  const uint8_t* const* rows;
+  int offset;    // subtracted, if the tile holds int16
+  uint32_t* to;  // [step][kPanelRows]
+  uintptr_t* next;
+
+  HWY_INLINE void load(size_t at, LaneVec* q) const {
+    prefetch(*next, 16 * kBatch);
+    load_transposed(rows, at, q);
+  }
+  HWY_INLINE void put(size_t g, size_t step, LaneVec v) const {
+    const LaneTag d8;
+    const hn::Repartition<uint32_t, LaneTag> d32;
+    if constexpr (form != TileForm::wide) {
+      if constexpr (form == TileForm::biased) v = hn::Xor(v, hn::Set(d8, uint8_t{128}));
+      hn::Store(hn::BitCast(d32, v), d32, to + (g * 8 + step) * kPanelRows);
+    } else {
+      uint32_t* at = to + (g * 8 + step) * 2 * kPanelRows;
+      hn::Store(hn::BitCast(d32, even(v)), d32, at);
+      hn::Store(hn::BitCast(d32, odd(v)), d32, at + kPanelRows);
+    }
+  }
+
+ private:
+  using Tag16 = hn::Repartition<int16_t, LaneTag>;
+  HWY_INLINE hn::Vec<Tag16> even(LaneVec v) const {
+    const Tag16 d16;
+    const hn::Repartition<uint16_t, LaneTag> du16;
+    if constexpr (is_signed) {
+      return hn::ShiftRight<8>(hn::ShiftLeft<8>(hn::BitCast(d16, v)));
+    } else {
+      const auto low = hn::And(hn::BitCast(du16, v), hn::Set(du16, uint16_t{255}));
+      return hn::Sub(hn::BitCast(d16, low), hn::Set(d16, static_cast<int16_t>(offset)));
+    }
+  }
+  HWY_INLINE hn::Vec<Tag16> odd(LaneVec v) const {
+    const Tag16 d16;
+    const hn::Repartition<uint16_t, LaneTag> du16;
+    if constexpr (is_signed) {
+      return hn::ShiftRight<8>(hn::BitCast(d16, v));
+    } else {
+      return hn::Sub(hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, v))),
+                     hn::Set(d16, static_cast<int16_t>(offset)));
+    }
+  }
+};
+
+// 16 x 16 bytes.
+static HWY_INLINE void transpose_bytes(const uint8_t (*from)[16], uint8_t (*to)[16]) {
+  const hn::Full128<uint8_t> d;
+  using V = hn::Vec<decltype(d)>;
+  V a[16], b[16];
+  // Four times, interleave the first half of the rows with the second.
+  INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) a[i] = hn::Load(d, from[i]);
+  INLAY_UNROLL(4) for (size_t turn = 0; turn < 4; ++turn) {
+    INLAY_UNROLL(8) for (size_t i = 0; i < 8; ++i) {
+      b[2 * i] = hn::InterleaveLower(d, a[i], a[i + 8]);
+      b[2 * i + 1] = hn::InterleaveUpper(d, a[i], a[i + 8]);
+    }
+    INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) a[i] = b[i];
+  }
+  INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) hn::Store(a[i], d, to[i]);
+}
+
+// 16 halves as float.
+static HWY_INLINE void panel_halves(const uint16_t* from, float* to) {
+  const ScaleTag df;
+  const hn::Rebind<hwy::float16_t, ScaleTag> dh;
+  const hn::Rebind<uint16_t, ScaleTag> du;
+  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
+    hn::Store(hn::PromoteTo(df, hn::BitCast(dh, hn::Load(du, from + i))), df, to + i);
+  }
+}
+
+// Integer scales of 16 rows as the tile kernels take them: int32, or twice int16.
+static HWY_INLINE void store_integers(const int8_t* from, bool twice, float* to) {
+  const hn::Repartition<int32_t, ScaleTag> di;
+  const hn::Rebind<int8_t, ScaleTag> d8;
+  const ScaleTag df;
+  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
+    auto v = hn::PromoteTo(di, hn::Load(d8, from + i));
+    if (twice) {
+      v = hn::Or(hn::ShiftLeft<16>(v), hn::And(v, hn::Set(di, 0xffff)));
+    }
+    hn::Store(hn::BitCast(df, v), df, to + i);
+  }
+}
+
+// to[i] = d[i] * from[i]
+static HWY_INLINE void store_scaled(const uint8_t* from, const float* d, float* to) {
+  const ScaleTag df;
+  const hn::Rebind<int32_t, ScaleTag> di;
+  const hn::Rebind<uint8_t, ScaleTag> d8;
+  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
+    const auto v = hn::ConvertTo(df, hn::PromoteTo(di, hn::Load(d8, from + i)));
+    hn::Store(hn::Mul(v, hn::Load(df, d + i)), df, to + i);
+  }
+}
+
+// Groups [first, first + groups) of 16 rows, first a multiple of 8, to panel p of the tile.
+// `twice`: integer scales are to multiply int16 lanes.
+template <class T, TileForm form>
+static HWY_NOINLINE void decode_panel_as(const uint8_t* const* rows, size_t first, size_t groups,
+                                         uintptr_t next, MatmulScratch& t, size_t p, bool twice) {
+  constexpr size_t kSubs = kChunk / T::kSub, kSteps = form == TileForm::wide ? 16 : 8;
+  (void)twice;
+  for (size_t g0 = 0; g0 < groups; g0 += 8) {
+    const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - g0);
+    const size_t sub0 = g0 * kGroup / T::kSub;
+    const uint8_t* chunk[kPanelRows];
+    for (size_t r = 0; r < kPanelRows; ++r) chunk[r] = rows[r] + (first + g0) / 8 * T::kChunkBytes;
+    // TileWriter prefetches as many bytes as it reads, which are the whole bits of each weight.
+    constexpr size_t kRead = (T::kChunkBytes * 8 - 1) / kChunk * (kChunk / 8);
+    prefetch(next, (T::kChunkBytes - kRead) * kPanelRows / 8 * here);
+    HWY_ALIGN uint16_t halves[2][8][kPanelRows];
+    if constexpr (T::kBlock == kChunk) {
+      HWY_ALIGN uint8_t of_row[kPanelRows][16], of_sub[16][kPanelRows];
+      const hn::Full128<uint8_t> d128;
+      for (size_t r = 0; r < kPanelRows; ++r) {
+        halves[0][0][r] = load_u16(chunk[r] + T::kDelta);
+        if constexpr (T::kMins) halves[1][0][r] = load_u16(chunk[r] + T::kDeltaMin);
+        hn::Store(T::sub_scales(chunk[r]), d128, of_row[r]);
+      }
+      transpose_bytes(of_row, of_sub);
+      panel_halves(halves[0][0], t.delta[p][g0 / 8]);
+      HWY_ALIGN float delta_min[kPanelRows];
+      if constexpr (T::kMins) panel_halves(halves[1][0], delta_min);
+      for (size_t s = 0; s < kSubs; ++s) {
+        uint8_t* min = of_sub[kSubs == 8 ? s + 8 : s];
+        if constexpr (T::kMins) {
+          HWY_ALIGN uint8_t low[kPanelRows];
+          if constexpr (kSubs == 16) {  // a nibble each
+            const auto both = hn::Load(d128, of_sub[s]);
+            hn::Store(hn::ShiftRight<4>(both), d128, low);
+            hn::Store(hn::And(both, hn::Set(d128, uint8_t{15})), d128, of_sub[s]);
+            min = low;
+          }
+          store_scaled(min, delta_min, t.min[p][sub0 + s]);
+        }
+        store_integers(reinterpret_cast<const int8_t*>(of_sub[s]), twice, t.scale[p][sub0 + s]);
+      }
+    } else if constexpr (!T::kHalves) {
+      for (size_t r = 0; r < kPanelRows; ++r) {
+        HWY_ALIGN float scale[8];
+        T::scales(chunk[r], here, scale, nullptr);
+        for (size_t g = 0; g < here; ++g) t.scale[p][g0 + g][r] = scale[g];
+      }
+    } else {
+      for (size_t r = 0; r < kPanelRows; ++r) {
+        for (size_t g = 0; g < here; ++g) {
+          halves[0][g][r] = load_u16(chunk[r] + g * (T::kChunkBytes / 8));
+          if constexpr (T::kMins)
+            halves[1][g][r] = load_u16(chunk[r] + g * (T::kChunkBytes / 8) + 2);
+        }
+      }
+    }
+    for (size_t r = 0; r < kPanelRows; r += kBatch) {
+      T::tile(TileWriter<T::kSigned, form>{chunk + r, T::kSigned ? 0 : T::kOffset,
+                                           t.w[p][g0 * kSteps] + r, &next},
+              here);
+    }
+    if constexpr (T::kBlock != kChunk) {
+      for (size_t g = 0; T::kHalves && g < here; ++g) {
+        panel_halves(halves[0][g], t.scale[p][sub0 + g]);
+        if constexpr (T::kMins) {
+          panel_halves(halves[1][g], t.min[p][sub0 + g]);
+          for (float& min : t.min[p][sub0 + g]) min = -min;
+        }
+      }
+    }
+  }
+}
+
+// ---- rows decoded one by one ----
+// A chunk of a row.
+struct ChunkLanes {
+  alignas(64) uint8_t lanes[kChunk];
+  alignas(64) float scale[kChunk / 16];
+};
+
+template <class T>
+static HWY_NOINLINE void decode_chunk(const uint8_t* chunk, size_t groups, ChunkLanes& to) {
+  const LaneTag d;
+  T::scales(chunk, groups, to.scale, nullptr);
+  for (size_t g = 0; g < groups; ++g) {
+    const Lanes lanes = T::lanes(chunk, g);
+    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
+      hn::Store(lanes.v[i], d, to.lanes + g * kGroup + i * kLaneBytes);
+    }
+  }
+}
+
+// As decode_panel_as, of chunks that `decode` gives.
+struct RowDecoder {
+  void (*decode)(const uint8_t* chunk, size_t groups, ChunkLanes& to);
+  size_t chunk_bytes, sub;
+  int offset;
+};
+template <bool is_signed, TileForm form>
+static HWY_NOINLINE void decode_rows(const RowDecoder& d, const uint8_t* const* rows, size_t first,
+                                     size_t groups, uintptr_t next, MatmulScratch& t, size_t p) {
+  constexpr size_t kSteps = form == TileForm::wide ? 16 : 8;
+  ChunkLanes decoded[kBatch];
+  const uint8_t* lanes[kBatch];
+  for (size_t i = 0; i < kBatch; ++i) lanes[i] = decoded[i].lanes;
+  for (size_t g0 = 0; g0 < groups; g0 += 8) {
+    const size_t here = HWY_MIN(size_t{8}, groups - g0);
+    const size_t subs = here * kGroup / d.sub, sub0 = g0 * kGroup / d.sub;
+    for (size_t r = 0; r < kPanelRows; r += kBatch) {
+      for (size_t i = 0; i < kBatch; ++i) {
+        prefetch(next, d.chunk_bytes * here / 8);
+        d.decode(rows[r + i] + (first + g0) / 8 * d.chunk_bytes, here, decoded[i]);
+        for (size_t s = 0; s < subs; ++s) t.scale[p][sub0 + s][r + i] = decoded[i].scale[s];
+      }
+      uintptr_t unused = 0;
+      const TileWriter<is_signed, form> w{lanes, d.offset, t.w[p][g0 * kSteps] + r, &unused};
+      for (size_t g = 0; g < here; ++g) {
+        INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
+          LaneVec q[4];
+          load_transposed(lanes, g * kGroup + half * 16, q);
+          INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) w.put(g, half * 4 + i, q[i]);
+        }
+      }
+    }
+  }
+}
+
+// Elements [first, first + count) of 16 rows of plain floats: w[k][row].
+template <class T>
+static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
+                                            uintptr_t next, MatmulScratch& t, size_t p) {
+  const ScaleTag df;
+  const hn::Repartition<uint32_t, LaneTag> d32;
+  for (size_t j = 0; j < count; j += kScaleLanes) {
+    const size_t here = HWY_MIN(kScaleLanes, count - j);
+    for (size_t r = 0; r < kPanelRows; r += kBatch) {
+      prefetch(next, kBatch * kScaleLanes * T::kBytes);
+      HWY_ALIGN float values[kBatch][kScaleLanes];
+      const uint8_t* from[kBatch];
+      for (size_t i = 0; i < kBatch; ++i) {
+        const uint8_t* at = rows[r + i] + (first + j) * T::kBytes;
+        HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
+        if (HWY_UNLIKELY(here < kScaleLanes)) {
+          std::memcpy(tail, at, here * T::kBytes);
+          at = tail;
+        }
+        hn::Store(T::load(at), df, values[i]);
+        from[i] = reinterpret_cast<const uint8_t*>(values[i]);
+      }
+      for (size_t at = 0; at < kScaleLanes; at += 4) {
+        LaneVec q[4];
+        load_transposed(from, at * sizeof(float), q);
+        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
+          hn::Store(hn::BitCast(d32, q[i]), d32, &t.w[p][j + at + i][r]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/tile_decode-inl.hpp
+
+// begin file inlay/kernels/grids-inl.hpp
+// The IQ1, IQ2 and IQ3 types: indices into the grids of tensor/grids.hpp, with signs. A chunk is
+// unpacked to indices, bits and scales first, with vectors; its entries are then loaded one by one.
+// Compiled once per SIMD target, for its sub-target too; no include guard.
+
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+struct GridChunk {
+  alignas(64) uint16_t index[64];  // of the entries, 32 or 64
+  // Of a group of 32: bit i, value i is negative; or byte i, what is added to entry i.
+  alignas(64) uint32_t bits[8];
+  alignas(64) float scale[16];  // 8 or 16
+};
+
+enum class GridKind {
+  signs8,  // entries of 8 values, with signs
+  signs4,  // of 4
+  shifts   // of 8, to which something is added
+};
+
+using GridTag8 = LaneTag;
+using GridTag16 = hn::Repartition<uint16_t, LaneTag>;
+using GridTag32 = hn::Repartition<uint32_t, LaneTag>;
+using Grid16 = hn::Vec<GridTag16>;
+using Grid32 = hn::Vec<GridTag32>;
+static constexpr size_t kGrid16 = kLaneBytes / 2, kGrid32 = kLaneBytes / 4;  // lanes
+
+// ---- unpacking ----------------------------------------------------------------------------------
+// Tables of 16 bytes are read twice for 32: patterns of indices into them have 32.
+static HWY_INLINE Grid16 low_bytes(const uint8_t* p) {
+  const hn::Rebind<uint8_t, GridTag16> d8;
+  return hn::PromoteTo(GridTag16(), hn::LoadU(d8, p));
+}
+
+static HWY_INLINE LaneVec twice_8(const uint8_t* p) {
+  const hn::Repartition<uint64_t, LaneTag> d64;
+  uint64_t v;
+  std::memcpy(&v, p, sizeof v);
+  return hn::BitCast(LaneTag(), hn::Set(d64, v));
+}
+
+// Bytes `pattern` + first of v.
+static HWY_INLINE Grid16 pick(LaneVec v, const uint8_t* pattern, size_t first) {
+  const LaneTag d;
+  const auto index = hn::Add(hn::Load(d, pattern), hn::Set(d, static_cast<uint8_t>(first)));
+  return hn::BitCast(GridTag16(), look_up(v, index));
+}
+
+// Lanes first ... of v, four times each.
+static HWY_INLINE Grid16 four_each(LaneVec v, size_t first) {
+  alignas(32) static constexpr uint8_t kFour[32] = {0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3,
+                                                    4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7};
+  return pick(v, kFour, first * 2);
+}
+
+// Bits 3 * l ... 3 * l + 2 of lane l % 4, as bits 8 ... 10.
+static HWY_INLINE Grid16 three_bits(Grid16 v) {
+  const GridTag16 d;
+  alignas(16) static constexpr uint16_t kFactor[8] = {256, 32, 4, 0, 256, 32, 4, 0};
+  alignas(16) static constexpr uint16_t kLast[8] = {0, 0, 0, 0x700, 0, 0, 0, 0x700};
+  const auto first = hn::And(hn::Mul(v, hn::LoadDup128(d, kFactor)), hn::Set(d, uint16_t{0x700}));
+  return hn::OrAnd(first, hn::ShiftRight<1>(v), hn::LoadDup128(d, kLast));
+}
+
+// Seven signs in each byte; the eighth makes the number of negative ones even.
+static HWY_INLINE Grid32 even_signs(Grid32 seven) {
+  auto parity = hn::Xor(seven, hn::ShiftRight<4>(seven));
+  parity = hn::Xor(parity, hn::ShiftRight<2>(parity));
+  parity = hn::Xor(parity, hn::ShiftRight<1>(parity));
+  return hn::Or(seven, hn::ShiftLeft<7>(hn::And(parity, hn::Set(GridTag32(), 0x01010101u))));
+}
+
+// 4 x 7 signs and 4 bits of a scale for each group.
+static HWY_INLINE void unpack_signs(Grid32 v, float d, uint32_t* bits, float* scale) {
+  const GridTag32 d32;
+  const hn::Repartition<float, GridTag32> df;
+  const hn::Repartition<int32_t, GridTag32> di;
+  auto seven = hn::And(v, hn::Set(d32, 0x7fu));
+  seven = hn::OrAnd(seven, hn::ShiftLeft<1>(v), hn::Set(d32, 0x7f00u));
+  seven = hn::OrAnd(seven, hn::ShiftLeft<2>(v), hn::Set(d32, 0x7f0000u));
+  seven = hn::OrAnd(seven, hn::ShiftLeft<3>(v), hn::Set(d32, 0x7f000000u));
+  hn::Store(even_signs(seven), d32, bits);
+  const auto odd = hn::Or(hn::ShiftLeft<1>(hn::ShiftRight<28>(v)), hn::Set(d32, 1u));
+  hn::Store(hn::Mul(hn::ConvertTo(df, hn::BitCast(di, odd)), hn::Set(df, d)), df, scale);
+}
+
+// scale[i] = d * (2 * byte i + 1), i < count
+template <size_t count>
+static HWY_INLINE void odd_scales(Bytes16 bytes, float d, float* scale) {
+  const hn::Full128<uint8_t> d8;
+  const auto odd = hn::Add(hn::Add(bytes, bytes), hn::Set(d8, uint8_t{1}));
+  scale_bytes(odd, d, scale);
+  if constexpr (count == 16) scale_bytes(hn::ShiftRightBytes<8>(d8, odd), d, scale + 8);
+}
+
+// The nibbles of 8 bytes.
+static HWY_INLINE Bytes16 nibbles_in_order(uint64_t bytes) {
+  const hn::Full128<uint8_t> d;
+  const auto v = hn::BitCast(d, hn::Set(hn::Full128<uint64_t>(), bytes));
+  const auto low = hn::And(v, hn::Set(d, uint8_t{15})), high = hn::ShiftRight<4>(v);
+  return hn::InterleaveLower(d, low, high);
+}
+static HWY_INLINE uint64_t load_u64(const uint8_t* p) {
+  uint64_t v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// ---- the types, as traits of decode-inl.hpp -----------------------------------------------------
+struct AnyGrid : ByRows {};
+template <GridKind kind>
+struct GridType : AnyGrid {
+  static constexpr GridKind kKind = kind;
+  static constexpr size_t kBlock = kChunk;
+  static constexpr bool kSigned = kind != GridKind::shifts;
+  static constexpr int kOffset = 128, kMax = 255;
+};
+
+struct Iq2Xxs : GridType<GridKind::signs8> {  // half d; 8 x (4 indices, 4 x 7 signs, 4 of a scale)
+  static constexpr size_t kChunkBytes = 66, kSub = 32;
+  static const uint8_t* grid() { return kIq2XxsGrid.at[0]; }
+  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
+    const GridTag32 d32;
+    const float d = half_at(chunk) * 0.125f;
+    INLAY_UNROLL(2) for (size_t g = 0; g < 8; g += kGrid32) {
+      const auto a = hn::BitCast(d32, hn::LoadU(LaneTag(), chunk + 2 + g * 8));
+      const auto b = hn::BitCast(d32, hn::LoadU(LaneTag(), chunk + 2 + g * 8 + kLaneBytes));
+      HWY_ALIGN uint8_t index[kLaneBytes];
+      hn::Store(hn::BitCast(LaneTag(), hn::ConcatEven(d32, b, a)), LaneTag(), index);
+      hn::Store(low_bytes(index), GridTag16(), to.index + g * 4);
+      hn::Store(low_bytes(index + kGrid16), GridTag16(), to.index + g * 4 + kGrid16);
+      unpack_signs(hn::ConcatOdd(d32, b, a), d, to.bits + g, to.scale + g);
+    }
+  }
+};
+
+struct Iq2Xs : GridType<GridKind::signs8> {  // half d; 32 x (9 bits of an index, 7 signs); 16
+                                             // nibbles of scales
+  static constexpr size_t kChunkBytes = 74, kSub = 16;
+  static const uint8_t* grid() { return kIq2XsGrid.at[0]; }
+  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
+    const GridTag16 d16;
+    const GridTag32 d32;
+    INLAY_UNROLL(2) for (size_t i = 0; i < 32; i += 2 * kGrid16) {
+      Grid16 signs[2];
+      INLAY_UNROLL(2) for (size_t j = 0; j < 2; ++j) {
+        const size_t at = i + j * kGrid16;
+        const auto v = hn::BitCast(d16, hn::LoadU(LaneTag(), chunk + 2 + at * 2));
+        hn::Store(hn::And(v, hn::Set(d16, uint16_t{511})), d16, to.index + at);
+        signs[j] = hn::ShiftRight<9>(v);
+      }
+      const auto seven = hn::BitCast(d32, hn::OrderedTruncate2To(LaneTag(), signs[0], signs[1]));
+      hn::Store(even_signs(seven), d32, to.bits + i / 4);
+    }
+    odd_scales<16>(nibbles_in_order(load_u64(chunk + 66)), half_at(chunk) * 0.125f, to.scale);
+  }
+};
+
+struct Iq2S : GridType<GridKind::signs8> {  // half d; 32 low bytes of indices; 32 bytes of signs;
+                                            // 8 bytes of top bits, 2 each; 16 nibbles of scales
+  static constexpr size_t kChunkBytes = 82, kSub = 16;
+  static const uint8_t* grid() { return kIq2SGrid.at[0]; }
+  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
+    alignas(32) static constexpr uint8_t kFour[32] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1,
+                                                      1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2,
+                                                      2, 2, 3, 3, 3, 3, 3, 3, 3, 3};
+    // The low byte of a lane is shifted to where its two bits belong; the high one out of them.
+    alignas(16) static constexpr uint16_t kFactor[8] = {256, 64, 16, 4, 256, 64, 16, 4};
+    const GridTag16 d16;
+    const auto top = twice_8(chunk + 66);
+    INLAY_UNROLL(4) for (size_t i = 0; i < 32; i += kGrid16) {
+      const auto byte = hn::And(pick(top, kFour, i / 4), hn::Set(d16, uint16_t{255}));
+      const auto high = hn::Mul(byte, hn::LoadDup128(d16, kFactor));
+      const auto index = hn::OrAnd(low_bytes(chunk + 2 + i), high, hn::Set(d16, uint16_t{0x300}));
+      hn::Store(index, d16, to.index + i);
+    }
+    std::memcpy(to.bits, chunk + 34, sizeof to.bits);
+    odd_scales<16>(nibbles_in_order(load_u64(chunk + 74)), half_at(chunk) * 0.125f, to.scale);
+  }
+};
+
+struct Iq3Xxs : GridType<GridKind::signs4> {  // half d; 64 indices; 8 x (4 x 7 signs, 4 of a scale)
+  static constexpr size_t kChunkBytes = 98, kSub = 32;
+  static const uint8_t* grid() { return kIq3XxsGrid.at[0]; }
+  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
+    const float d = half_at(chunk) * 0.25f;
+    INLAY_UNROLL(8) for (size_t i = 0; i < 64; i += kGrid16) {
+      hn::Store(low_bytes(chunk + 2 + i), GridTag16(), to.index + i);
+    }
+    INLAY_UNROLL(2) for (size_t g = 0; g < 8; g += kGrid32) {
+      const auto v = hn::BitCast(GridTag32(), hn::LoadU(LaneTag(), chunk + 66 + g * 4));
+      unpack_signs(v, d, to.bits + g, to.scale + g);
+    }
+  }
+};
+
+struct Iq3S : GridType<GridKind::signs4> {  // half d; 64 low bytes of indices; 64 top bits; 32
+                                            // bytes of signs; 8 nibbles of scales
+  static constexpr size_t kChunkBytes = 110, kSub = 32;
+  static const uint8_t* grid() { return kIq3SGrid.at[0]; }
+  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
+    alignas(32) static constexpr uint8_t kEight[32] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                                       0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1,
+                                                       1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    alignas(16) static constexpr uint16_t kFactor[8] = {256, 128, 64, 32, 16, 8, 4, 2};
+    const GridTag16 d16;
+    const auto top = twice_8(chunk + 66);
+    INLAY_UNROLL(8) for (size_t i = 0; i < 64; i += kGrid16) {
+      const auto byte = hn::And(pick(top, kEight, i / 8), hn::Set(d16, uint16_t{255}));
+      const auto high = hn::Mul(byte, hn::LoadDup128(d16, kFactor));
+      const auto index = hn::OrAnd(low_bytes(chunk + 2 + i), high, hn::Set(d16, uint16_t{0x100}));
+      hn::Store(index, d16, to.index + i);
+    }
+    std::memcpy(to.bits, chunk + 74, sizeof to.bits);
+    odd_scales<8>(nibbles_in_order(load_u32(chunk + 106)), half_at(chunk), to.scale);
+  }
+};
+
+// Entries are 16 + 8 * (-1, 0 or 1): plus or minus 1, and what makes that centred on kOffset.
+struct Iq1S : GridType<GridKind::shifts> {  // half d; 32 low bytes of indices; 8 x (4 x 3 top bits,
+                                            // 3 of a scale, 1 that shifts)
+  static constexpr size_t kChunkBytes = 50, kSub = 32;
+  static constexpr int kOffset = 16, kMax = kOffset + 9;
+  static const uint8_t* grid() { return kIq1Grid.at[0]; }
+  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
+    const hn::Full128<uint8_t> d8;
+    const hn::Full128<uint16_t> d;
+    const hn::Full128<int16_t> di;
+    const GridTag16 d16;
+    const auto twice = hn::LoadDup128(LaneTag(), chunk + 34);
+    INLAY_UNROLL(4) for (size_t i = 0; i < 32; i += kGrid16) {
+      const auto high = three_bits(four_each(twice, i / 4));
+      hn::Store(hn::Or(low_bytes(chunk + 2 + i), high), d16, to.index + i);
+    }
+    const auto v = hn::BitCast(d, hn::LoadU(d8, chunk + 34));
+    const auto shift = hn::BitCast(d8, hn::BroadcastSignBit(hn::BitCast(di, v)));
+    const auto bytes = hn::BitCast(d, hn::Or(shift, hn::Set(d8, uint8_t{1})));  // -1 or 1
+    uint8_t* bits = reinterpret_cast<uint8_t*>(to.bits);
+    hn::Store(hn::BitCast(d8, hn::InterleaveLower(d, bytes, bytes)), d8, bits);
+    hn::Store(hn::BitCast(d8, hn::InterleaveUpper(d, bytes, bytes)), d8, bits + 16);
+    const auto three = hn::And(hn::ShiftRight<12>(v), hn::Set(d, uint16_t{7}));
+    odd_scales<8>(hn::OrderedTruncate2To(d8, three, three), half_at(chunk) * 0.125f, to.scale);
+  }
+};
+
+struct Iq1M : GridType<GridKind::shifts> {  // 32 low bytes of indices; 32 nibbles: 3 top bits, 1
+                                            // that shifts; 4 x (4 x 3 bits of a scale, 4 of half d)
+  static constexpr size_t kChunkBytes = 56, kSub = 16;
+  static constexpr int kOffset = 32, kMax = kOffset + 9;
+  static const uint8_t* grid() { return kIq1Grid.at[0]; }
+  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
+    alignas(32) static constexpr uint8_t kTwo[32] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
+                                                     2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5,
+                                                     5, 5, 6, 6, 6, 6, 7, 7, 7, 7};
+    alignas(16) static constexpr uint16_t kFactor[8] = {256, 16, 256, 16, 256, 16, 256, 16};
+    const GridTag16 d16;
+    const hn::Repartition<int16_t, LaneTag> di;
+    const auto nibbles = hn::LoadDup128(LaneTag(), chunk + 32);
+    INLAY_UNROLL(2) for (size_t i = 0; i < 32; i += 2 * kGrid16) {
+      Grid16 shift[2];
+      INLAY_UNROLL(2) for (size_t j = 0; j < 2; ++j) {
+        const size_t at = i + j * kGrid16;
+        const auto byte = hn::And(pick(nibbles, kTwo, at / 2), hn::Set(d16, uint16_t{255}));
+        const auto high = hn::Mul(byte, hn::LoadDup128(d16, kFactor));
+        const auto index = hn::OrAnd(low_bytes(chunk + at), high, hn::Set(d16, uint16_t{0x700}));
+        hn::Store(index, d16, to.index + at);
+        const auto top = hn::BitCast(di, hn::ShiftLeft<4>(high));
+        shift[j] = hn::BitCast(d16, hn::BroadcastSignBit(top));
+      }
+      const auto bytes = hn::OrderedTruncate2To(LaneTag(), shift[0], shift[1]);  // -1 or 0
+      const auto twice = hn::Add(bytes, bytes);
+      hn::Store(hn::Add(twice, hn::Set(LaneTag(), uint8_t{17})), LaneTag(),
+                reinterpret_cast<uint8_t*>(to.bits) + i);
+    }
+    const uint64_t scales = load_u64(chunk + 48);
+    const auto words = twice_8(chunk + 48);
+    HWY_ALIGN uint16_t three[16];
+    INLAY_UNROLL(2) for (size_t i = 0; i < 16; i += kGrid16) {
+      hn::Store(hn::ShiftRight<8>(three_bits(four_each(words, i / 4))), d16, three + i);
+    }
+    const hn::Full128<uint8_t> d8;
+    const hn::Full128<uint16_t> d;
+    const uint64_t half = (scales >> 12 & 0xf) | (scales >> 24 & 0xf0) | (scales >> 36 & 0xf00) |
+                          (scales >> 48 & 0xf000);
+    uint8_t bytes[sizeof half];
+    std::memcpy(bytes, &half, sizeof half);
+    odd_scales<16>(hn::OrderedTruncate2To(d8, hn::Load(d, three), hn::Load(d, three + 8)),
+                   half_at(bytes) * 0.125f, to.scale);
+  }
+};
+
+// ---- entries ------------------------------------------------------------------------------------
+// Vector `part` of group g, without signs.
+template <GridKind kind>
+static HWY_INLINE LaneVec grid_entries(const uint8_t* grid, const GridChunk& chunk, size_t g,
+                                       size_t part) {
+  const hn::Full128<uint8_t> d;
+  if constexpr (kind == GridKind::signs4) {
+    const uint16_t* index = chunk.index + g * 8 + part * 4;
+    const auto four = [&](size_t i) HWY_ATTR {
+      const auto entry = [&](size_t j)
+                             HWY_ATTR { return load_u32(grid + index[i + j] * size_t{4}); };
+      return hn::BitCast(d, hn::Dup128VecFromValues(hn::Full128<uint32_t>(), entry(0), entry(1),
+                                                    entry(2), entry(3)));
+    };
+#if HWY_MAX_BYTES >= 32
+    return hn::Combine(LaneTag(), four(4), four(0));
+#else
+    return four(0);
+#endif
+  } else {
+    const uint16_t* index = chunk.index + g * 4 + part * 2;
+    const auto two = [&](size_t i) HWY_ATTR {
+      const auto entry = [&](size_t j)
+                             HWY_ATTR { return load_u64(grid + index[i + j] * size_t{8}); };
+      return hn::BitCast(d, hn::Dup128VecFromValues(hn::Full128<uint64_t>(), entry(0), entry(1)));
+    };
+#if HWY_MAX_BYTES >= 32
+    return hn::Combine(LaneTag(), two(2), two(0));
+#else
+    return two(0);
+#endif
+  }
+}
+
+// The signs of vector `part` of group g.
+static HWY_INLINE hn::Mask<LaneTag> grid_signs(const GridChunk& chunk, size_t g, size_t part) {
+  const uint8_t* bits = reinterpret_cast<const uint8_t*>(chunk.bits + g) + part * kLaneBytes / 8;
+  return hn::LoadMaskBits(LaneTag(), bits);
+}
+
+// What is added to the entries of vector `part` of group g.
+static HWY_INLINE LaneVec grid_shifts(const GridChunk& chunk, size_t g, size_t part) {
+  alignas(32) static constexpr uint8_t kEight[32] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1,
+                                                     1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2,
+                                                     2, 2, 3, 3, 3, 3, 3, 3, 3, 3};
+  const auto four = hn::BitCast(LaneTag(), hn::Set(GridTag32(), chunk.bits[g]));
+  return look_up(four, hn::Load(LaneTag(), kEight + part * kLaneBytes));
+}
+
+// ---- a chunk of a row for a tile ----------------------------------------------------------------
+template <GridKind kind>
+static HWY_NOINLINE void store_grid_lanes(const uint8_t* grid, const GridChunk& chunk,
+                                          uint8_t* lanes) {
+  const LaneTag d;
+  for (size_t g = 0; g < 8; ++g) {
+    INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
+      auto v = grid_entries<kind>(grid, chunk, g, part);
+      if constexpr (kind == GridKind::shifts) {
+        v = hn::Add(v, grid_shifts(chunk, g, part));
+      } else {
+        v = hn::IfThenElse(grid_signs(chunk, g, part), hn::Sub(hn::Zero(d), v), v);
+      }
+      hn::Store(v, d, lanes + g * kGroup + part * kLaneBytes);
+    }
+  }
+}
+
+template <class T>
+static void decode_grid_chunk(const uint8_t* chunk, size_t, ChunkLanes& to) {
+  GridChunk unpacked;
+  T::unpack(chunk, unpacked);
+  store_grid_lanes<T::kKind>(T::grid(), unpacked, to.lanes);
+  std::memcpy(to.scale, unpacked.scale, kChunk / T::kSub * sizeof(float));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+// end file inlay/kernels/grids-inl.hpp
+#if INLAY_HAS_AVX2_VNNI && HWY_TARGET == HWY_AVX2
+#define INLAY_SUB_TARGET INLAY_AVX2_VNNI
+#include INLAY_SELF
+#undef INLAY_SUB_TARGET
+#elif INLAY_HAS_NEON_DOT && (HWY_TARGET & HWY_ALL_NEON)
+#define INLAY_SUB_TARGET INLAY_NEON_DOT
+#include INLAY_SELF
+#undef INLAY_SUB_TARGET
+#endif
+#endif
+#endif
+
+#if INLAY_HAS_KERNELS
+
+// begin file inlay/kernels/sub_target-inl.hpp
+// Begins a pass over the kernels for a sub-target (targets.hpp), inside the pass of the target of
+// Highway, or of the sub-target, that it adds to: INLAY_SUB_TARGET names it. From here to the end
+// of the pass, the macros of Highway that the kernels are written with mean the sub-target: a
+// namespace of its own, and attributes with the instruction that it adds. No include guard.
+#ifdef INLAY_SUB_TARGET
+#  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
+#    define INLAY_SUB_NAMESPACE N_AVX2_VNNI
+#  elif INLAY_SUB_TARGET == INLAY_NEON_DOT
+#    define INLAY_SUB_NAMESPACE N_NEON_DOT
+#  else
+#    define INLAY_SUB_NAMESPACE N_NEON_I8MM
+#  endif
+// What its target has is the sub-target's too, Highway's functions and those already compiled here.
+namespace hwy {
+namespace INLAY_SUB_NAMESPACE = HWY_NAMESPACE;
+}
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace INLAY_SUB_NAMESPACE {
+using namespace HWY_NAMESPACE;
+}  // namespace INLAY_SUB_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+#  undef INLAY_SUB_NAMESPACE
+#  pragma push_macro("HWY_NAMESPACE")
+#  pragma push_macro("HWY_TARGET_STR")
+#  pragma push_macro("HWY_ATTR")
+#  pragma push_macro("HWY_BEFORE_NAMESPACE")
+#  pragma push_macro("HWY_AFTER_NAMESPACE")
+#  undef HWY_NAMESPACE
+#  undef HWY_TARGET_STR
+#  undef HWY_ATTR
+#  undef HWY_BEFORE_NAMESPACE
+#  undef HWY_AFTER_NAMESPACE
+// Of Arm, arm_neon.h of GCC asks for Armv8.2 with dotprod, as every processor that has it does.
+// Where the compiler may assume that, more only adds to what it may.
+#  ifdef __ARM_FEATURE_CRYPTO
+#    define INLAY_TARGET_STR_CRYPTO "+crypto"
+#  else
+#    define INLAY_TARGET_STR_CRYPTO ""
+#  endif
+#  ifdef __ARM_FEATURE_FP16_VECTOR_ARITHMETIC
+#    define INLAY_TARGET_STR_FP16 "+fp16"
+#  else
+#    define INLAY_TARGET_STR_FP16 ""
+#  endif
+#  ifdef __ARM_FEATURE_DOTPROD
+#    define INLAY_TARGET_STR_DOT ""
+#  else
+#    define INLAY_TARGET_STR_DOT \
+      "arch=armv8.2-a+dotprod" INLAY_TARGET_STR_CRYPTO INLAY_TARGET_STR_FP16
+#  endif
+#  if INLAY_SUB_TARGET == INLAY_AVX2_VNNI
+#    define HWY_NAMESPACE N_AVX2_VNNI
+#    define HWY_TARGET_STR HWY_TARGET_STR_AVX2 ",avxvnni"
+#  elif INLAY_SUB_TARGET == INLAY_NEON_DOT
+#    define HWY_NAMESPACE N_NEON_DOT
+#    define HWY_TARGET_STR INLAY_TARGET_STR_DOT
+#  else
+#    define HWY_NAMESPACE N_NEON_I8MM
+#    define HWY_TARGET_STR INLAY_TARGET_STR_DOT "+i8mm"
+#  endif
+#  define HWY_ATTR __attribute__((target(HWY_TARGET_STR)))
+#  define HWY_BEFORE_NAMESPACE()        \
+    HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR) \
+    static_assert(true, "For requiring trailing semicolon")
+#  define HWY_AFTER_NAMESPACE() \
+    HWY_POP_ATTRIBUTES          \
+    static_assert(true, "For requiring trailing semicolon")
+#endif  // INLAY_SUB_TARGET
+// end file inlay/kernels/sub_target-inl.hpp
+#if INLAY_SUB_TARGET != INLAY_NEON_I8MM  // of which dotprod's serve, but for tiles
+
 // begin file inlay/kernels/dot-inl.hpp
 // How bytes are multiplied exactly, by target:
 //   vnni      One instruction adds four products of bytes to an int32: vpdpbusd of AVX-512 VNNI and
@@ -8249,34 +9508,6 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Rows [begin, end) as kStreams ranges that are walked in lockstep. The last may be shorter.
-struct Streams {
-  size_t begin, end, length;
-  HWY_INLINE Streams(size_t b, size_t e)
-      : begin(b), end(e), length((e - b + kStreams - 1) / kStreams) {}
-  HWY_INLINE size_t row(size_t stream, size_t i) const { return begin + stream * length + i; }
-};
-
-static HWY_INLINE void store_result(const Matmul& m, size_t row, size_t column, float sum) {
-  sum *= m.scale;
-  if (m.bias != nullptr) sum += m.bias[row];
-  float* out = m.out + column * m.out_stride + row;
-  *out = m.add ? *out + sum : sum;
-}
-
-// Row i of each stream: the sum of the lanes of sum[stream].
-HWY_MAYBE_UNUSED static HWY_NOINLINE void store_streams(const Matmul& m, const Streams& streams,
-                                                        size_t i, size_t column,
-                                                        const ScaleVec* sum) {
-  float total[kStreams];
-  INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-    total[s] = hn::ReduceSum(ScaleTag(), sum[s]);
-  }
-  INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-    if (streams.row(s, i) < streams.end) store_result(m, streams.row(s, i), column, total[s]);
-  }
-}
 
 // Sums of the products of 4 (VNNI) or of as many as a vector's int32 lane covers. negatable: no
 // lane of u is -128.
@@ -8616,211 +9847,15 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
   }
 }
 
-// ---- TQ1_0 --------------------------------------------------------------------------------------
-// A byte v is a fraction with digits t[0], t[1] ... in base 3: q[n] = floor(v 3^n / 256) is the
-// first n of them as a number, and t[n] = q[n + 1] - 3 q[n]. So the digits need not be taken apart:
-// the sum of t[n] x[n] is that of q[n + 1] (x[n] - 3 x[n + 1]), a multiplication of 16 bits for q
-// and one for the product. That needs activations with one scale for all 256 values; they have 14
-// bits here, and lose nothing that their 8 bits with a scale for 32 have.
-using TernaryTag = hn::CappedTag<uint16_t, 16>;
-static constexpr size_t kTernaryLanes = HWY_MAX_LANES_D(TernaryTag);
-
-// A chunk of a row: bytes [0, 16) and [16, 32) have digits 32 values apart; [32, 48) are 16 apart;
-// of the last 4 all digits fit into 16 lanes.
-static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, TernaryChunk& to) {
-  const ScaleTag df;
-  const hn::RebindToSigned<TernaryTag> d16;
-  const hn::Rebind<int8_t, decltype(d16)> d8;
-  const hn::RepartitionToWide<decltype(d16)> d32;
-  auto most = hn::Zero(df);
-  for (size_t i = 0; i < 8; i += kScaleLanes) most = hn::Max(most, hn::LoadU(df, q_scale + i));
-  // |x| <= 64 * 127: 4 times that fits into 16 bits. x = q * factor / 2^8; without rounding if the
-  // scales are the same.
-  to.scale = hn::ReduceMax(df, most) / 64.0f;
-  HWY_ALIGN int32_t factor[8];
-  const auto inverse = hn::Set(df, to.scale > 0.0f ? 256.0f / to.scale : 0.0f);
-  for (size_t i = 0; i < 8; i += kScaleLanes) {
-    const auto f = hn::NearestInt(hn::Mul(hn::LoadU(df, q_scale + i), inverse));
-    hn::Store(f, hn::RebindToSigned<ScaleTag>(), factor + i);
-  }
-  HWY_ALIGN int16_t x[kChunk + 16] = {};
-  auto start = hn::Zero(d32);
-  for (size_t i = 0; i < kChunk; i += kTernaryLanes) {
-    const auto f = hn::Set(d16, static_cast<int16_t>(factor[i / kGroup]));
-    const auto wide = hn::ShiftLeft<7>(hn::PromoteTo(d16, hn::LoadU(d8, q + i)));
-    const auto v = hn::MulFixedPoint15(wide, f);
-    hn::Store(v, d16, x + i);
-    start = hn::Sub(start, hn::WidenMulPairwiseAdd(d32, v, hn::Set(d16, 1)));
-  }
-  hn::StoreU(start, d32, to.start);
-  const auto store = [&](int16_t* out, const int16_t* digit, const int16_t* next) HWY_ATTR {
-    for (size_t i = 0; i < 16; i += kTernaryLanes) {
-      const auto three = hn::Mul(hn::LoadU(d16, next + i), hn::Set(d16, 3));
-      hn::StoreU(hn::Sub(hn::LoadU(d16, digit + i), three), d16, out + i);
-    }
-  };
-  const int16_t* zeros = x + kChunk;
-  int16_t* out = to.x;
-  for (size_t piece = 0; piece < 3; ++piece) {
-    const int16_t* digit = x + (piece < 2 ? piece * 16 : 160);
-    const size_t apart = piece < 2 ? 32 : 16;
-    for (size_t n = 0; n < 5; ++n, digit += apart, out += 16) {
-      store(out, digit, n < 4 ? digit + apart : zeros);
-    }
-  }
-  store(out, x + 240, x + 244);
-}
-
-HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column,
-                                                                size_t begin, size_t end,
-                                                                void* scratch) {
-  const ScaleTag df;
-  const TernaryTag du16;
-  const hn::RebindToSigned<TernaryTag> d16;
-  const hn::Rebind<uint8_t, TernaryTag> d8;
-  const hn::Repartition<uint32_t, decltype(d8)> d8x4;
-  const hn::RepartitionToWide<decltype(d16)> d32;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
-  const size_t chunks = m.k / kChunk;
-  TernaryChunk* const x = static_cast<TernaryChunk*>(scratch);
-  for (size_t i = 0; i < chunks; ++i) {
-    prepare_ternary(reinterpret_cast<const int8_t*>(xq) + i * kChunk, x_scale + i * 8, x[i]);
-  }
-  // 256 * 3^n: the upper halves of products are q.
-  constexpr uint16_t kPower[5] = {3 << 8, 9 << 8, 27 << 8, 81 << 8, 243 << 8};
-  alignas(32) static constexpr uint16_t kPowers[16] = {
-      kPower[0], kPower[0], kPower[0], kPower[0], kPower[1], kPower[1], kPower[1], kPower[1],
-      kPower[2], kPower[2], kPower[2], kPower[2], kPower[3], kPower[3], kPower[3], kPower[3]};
-  const Streams streams(begin, end);
-  const size_t ahead = m.reading.rows_ahead;
-  for (size_t i = 0; i < streams.length; ++i) {
-    const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * Tq1_0::kChunkBytes;
-    }
-    ScaleVec total[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = hn::Zero(df);
-    for (const TernaryChunk* chunk = x; chunk < x + chunks; ++chunk) {
-      hn::Vec<decltype(d32)> sum[kStreams], odd[kStreams];
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead, 3);
-        sum[s] = hn::LoadU(d32, chunk->start);
-        odd[s] = hn::Zero(d32);
-      }
-      const int16_t* a = chunk->x;
-      const auto add = [&](size_t s, hn::Vec<TernaryTag> v, hn::Vec<TernaryTag> power,
-                           size_t at) HWY_ATTR {
-        const auto q = hn::BitCast(d16, hn::MulHigh(v, power));
-        sum[s] = hn::ReorderWidenMulAccumulate(d32, q, hn::LoadU(d16, a + at), sum[s], odd[s]);
-        INLAY_PIN(sum[s]);
-      };
-      for (size_t piece = 0; piece < 48; piece += kTernaryLanes) {
-        hn::Vec<TernaryTag> v[kStreams];
-        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          v[s] = hn::PromoteTo(du16, hn::LoadU(d8, rows[s] + piece));
-        }
-        INLAY_UNROLL(5) for (size_t n = 0; n < 5; ++n) {
-          INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-            add(s, v[s], hn::Set(du16, kPower[n]), piece / 16 * 80 + n * 16 + piece % 16);
-          }
-        }
-      }
-      INLAY_UNROLL(2) for (size_t at = 0; at < 16; at += kTernaryLanes) {
-        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          const auto last = hn::BitCast(d8, hn::Set(d8x4, load_u32(rows[s] + 48)));
-          add(s, hn::PromoteTo(du16, last), hn::Load(du16, kPowers + at), 240 + at);
-        }
-      }
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        const auto scale = hn::Set(df, chunk->scale * half_at(rows[s] + Tq1_0::kDelta));
-        const auto lanes = hn::RearrangeToOddPlusEven(sum[s], odd[s]);
-        total[s] = hn::MulAdd(hn::ConvertTo(df, lanes), scale, total[s]);
-        rows[s] += Tq1_0::kChunkBytes;
-      }
-    }
-    store_streams(m, streams, i, column, total);
-  }
-}
-
-// Columns of plain floats at a time: they share the conversion of the weights.
-static constexpr size_t kPlainColumns = 2;
-
-template <class T, size_t columns>
-static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, size_t begin,
-                                                size_t end) {
-  const ScaleTag df;
-  constexpr size_t kSteps = kPlainColumns / columns, kLanes = kSteps * kScaleLanes;
-  const size_t row_bytes = m.k * T::kBytes, whole = m.k - m.k % kLanes;
-  const float* x[columns];
-  HWY_ALIGN float x_tail[columns][kLanes] = {};
-  for (size_t c = 0; c < columns; ++c) {
-    x[c] = m.x + (column + c) * m.x_stride;
-    std::memcpy(x_tail[c], x[c] + whole, (m.k - whole) * sizeof(float));
-  }
-  const Streams streams(begin, end);
-  const size_t ahead = m.reading.rows_ahead;
-  const bool prefetched = columns > 1 || m.reading.ahead != 0;
-  for (size_t i = 0; i < streams.length; ++i) {
-    const uint8_t* rows[kStreams];
-    ScaleVec sum[kStreams][columns];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
-      INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) sum[s][c] = hn::Zero(df);
-    }
-    for (size_t j = 0; j < whole; j += kLanes) {
-      if (prefetched) {
-        const size_t further = j * T::kBytes + ahead;
-        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + further, 3);
-        }
-      }
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        INLAY_UNROLL(2) for (size_t at = j; at < j + kLanes; at += kScaleLanes) {
-          const auto w = T::load(rows[s] + at * T::kBytes);
-          INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-            sum[s][c] = hn::MulAdd(w, hn::LoadU(df, x[c] + at), sum[s][c]);
-          }
-        }
-      }
-    }
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      HWY_ALIGN uint8_t w_tail[kLanes * T::kBytes] = {};
-      std::memcpy(w_tail, rows[s] + whole * T::kBytes, (m.k - whole) * T::kBytes);
-      const size_t row = streams.row(s, i);
-      INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-        for (size_t at = 0; at < kLanes; at += kScaleLanes) {
-          sum[s][c] =
-              hn::MulAdd(T::load(w_tail + at * T::kBytes), hn::Load(df, x_tail[c] + at), sum[s][c]);
-        }
-        if (row < end) store_result(m, row, column + c, hn::ReduceSum(df, sum[s][c]));
-      }
-    }
-  }
-}
-
-template <class T>
-static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
-  if (m.n - column < kPlainColumns) {
-    multiply_plain_columns<T, 1>(m, column, begin, end);
-  } else {
-    multiply_plain_columns<T, kPlainColumns>(m, column, begin, end);
-  }
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
 INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/rows-inl.hpp
 
-// begin file inlay/kernels/superblock_rows-inl.hpp
-// The product of superblocks, as the file has them, with few columns, where x86 has pmaddubsw and
-// registers for it (AVX2 and later). What a sub-block's product is scaled with, its own integer
-// times its activations' scale, is an int16 here and a factor of the pmaddwd that adds up pairs of
-// products: sums over all 256 values stay in int32, and are converted and scaled once. Compiled
-// once per SIMD target; no include guard.
+// begin file inlay/kernels/grid_rows-inl.hpp
+// The product of weights that are indices into a grid, as the file has them, with one column.
+// Compiled once per SIMD target; no include guard.
 
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE
@@ -8828,314 +9863,95 @@ namespace detail {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-static constexpr bool kIntegerRows = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2;
-
-// The factors are scales << kShift times the activations' scales, of which the chunk's largest is
-// 1 << kRatioBits, >> 15. They are exact if the activations' are the same; else off by 2^-13 of the
-// largest at most, where activations are off by 2^-8 of the largest of their 32.
-template <class T>
-struct Factors {
-  static constexpr bool kEight = std::is_base_of_v<EightScales, T>;
-  static constexpr int shift_of(int scale) {
-    return scale << 1 > 32768 ? 0 : shift_of(scale << 1) + 1;
-  }
-  static constexpr int kShift = kEight ? 8 : shift_of(T::kMaxScale);
-  // An int32 lane has 32 values of 256.
-  static constexpr int64_t kLargestSum =
-      int64_t{32} * 127 * (T::kSigned ? 127 : T::kMax) * T::kMaxScale;
-  static constexpr int kRatioBits = kLargestSum << (kShift - 1) < int64_t{1} << 31   ? 14
-                                    : kLargestSum << (kShift - 2) < int64_t{1} << 31 ? 13
-                                                                                     : 12;
-  static_assert(kLargestSum << (kShift + kRatioBits - 15) < int64_t{1} << 31);
-  // The sum of a sub-block's q times this fits 16 bits; where weights have an offset it is kept as
-  // it is, for it meets a factor.
-  static constexpr int kSumTimes = T::kMins ? 32767 / (127 * int{T::kSub}) : 1;
-  static constexpr bool kLow = T::kMins || (!T::kSigned && T::kOffset != 0);
-};
-
-// Scales and sums of a chunk's activations as the kernel takes them, written into its scratch
-// memory.
-template <class T>
-static HWY_INLINE void prepare_superblock(const float* x_scale, const float* x_sum,
-                                          SuperblockChunk& to) {
-  using F = Factors<T>;
-  constexpr float kOne = 1 << F::kRatioBits;
-  const ScaleTag df;
-  const hn::Rebind<int16_t, ScaleTag> d16;
-  auto most = hn::Zero(df);
-  for (size_t i = 0; i < 16; i += kScaleLanes) most = hn::Max(most, hn::LoadU(df, x_scale + i));
-  const float largest = hn::ReduceMax(df, most);
-  const float inverse = largest > 0.0f ? 1.0f / largest : 0.0f;
-  for (size_t i = 0; i < 16; i += kScaleLanes) {
-    const auto scale = hn::LoadU(df, x_scale + i);
-    const auto ratio = hn::Mul(scale, hn::Set(df, inverse * kOne));
-    hn::Store(hn::DemoteTo(d16, hn::NearestInt(ratio)), d16, to.ratio + i);
-  }
-  for (size_t i = 0; i < kChunk / T::kSub; i += kScaleLanes) {
-    auto sum = hn::LoadU(df, x_sum + i);
-    if constexpr (T::kMins) {
-      sum = hn::Mul(sum, hn::Set(df, inverse * F::kSumTimes));
-    } else {
-      static_assert(T::kMins || T::kSub == 16 || !F::kLow);
-      sum = hn::Div(sum, hn::Max(hn::LoadU(df, x_scale + i), hn::Set(df, 0x1p-126f)));
-    }
-    hn::Store(hn::DemoteTo(d16, hn::NearestInt(sum)), d16, to.sum + i);
-  }
-  to.unit[0] = largest * (32768 / kOne) / (1 << F::kShift);
-  to.unit[1] = largest / F::kSumTimes;
-}
-
-// Of four rows: what their products with a chunk are multiplied with, computed one turn before, and
-// what is to be taken away from their sums.
-template <class T>
-class FactorsOfRows {
-  using F = Factors<T>;
-  using WordTag = hn::Repartition<int16_t, ScaleTag>;
-  using SumTag = hn::Repartition<int32_t, ScaleTag>;
-
- public:
-  static constexpr size_t kLows = F::kEight ? 1 : kStreams;  // of eight: [row][2]
-
-  HWY_INLINE void compute(const uint8_t* const* chunks, size_t chunk, const SuperblockChunk& x,
-                          ScaleVec* low) {
-    const ScaleTag df;
-    const WordTag d16;
-    const SumTag d32;
-    int16_t* to = factor_[chunk % 2];
-    float* delta = delta_[chunk % 2];
-    if constexpr (F::kEight) {
-      // Bytes of two rows to the upper halves of two words each.
-      alignas(32) static constexpr int8_t kSpread[2][32] = {
-          {-1, 0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3,
-           -1, 4, -1, 4, -1, 5, -1, 5, -1, 6, -1, 6, -1, 7, -1, 7},
-          {-1, 8,  -1, 8,  -1, 9,  -1, 9,  -1, 10, -1, 10, -1, 11, -1, 11,
-           -1, 12, -1, 12, -1, 13, -1, 13, -1, 14, -1, 14, -1, 15, -1, 15}};
-      const hn::Repartition<int8_t, ScaleTag> d8;
-      const hn::Rebind<hwy::float16_t, ScaleTag> dh;
-      FourRows r;
-      T::four_rows(chunks, r);
-      const FourRows* from = &r;
-      INLAY_OPAQUE(from);  // from memory, to both halves of a vector
-      INLAY_UNROLL(2) for (size_t j = 0; j < 2; ++j) {
-        const auto ratio = hn::LoadDup128(d16, x.ratio + 8 * j);
-        const auto bytes = hn::LoadDup128(d8, reinterpret_cast<const int8_t*>(from->scale[j]));
-        INLAY_UNROLL(2) for (size_t two = 0; two < 2; ++two) {
-          const auto scale = hn::TableLookupBytesOr0(bytes, hn::Load(d8, kSpread[two]));
-          hn::Store(hn::MulFixedPoint15(hn::BitCast(d16, scale), ratio), d16,
-                    to + (j * 2 + two) * 16);
-        }
-      }
-      const hn::Repartition<uint64_t, ScaleTag> d64;
-      uint64_t units;
-      std::memcpy(&units, x.unit, sizeof units);
-      const auto deltas = hn::Mul(hn::PromoteTo(df, hn::ResizeBitCast(dh, r.halves)),
-                                  hn::BitCast(df, hn::Set(d64, units)));
-      hn::Store(deltas, df, delta);
-      if constexpr (T::kMins) {
-        const hn::Rebind<uint8_t, WordTag> du8;
-        const auto products = [&](size_t j) HWY_ATTR {
-          uint64_t sums;
-          std::memcpy(&sums, x.sum + 4 * j, sizeof sums);
-          return hn::WidenMulPairwiseAdd(d32, hn::PromoteTo(d16, hn::Load(du8, from->min[j])),
-                                         hn::BitCast(d16, hn::Set(d64, sums)));
-        };
-        low[0] = hn::MulAdd(hn::ConvertTo(df, hn::Add(products(0), products(1))),
-                            hn::DupOdd(deltas), low[0]);
-      }
-    } else {
-      const auto ratio = hn::Load(d16, x.ratio), sum = hn::Load(d16, x.sum);
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        const hn::Full128<uint8_t> du8;
-        const hn::Full128<int8_t> d8;
-        const auto bytes = T::sub_scales(chunks[s]);
-        const auto scale = T::kMins ? hn::And(bytes, hn::Set(du8, uint8_t{15})) : bytes;
-        const auto wide = hn::PromoteTo(d16, hn::BitCast(d8, scale));
-        const auto factor = hn::MulFixedPoint15(hn::ShiftLeft<F::kShift>(wide), ratio);
-        hn::Store(factor, d16, to + s * 16);
-        delta[2 * s] = half_at(chunks[s] + T::kDelta) * x.unit[0];
-        if constexpr (T::kMins) {
-          const auto min = hn::PromoteTo(d16, hn::ShiftRight<4>(bytes));
-          const float times = half_at(chunks[s] + T::kDeltaMin) * x.unit[1];
-          low[s] = hn::MulAdd(hn::ConvertTo(df, hn::WidenMulPairwiseAdd(d32, min, sum)),
-                              hn::Set(df, times), low[s]);
-        } else {
-          low[s] = hn::MulAdd(hn::ConvertTo(df, hn::WidenMulPairwiseAdd(d32, factor, sum)),
-                              hn::Set(df, delta[2 * s]), low[s]);
-        }
-      }
-    }
-  }
-
-  // Of group g of a row, for each pair of products.
-  HWY_INLINE hn::Vec<WordTag> of(size_t chunk, size_t row, size_t g) const {
-    const WordTag d16;
-    const int16_t* from = factor_[chunk % 2];
-    if constexpr (F::kEight) {
-      return hn::BitCast(d16, hn::Set(hn::Repartition<uint32_t, ScaleTag>(),
-                                      load_u32(from + (g / 4 * 4 + row) * 8 + g % 4 * 2)));
-    } else {
-      alignas(32) static constexpr uint8_t kSpread[4][32] = {
-          {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1,
-           2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3},
-          {4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5,
-           6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7},
-          {8,  9,  8,  9,  8,  9,  8,  9,  8,  9,  8,  9,  8,  9,  8,  9,
-           10, 11, 10, 11, 10, 11, 10, 11, 10, 11, 10, 11, 10, 11, 10, 11},
-          {12, 13, 12, 13, 12, 13, 12, 13, 12, 13, 12, 13, 12, 13, 12, 13,
-           14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15}};
-      const hn::Repartition<uint8_t, ScaleTag> d8;
-      const auto four = hn::LoadDup128(d16, from + row * 16 + g / 4 * 8);
-      return hn::BitCast(d16,
-                         hn::TableLookupBytes(hn::BitCast(d8, four), hn::Load(d8, kSpread[g % 4])));
-    }
-  }
-  HWY_INLINE ScaleVec delta(size_t chunk, size_t row) const {
-    return hn::Set(ScaleTag(), delta_[chunk % 2][2 * row]);
-  }
-
-  HWY_INLINE void finish_rows(const ScaleVec* low, ScaleVec* sum) const {
-    const ScaleTag df;
-    if constexpr (F::kEight && F::kLow) {
-      const hn::CappedTag<float, 2> d2;
-      HWY_ALIGN float lanes[2 * kStreams];
-      hn::Store(low[0], df, lanes);
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        const auto two = hn::ZeroExtendResizeBitCast(df, d2, hn::Load(d2, lanes + 2 * s));
-        sum[s] = hn::Sub(sum[s], two);
-      }
-    } else if constexpr (F::kLow) {
-      const auto times = hn::Set(df, T::kMins ? 1.0f : float{T::kOffset});
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        sum[s] = hn::NegMulAdd(low[s], times, sum[s]);
-      }
-    }
-  }
-
- private:
-  alignas(64) int16_t factor_[2][kStreams * 16];  // of even chunks, of odd ones
-  alignas(32) float delta_[2][2 * kStreams];      // of each row; behind it, that of mins
-};
-
-// Types that have a kernel for two columns, which share what is decoded: 1.2 times as fast as one
-// after another. It takes some 6 kB on each target; of Q6_K it gained 4 %.
-template <class T>
-static constexpr bool takes_two_columns() {
-  return std::is_same_v<T, Q4K> || std::is_same_v<T, Q5K>;
-}
-
-template <class T, size_t columns>
-static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t column, size_t begin,
-                                                     size_t end, void* scratch) {
+template <GridKind kind, size_t sub>
+static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size_t begin,
+                                            size_t end, size_t chunk_bytes, int offset,
+                                            const uint8_t* grid,
+                                            void (*unpack)(const uint8_t*, GridChunk&)) {
+  constexpr size_t kSubs = kChunk / sub;
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
-  const hn::Repartition<uint8_t, LaneTag> du8;
-  const hn::Repartition<int16_t, LaneTag> d16;
-  const hn::Repartition<int32_t, LaneTag> d32;
-  using Factor = FactorsOfRows<T>;
-  const size_t chunks = m.k / kChunk;
   const ColumnLayout layout(m.k);
-  const uint8_t* xq[columns];
-  SuperblockChunk* x[columns];
-  for (size_t c = 0; c < columns; ++c) {
-    xq[c] = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column + c);
-    x[c] = static_cast<SuperblockChunk*>(scratch) + c * chunks;
-    const float* scale = reinterpret_cast<const float*>(xq[c] + layout.scale(16));
-    const float* sum = reinterpret_cast<const float*>(xq[c] + layout.sum(T::kSub));
-    for (size_t i = 0; i < chunks; ++i) {
-      prepare_superblock<T>(scale + i * 16, sum + i * (kChunk / T::kSub), x[c][i]);
-    }
-  }
+  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
+  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(sub));
+  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(sub));
+  const size_t chunks = m.k / kChunk;
   const Streams streams(begin, end);
   const size_t ahead = m.reading.rows_ahead;
-  Factor factors[columns];
+  GridChunk unpacked[2][kStreams];
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    ScaleVec sum[columns][kStreams], low[columns][Factor::kLows];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * T::kChunkBytes;
+      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * chunk_bytes;
     }
-    INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[c][s] = hn::Zero(df);
-      INLAY_UNROLL(4) for (size_t v = 0; v < Factor::kLows; ++v) low[c][v] = hn::Zero(df);
-      factors[c].compute(rows, 0, x[c][0], low[c]);
-    }
-    for (size_t chunk = 0; chunk < chunks; ++chunk) {
-      if (chunk + 1 < chunks) {
-        const uint8_t* next[kStreams];
-        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) next[s] = rows[s] + T::kChunkBytes;
-        INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-          factors[c].compute(next, chunk + 1, x[c][chunk + 1], low[c]);
-        }
-      }
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        for (size_t line = 0; line < T::kChunkBytes; line += 64) {
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead + line, 3);
-        }
-      }
-      // What is read lies within a signed byte of these.
-      const int8_t* a[columns];
-      const uint8_t* middle[kStreams];
-      hn::Vec<decltype(d32)> total[columns][kStreams], odd[columns][kStreams];
-      INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-        a[c] = reinterpret_cast<const int8_t*>(xq[c]) + chunk * kChunk + kChunk / 2;
-        INLAY_OPAQUE(a[c]);
+    ScaleVec sum[kStreams], low[kStreams];
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
+    // A chunk is unpacked one turn before its products, which then need not wait for the stores: of
+    // 16 bytes, they are not forwarded to loads of 32.
+    for (size_t chunk = 0; chunk <= chunks; ++chunk) {
+      if (chunk < chunks) {
         INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          total[c][s] = odd[c][s] = hn::Zero(d32);
+          const uint8_t* at = rows[s] + chunk * chunk_bytes;
+          unpack(at, unpacked[chunk % 2][s]);
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(at) + ahead, 3);
         }
       }
+      if (chunk == 0) continue;
+      const size_t done = chunk - 1;
+      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
+      GridChunk* from = unpacked[done % 2];
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        middle[s] = rows[s] + T::kChunkBytes / 2;
-        INLAY_OPAQUE(middle[s]);
+        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
+          const auto w = hn::Load(df, from[s].scale + j);
+          if constexpr (kind == GridKind::shifts) {
+            low[s] = hn::MulAdd(w, hn::Load(df, x_sum + done * kSubs + j), low[s]);
+          }
+          const auto x = hn::Load(df, x_scale + done * kSubs + j);
+          hn::Store(hn::Mul(w, x), df, from[s].scale + j);
+        }
       }
-      INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) {
-        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          const auto u = T::lanes(middle[s] - T::kChunkBytes / 2, g).v[0];
-          INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-            const auto av = hn::Load(d8, a[c] + g * kGroup - kChunk / 2);
-            hn::Vec<decltype(d16)> pairs;
-            if constexpr (T::kSigned) {
-              pairs = hn::SatWidenMulPairwiseAdd(
-                  d16, hn::BitCast(du8, hn::Abs(av)),
-                  hn::IfNegativeThenNegOrUndefIfZero(av, hn::BitCast(d8, u)));
+      for (size_t g = 0; g < 8; ++g) {
+        INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
+          const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
+          const auto negative = hn::Neg(av);
+          INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+            const auto entries = grid_entries<kind>(grid, from[s], g, part);
+            hn::Vec<hn::Repartition<int32_t, LaneTag>> dot;
+            if constexpr (kind == GridKind::shifts) {
+              dot = dot_lanes<false>(hn::Add(entries, grid_shifts(from[s], g, part)), av);
             } else {
-              pairs = hn::SatWidenMulPairwiseAdd(d16, u, av);
+              const auto signs = hn::RebindMask(d8, grid_signs(from[s], g, part));
+              dot = dot_lanes<false>(entries, hn::IfThenElse(signs, negative, av));
             }
-            total[c][s] = hn::ReorderWidenMulAccumulate(d32, pairs, factors[c].of(chunk, s, g),
-                                                        total[c][s], odd[c][s]);
-            INLAY_PIN(total[c][s]);
+            const auto scale = group_scale<sub>(from[s].scale + g * (kGroup / sub), part);
+            sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
           }
         }
       }
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-          const auto delta = factors[c].delta(chunk, s);
-          sum[c][s] = hn::MulAdd(hn::ConvertTo(df, total[c][s]), delta, sum[c][s]);
-        }
-        rows[s] += T::kChunkBytes;
-      }
     }
-    INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-      factors[c].finish_rows(low[c], sum[c]);
-      store_streams(m, streams, i, column + c, sum[c]);
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      if constexpr (kind == GridKind::shifts) {
+        sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(offset)), sum[s]);
+      }
+      if (streams.row(s, i) < end) {
+        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum[s]));
+      }
     }
   }
 }
 
-// One column, or two that are there.
 template <class T>
-static void multiply_superblock_rows(const Matmul& m, size_t column, size_t begin, size_t end,
-                                     void* scratch) {
-  if constexpr (takes_two_columns<T>()) {
-    if (m.n - column > 1) return multiply_superblock_columns<T, 2>(m, column, begin, end, scratch);
-  }
-  multiply_superblock_columns<T, 1>(m, column, begin, end, scratch);
+static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
+  // Qualified: a sub-target's would be looked up among its target's too, where `unpack` is from.
+  HWY_NAMESPACE::multiply_grid_rows<T::kKind, T::kSub>(m, column, begin, end, T::kChunkBytes,
+                                                       T::kOffset, T::grid(), T::unpack);
 }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
 INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
-// end file inlay/kernels/superblock_rows-inl.hpp
+// end file inlay/kernels/grid_rows-inl.hpp
 
 // begin file inlay/kernels/tiles-inl.hpp
 // The product of a weight matrix with many columns. 32 rows x up to 512 k are decoded to
@@ -9148,314 +9964,22 @@ namespace detail {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// ---- decoding to a tile -------------------------------------------------------------------------
-// Whether a type's scales in a tile are integers, times a half of their superblock.
+// ---- what a tile holds -------------------------------------------------------------------------
 template <class T>
-static constexpr bool integer_scales() {
-  return T::kBlock == kChunk && !std::is_base_of_v<ByRows, T>;
-}
-
-// Whether the tile of a type holds int16 (centred, no offset) instead of bytes.
-template <class T>
-static constexpr bool wide_tile() {
-  return kDot == DotKind::wide ||
-         (kDot == DotKind::maddubs && (T::kSigned || (T::kSub == 16 && !integer_scales<T>())));
-}
-
-// 32 rows are more streams than the hardware follows, so decoding a tile prefetches, from one end
-// to the other, as many bytes as it reads, of the next 32 rows.
-static HWY_INLINE void prefetch(uintptr_t& next, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) INLAY_PREFETCH(next + i, 2);
-  next += bytes;
-}
-
-// 16 bytes of each of kBatch rows, transposed: dword j of every row to to[j].
-static HWY_INLINE void load_transposed(const uint8_t* const* rows, size_t offset, LaneVec* to) {
-  const LaneTag d8;
-  const hn::Full128<uint8_t> d128;
-  const hn::Repartition<uint32_t, LaneTag> d32;
-  const hn::Repartition<uint64_t, LaneTag> d64;
-  const auto load = [&](size_t i) HWY_ATTR {
-    const auto low = hn::LoadU(d128, rows[i] + offset);
-#if HWY_MAX_BYTES >= 32
-    return hn::BitCast(d32, hn::Combine(d8, hn::LoadU(d128, rows[i + 4] + offset), low));
-#else
-    (void)d8;
-    return hn::BitCast(d32, low);
-#endif
-  };
-  const auto r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
-  const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d32, r0, r1));
-  const auto low23 = hn::BitCast(d64, hn::InterleaveLower(d32, r2, r3));
-  const auto high01 = hn::BitCast(d64, hn::InterleaveUpper(d32, r0, r1));
-  const auto high23 = hn::BitCast(d64, hn::InterleaveUpper(d32, r2, r3));
-  to[0] = hn::BitCast(d8, hn::InterleaveLower(d64, low01, low23));
-  to[1] = hn::BitCast(d8, hn::InterleaveUpper(d64, low01, low23));
-  to[2] = hn::BitCast(d8, hn::InterleaveLower(d64, high01, high23));
-  to[3] = hn::BitCast(d8, hn::InterleaveUpper(d64, high01, high23));
-}
-
-// What a trait's tile() reads a chunk of kBatch rows from, and puts bytes into: 4 k of each row.
-template <bool is_signed, bool wide>
-struct TileWriter {
-  const uint8_t* const* rows;
-  int offset;    // subtracted, if the tile holds int16
-  uint32_t* to;  // [step][kPanelRows]
-  uintptr_t* next;
-
-  HWY_INLINE void load(size_t at, LaneVec* q) const {
-    prefetch(*next, 16 * kBatch);
-    load_transposed(rows, at, q);
+static constexpr TileForm tile_form() {
+  if (kDot == DotKind::wide ||
+      (kDot == DotKind::maddubs && (T::kSigned || (T::kSub == 16 && !integer_scales<T>())))) {
+    return TileForm::wide;
   }
-  HWY_INLINE void put(size_t g, size_t step, LaneVec v) const {
-    const LaneTag d8;
-    const hn::Repartition<uint32_t, LaneTag> d32;
-    if constexpr (!wide) {
-      if constexpr (is_signed && kBiasSigned) v = hn::Xor(v, hn::Set(d8, uint8_t{128}));
-      hn::Store(hn::BitCast(d32, v), d32, to + (g * 8 + step) * kPanelRows);
-    } else {
-      uint32_t* at = to + (g * 8 + step) * 2 * kPanelRows;
-      hn::Store(hn::BitCast(d32, even(v)), d32, at);
-      hn::Store(hn::BitCast(d32, odd(v)), d32, at + kPanelRows);
-    }
-  }
-
- private:
-  using Tag16 = hn::Repartition<int16_t, LaneTag>;
-  HWY_INLINE hn::Vec<Tag16> even(LaneVec v) const {
-    const Tag16 d16;
-    const hn::Repartition<uint16_t, LaneTag> du16;
-    if constexpr (is_signed) {
-      return hn::ShiftRight<8>(hn::ShiftLeft<8>(hn::BitCast(d16, v)));
-    } else {
-      const auto low = hn::And(hn::BitCast(du16, v), hn::Set(du16, uint16_t{255}));
-      return hn::Sub(hn::BitCast(d16, low), hn::Set(d16, static_cast<int16_t>(offset)));
-    }
-  }
-  HWY_INLINE hn::Vec<Tag16> odd(LaneVec v) const {
-    const Tag16 d16;
-    const hn::Repartition<uint16_t, LaneTag> du16;
-    if constexpr (is_signed) {
-      return hn::ShiftRight<8>(hn::BitCast(d16, v));
-    } else {
-      return hn::Sub(hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, v))),
-                     hn::Set(d16, static_cast<int16_t>(offset)));
-    }
-  }
-};
-
-// 16 x 16 bytes.
-static HWY_INLINE void transpose_bytes(const uint8_t (*from)[16], uint8_t (*to)[16]) {
-  const hn::Full128<uint8_t> d;
-  using V = hn::Vec<decltype(d)>;
-  V a[16], b[16];
-  // Four times, interleave the first half of the rows with the second.
-  INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) a[i] = hn::Load(d, from[i]);
-  INLAY_UNROLL(4) for (size_t turn = 0; turn < 4; ++turn) {
-    INLAY_UNROLL(8) for (size_t i = 0; i < 8; ++i) {
-      b[2 * i] = hn::InterleaveLower(d, a[i], a[i + 8]);
-      b[2 * i + 1] = hn::InterleaveUpper(d, a[i], a[i + 8]);
-    }
-    INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) a[i] = b[i];
-  }
-  INLAY_UNROLL(16) for (size_t i = 0; i < 16; ++i) hn::Store(a[i], d, to[i]);
+  return T::kSigned && kBiasSigned ? TileForm::biased : TileForm::bytes;
 }
-
-// 16 halves as float.
-static HWY_INLINE void panel_halves(const uint16_t* from, float* to) {
-  const ScaleTag df;
-  const hn::Rebind<hwy::float16_t, ScaleTag> dh;
-  const hn::Rebind<uint16_t, ScaleTag> du;
-  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
-    hn::Store(hn::PromoteTo(df, hn::BitCast(dh, hn::Load(du, from + i))), df, to + i);
-  }
-}
-
-// Integer scales of 16 rows as the tile kernels take them: int32, or twice int16.
-template <bool twice>
-static HWY_INLINE void store_integers(const int8_t* from, float* to) {
-  const hn::Repartition<int32_t, ScaleTag> di;
-  const hn::Rebind<int8_t, ScaleTag> d8;
-  const ScaleTag df;
-  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
-    auto v = hn::PromoteTo(di, hn::Load(d8, from + i));
-    if constexpr (twice) {
-      v = hn::Or(hn::ShiftLeft<16>(v), hn::And(v, hn::Set(di, 0xffff)));
-    }
-    hn::Store(hn::BitCast(df, v), df, to + i);
-  }
-}
-
-// to[i] = d[i] * from[i]
-static HWY_INLINE void store_scaled(const uint8_t* from, const float* d, float* to) {
-  const ScaleTag df;
-  const hn::Rebind<int32_t, ScaleTag> di;
-  const hn::Rebind<uint8_t, ScaleTag> d8;
-  INLAY_UNROLL(4) for (size_t i = 0; i < kPanelRows; i += kScaleLanes) {
-    const auto v = hn::ConvertTo(df, hn::PromoteTo(di, hn::Load(d8, from + i)));
-    hn::Store(hn::Mul(v, hn::Load(df, d + i)), df, to + i);
-  }
-}
-
-// Groups [first, first + groups) of 16 rows, first a multiple of 8, to panel p of the tile.
-template <class T>
-static HWY_NOINLINE void decode_panel(const uint8_t* const* rows, size_t first, size_t groups,
-                                      uintptr_t next, MatmulScratch& t, size_t p) {
-  constexpr size_t kSubs = kChunk / T::kSub;
-  constexpr bool kWide = wide_tile<T>();
-  for (size_t g0 = 0; g0 < groups; g0 += 8) {
-    const size_t here = T::kBlock == kChunk ? 8 : HWY_MIN(size_t{8}, groups - g0);
-    const size_t sub0 = g0 * kGroup / T::kSub;
-    const uint8_t* chunk[kPanelRows];
-    for (size_t r = 0; r < kPanelRows; ++r) chunk[r] = rows[r] + (first + g0) / 8 * T::kChunkBytes;
-    // TileWriter prefetches as many bytes as it reads, which are the whole bits of each weight.
-    constexpr size_t kRead = (T::kChunkBytes * 8 - 1) / kChunk * (kChunk / 8);
-    prefetch(next, (T::kChunkBytes - kRead) * kPanelRows / 8 * here);
-    HWY_ALIGN uint16_t halves[2][8][kPanelRows];
-    if constexpr (T::kBlock == kChunk) {
-      HWY_ALIGN uint8_t of_row[kPanelRows][16], of_sub[16][kPanelRows];
-      const hn::Full128<uint8_t> d128;
-      for (size_t r = 0; r < kPanelRows; ++r) {
-        halves[0][0][r] = load_u16(chunk[r] + T::kDelta);
-        if constexpr (T::kMins) halves[1][0][r] = load_u16(chunk[r] + T::kDeltaMin);
-        hn::Store(T::sub_scales(chunk[r]), d128, of_row[r]);
-      }
-      transpose_bytes(of_row, of_sub);
-      panel_halves(halves[0][0], t.delta[p][g0 / 8]);
-      HWY_ALIGN float delta_min[kPanelRows];
-      if constexpr (T::kMins) panel_halves(halves[1][0], delta_min);
-      for (size_t s = 0; s < kSubs; ++s) {
-        uint8_t* min = of_sub[kSubs == 8 ? s + 8 : s];
-        if constexpr (T::kMins) {
-          HWY_ALIGN uint8_t low[kPanelRows];
-          if constexpr (kSubs == 16) {  // a nibble each
-            const auto both = hn::Load(d128, of_sub[s]);
-            hn::Store(hn::ShiftRight<4>(both), d128, low);
-            hn::Store(hn::And(both, hn::Set(d128, uint8_t{15})), d128, of_sub[s]);
-            min = low;
-          }
-          store_scaled(min, delta_min, t.min[p][sub0 + s]);
-        }
-        store_integers<kDot == DotKind::maddubs && !kWide>(
-            reinterpret_cast<const int8_t*>(of_sub[s]), t.scale[p][sub0 + s]);
-      }
-    } else if constexpr (!T::kHalves) {
-      for (size_t r = 0; r < kPanelRows; ++r) {
-        HWY_ALIGN float scale[8];
-        T::scales(chunk[r], here, scale, nullptr);
-        for (size_t g = 0; g < here; ++g) t.scale[p][g0 + g][r] = scale[g];
-      }
-    } else {
-      for (size_t r = 0; r < kPanelRows; ++r) {
-        for (size_t g = 0; g < here; ++g) {
-          halves[0][g][r] = load_u16(chunk[r] + g * (T::kChunkBytes / 8));
-          if constexpr (T::kMins)
-            halves[1][g][r] = load_u16(chunk[r] + g * (T::kChunkBytes / 8) + 2);
-        }
-      }
-    }
-    for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      T::tile(TileWriter<T::kSigned, kWide>{chunk + r, T::kSigned ? 0 : T::kOffset,
-                                            t.w[p][g0 * (kWide ? 16 : 8)] + r, &next},
-              here);
-    }
-    if constexpr (T::kBlock != kChunk) {
-      for (size_t g = 0; T::kHalves && g < here; ++g) {
-        panel_halves(halves[0][g], t.scale[p][sub0 + g]);
-        if constexpr (T::kMins) {
-          panel_halves(halves[1][g], t.min[p][sub0 + g]);
-          for (float& min : t.min[p][sub0 + g]) min = -min;
-        }
-      }
-    }
-  }
-}
-
-// ---- rows decoded one by one ----
-// A chunk of a row.
-struct ChunkLanes {
-  alignas(64) uint8_t lanes[kChunk];
-  alignas(64) float scale[kChunk / 16];
-};
 
 template <class T>
-static HWY_NOINLINE void decode_chunk(const uint8_t* chunk, size_t groups, ChunkLanes& to) {
-  const LaneTag d;
-  T::scales(chunk, groups, to.scale, nullptr);
-  for (size_t g = 0; g < groups; ++g) {
-    const Lanes lanes = T::lanes(chunk, g);
-    INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) {
-      hn::Store(lanes.v[i], d, to.lanes + g * kGroup + i * kLaneBytes);
-    }
-  }
-}
-
-// As decode_panel, of chunks that `decode` gives.
-struct RowDecoder {
-  void (*decode)(const uint8_t* chunk, size_t groups, ChunkLanes& to);
-  size_t chunk_bytes, sub;
-  int offset;
-};
-template <bool is_signed, bool wide>
-static HWY_NOINLINE void decode_rows(const RowDecoder& d, const uint8_t* const* rows, size_t first,
-                                     size_t groups, uintptr_t next, MatmulScratch& t, size_t p) {
-  ChunkLanes decoded[kBatch];
-  const uint8_t* lanes[kBatch];
-  for (size_t i = 0; i < kBatch; ++i) lanes[i] = decoded[i].lanes;
-  for (size_t g0 = 0; g0 < groups; g0 += 8) {
-    const size_t here = HWY_MIN(size_t{8}, groups - g0);
-    const size_t subs = here * kGroup / d.sub, sub0 = g0 * kGroup / d.sub;
-    for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      for (size_t i = 0; i < kBatch; ++i) {
-        prefetch(next, d.chunk_bytes * here / 8);
-        d.decode(rows[r + i] + (first + g0) / 8 * d.chunk_bytes, here, decoded[i]);
-        for (size_t s = 0; s < subs; ++s) t.scale[p][sub0 + s][r + i] = decoded[i].scale[s];
-      }
-      uintptr_t unused = 0;
-      const TileWriter<is_signed, wide> w{lanes, d.offset, t.w[p][g0 * (wide ? 16 : 8)] + r,
-                                          &unused};
-      for (size_t g = 0; g < here; ++g) {
-        INLAY_UNROLL(2) for (size_t half = 0; half < 2; ++half) {
-          LaneVec q[4];
-          load_transposed(lanes, g * kGroup + half * 16, q);
-          INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) w.put(g, half * 4 + i, q[i]);
-        }
-      }
-    }
-  }
-}
-
-// Elements [first, first + count) of 16 rows of plain floats: w[k][row].
-template <class T>
-static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
-                                            uintptr_t next, MatmulScratch& t, size_t p) {
-  const ScaleTag df;
-  const hn::Repartition<uint32_t, LaneTag> d32;
-  for (size_t j = 0; j < count; j += kScaleLanes) {
-    const size_t here = HWY_MIN(kScaleLanes, count - j);
-    for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      prefetch(next, kBatch * kScaleLanes * T::kBytes);
-      HWY_ALIGN float values[kBatch][kScaleLanes];
-      const uint8_t* from[kBatch];
-      for (size_t i = 0; i < kBatch; ++i) {
-        const uint8_t* at = rows[r + i] + (first + j) * T::kBytes;
-        HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
-        if (HWY_UNLIKELY(here < kScaleLanes)) {
-          std::memcpy(tail, at, here * T::kBytes);
-          at = tail;
-        }
-        hn::Store(T::load(at), df, values[i]);
-        from[i] = reinterpret_cast<const uint8_t*>(values[i]);
-      }
-      for (size_t at = 0; at < kScaleLanes; at += 4) {
-        LaneVec q[4];
-        load_transposed(from, at * sizeof(float), q);
-        INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
-          hn::Store(hn::BitCast(d32, q[i]), d32, &t.w[p][j + at + i][r]);
-        }
-      }
-    }
-  }
+static void decode_panel(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
+                         MatmulScratch& t, size_t p) {
+  constexpr TileForm form = tile_form<T>();
+  constexpr bool twice = kDot == DotKind::maddubs && form != TileForm::wide;
+  decode_panel_as<T, form>(rows, first, groups, next, t, p, twice);
 }
 
 // ---- tile kernels -------------------------------------------------------------------------------
@@ -9844,466 +10368,6 @@ static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float
 INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/tiles-inl.hpp
-
-// begin file inlay/kernels/grids-inl.hpp
-// The IQ1, IQ2 and IQ3 types: indices into the grids of tensor/grids.hpp, with signs. A chunk is
-// unpacked to indices, bits and scales first, with vectors; its entries are then loaded one by one.
-// Compiled once per SIMD target; no include guard.
-
-HWY_BEFORE_NAMESPACE();
-INLAY_BEGIN_NAMESPACE
-namespace detail {
-namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-struct GridChunk {
-  alignas(64) uint16_t index[64];  // of the entries, 32 or 64
-  // Of a group of 32: bit i, value i is negative; or byte i, what is added to entry i.
-  alignas(64) uint32_t bits[8];
-  alignas(64) float scale[16];  // 8 or 16
-};
-
-enum class GridKind {
-  signs8,  // entries of 8 values, with signs
-  signs4,  // of 4
-  shifts   // of 8, to which something is added
-};
-
-using GridTag8 = LaneTag;
-using GridTag16 = hn::Repartition<uint16_t, LaneTag>;
-using GridTag32 = hn::Repartition<uint32_t, LaneTag>;
-using Grid16 = hn::Vec<GridTag16>;
-using Grid32 = hn::Vec<GridTag32>;
-static constexpr size_t kGrid16 = kLaneBytes / 2, kGrid32 = kLaneBytes / 4;  // lanes
-
-// ---- unpacking ----------------------------------------------------------------------------------
-// Tables of 16 bytes are read twice for 32: patterns of indices into them have 32.
-static HWY_INLINE Grid16 low_bytes(const uint8_t* p) {
-  const hn::Rebind<uint8_t, GridTag16> d8;
-  return hn::PromoteTo(GridTag16(), hn::LoadU(d8, p));
-}
-
-static HWY_INLINE LaneVec twice_8(const uint8_t* p) {
-  const hn::Repartition<uint64_t, LaneTag> d64;
-  uint64_t v;
-  std::memcpy(&v, p, sizeof v);
-  return hn::BitCast(LaneTag(), hn::Set(d64, v));
-}
-
-// Bytes `pattern` + first of v.
-static HWY_INLINE Grid16 pick(LaneVec v, const uint8_t* pattern, size_t first) {
-  const LaneTag d;
-  const auto index = hn::Add(hn::Load(d, pattern), hn::Set(d, static_cast<uint8_t>(first)));
-  return hn::BitCast(GridTag16(), look_up(v, index));
-}
-
-// Lanes first ... of v, four times each.
-static HWY_INLINE Grid16 four_each(LaneVec v, size_t first) {
-  alignas(32) static constexpr uint8_t kFour[32] = {0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3,
-                                                    4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7};
-  return pick(v, kFour, first * 2);
-}
-
-// Bits 3 * l ... 3 * l + 2 of lane l % 4, as bits 8 ... 10.
-static HWY_INLINE Grid16 three_bits(Grid16 v) {
-  const GridTag16 d;
-  alignas(16) static constexpr uint16_t kFactor[8] = {256, 32, 4, 0, 256, 32, 4, 0};
-  alignas(16) static constexpr uint16_t kLast[8] = {0, 0, 0, 0x700, 0, 0, 0, 0x700};
-  const auto first = hn::And(hn::Mul(v, hn::LoadDup128(d, kFactor)), hn::Set(d, uint16_t{0x700}));
-  return hn::OrAnd(first, hn::ShiftRight<1>(v), hn::LoadDup128(d, kLast));
-}
-
-// Seven signs in each byte; the eighth makes the number of negative ones even.
-static HWY_INLINE Grid32 even_signs(Grid32 seven) {
-  auto parity = hn::Xor(seven, hn::ShiftRight<4>(seven));
-  parity = hn::Xor(parity, hn::ShiftRight<2>(parity));
-  parity = hn::Xor(parity, hn::ShiftRight<1>(parity));
-  return hn::Or(seven, hn::ShiftLeft<7>(hn::And(parity, hn::Set(GridTag32(), 0x01010101u))));
-}
-
-// 4 x 7 signs and 4 bits of a scale for each group.
-static HWY_INLINE void unpack_signs(Grid32 v, float d, uint32_t* bits, float* scale) {
-  const GridTag32 d32;
-  const hn::Repartition<float, GridTag32> df;
-  const hn::Repartition<int32_t, GridTag32> di;
-  auto seven = hn::And(v, hn::Set(d32, 0x7fu));
-  seven = hn::OrAnd(seven, hn::ShiftLeft<1>(v), hn::Set(d32, 0x7f00u));
-  seven = hn::OrAnd(seven, hn::ShiftLeft<2>(v), hn::Set(d32, 0x7f0000u));
-  seven = hn::OrAnd(seven, hn::ShiftLeft<3>(v), hn::Set(d32, 0x7f000000u));
-  hn::Store(even_signs(seven), d32, bits);
-  const auto odd = hn::Or(hn::ShiftLeft<1>(hn::ShiftRight<28>(v)), hn::Set(d32, 1u));
-  hn::Store(hn::Mul(hn::ConvertTo(df, hn::BitCast(di, odd)), hn::Set(df, d)), df, scale);
-}
-
-// scale[i] = d * (2 * byte i + 1), i < count
-template <size_t count>
-static HWY_INLINE void odd_scales(Bytes16 bytes, float d, float* scale) {
-  const hn::Full128<uint8_t> d8;
-  const auto odd = hn::Add(hn::Add(bytes, bytes), hn::Set(d8, uint8_t{1}));
-  scale_bytes(odd, d, scale);
-  if constexpr (count == 16) scale_bytes(hn::ShiftRightBytes<8>(d8, odd), d, scale + 8);
-}
-
-// The nibbles of 8 bytes.
-static HWY_INLINE Bytes16 nibbles_in_order(uint64_t bytes) {
-  const hn::Full128<uint8_t> d;
-  const auto v = hn::BitCast(d, hn::Set(hn::Full128<uint64_t>(), bytes));
-  const auto low = hn::And(v, hn::Set(d, uint8_t{15})), high = hn::ShiftRight<4>(v);
-  return hn::InterleaveLower(d, low, high);
-}
-static HWY_INLINE uint64_t load_u64(const uint8_t* p) {
-  uint64_t v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-
-// ---- the types, as traits of decode-inl.hpp -----------------------------------------------------
-struct AnyGrid : ByRows {};
-template <GridKind kind>
-struct GridType : AnyGrid {
-  static constexpr GridKind kKind = kind;
-  static constexpr size_t kBlock = kChunk;
-  static constexpr bool kSigned = kind != GridKind::shifts;
-  static constexpr int kOffset = 128, kMax = 255;
-};
-
-struct Iq2Xxs : GridType<GridKind::signs8> {  // half d; 8 x (4 indices, 4 x 7 signs, 4 of a scale)
-  static constexpr size_t kChunkBytes = 66, kSub = 32;
-  static const uint8_t* grid() { return kIq2XxsGrid.at[0]; }
-  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
-    const GridTag32 d32;
-    const float d = half_at(chunk) * 0.125f;
-    INLAY_UNROLL(2) for (size_t g = 0; g < 8; g += kGrid32) {
-      const auto a = hn::BitCast(d32, hn::LoadU(LaneTag(), chunk + 2 + g * 8));
-      const auto b = hn::BitCast(d32, hn::LoadU(LaneTag(), chunk + 2 + g * 8 + kLaneBytes));
-      HWY_ALIGN uint8_t index[kLaneBytes];
-      hn::Store(hn::BitCast(LaneTag(), hn::ConcatEven(d32, b, a)), LaneTag(), index);
-      hn::Store(low_bytes(index), GridTag16(), to.index + g * 4);
-      hn::Store(low_bytes(index + kGrid16), GridTag16(), to.index + g * 4 + kGrid16);
-      unpack_signs(hn::ConcatOdd(d32, b, a), d, to.bits + g, to.scale + g);
-    }
-  }
-};
-
-struct Iq2Xs : GridType<GridKind::signs8> {  // half d; 32 x (9 bits of an index, 7 signs); 16
-                                             // nibbles of scales
-  static constexpr size_t kChunkBytes = 74, kSub = 16;
-  static const uint8_t* grid() { return kIq2XsGrid.at[0]; }
-  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
-    const GridTag16 d16;
-    const GridTag32 d32;
-    INLAY_UNROLL(2) for (size_t i = 0; i < 32; i += 2 * kGrid16) {
-      Grid16 signs[2];
-      INLAY_UNROLL(2) for (size_t j = 0; j < 2; ++j) {
-        const size_t at = i + j * kGrid16;
-        const auto v = hn::BitCast(d16, hn::LoadU(LaneTag(), chunk + 2 + at * 2));
-        hn::Store(hn::And(v, hn::Set(d16, uint16_t{511})), d16, to.index + at);
-        signs[j] = hn::ShiftRight<9>(v);
-      }
-      const auto seven = hn::BitCast(d32, hn::OrderedTruncate2To(LaneTag(), signs[0], signs[1]));
-      hn::Store(even_signs(seven), d32, to.bits + i / 4);
-    }
-    odd_scales<16>(nibbles_in_order(load_u64(chunk + 66)), half_at(chunk) * 0.125f, to.scale);
-  }
-};
-
-struct Iq2S : GridType<GridKind::signs8> {  // half d; 32 low bytes of indices; 32 bytes of signs;
-                                            // 8 bytes of top bits, 2 each; 16 nibbles of scales
-  static constexpr size_t kChunkBytes = 82, kSub = 16;
-  static const uint8_t* grid() { return kIq2SGrid.at[0]; }
-  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
-    alignas(32) static constexpr uint8_t kFour[32] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1,
-                                                      1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2,
-                                                      2, 2, 3, 3, 3, 3, 3, 3, 3, 3};
-    // The low byte of a lane is shifted to where its two bits belong; the high one out of them.
-    alignas(16) static constexpr uint16_t kFactor[8] = {256, 64, 16, 4, 256, 64, 16, 4};
-    const GridTag16 d16;
-    const auto top = twice_8(chunk + 66);
-    INLAY_UNROLL(4) for (size_t i = 0; i < 32; i += kGrid16) {
-      const auto byte = hn::And(pick(top, kFour, i / 4), hn::Set(d16, uint16_t{255}));
-      const auto high = hn::Mul(byte, hn::LoadDup128(d16, kFactor));
-      const auto index = hn::OrAnd(low_bytes(chunk + 2 + i), high, hn::Set(d16, uint16_t{0x300}));
-      hn::Store(index, d16, to.index + i);
-    }
-    std::memcpy(to.bits, chunk + 34, sizeof to.bits);
-    odd_scales<16>(nibbles_in_order(load_u64(chunk + 74)), half_at(chunk) * 0.125f, to.scale);
-  }
-};
-
-struct Iq3Xxs : GridType<GridKind::signs4> {  // half d; 64 indices; 8 x (4 x 7 signs, 4 of a scale)
-  static constexpr size_t kChunkBytes = 98, kSub = 32;
-  static const uint8_t* grid() { return kIq3XxsGrid.at[0]; }
-  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
-    const float d = half_at(chunk) * 0.25f;
-    INLAY_UNROLL(8) for (size_t i = 0; i < 64; i += kGrid16) {
-      hn::Store(low_bytes(chunk + 2 + i), GridTag16(), to.index + i);
-    }
-    INLAY_UNROLL(2) for (size_t g = 0; g < 8; g += kGrid32) {
-      const auto v = hn::BitCast(GridTag32(), hn::LoadU(LaneTag(), chunk + 66 + g * 4));
-      unpack_signs(v, d, to.bits + g, to.scale + g);
-    }
-  }
-};
-
-struct Iq3S : GridType<GridKind::signs4> {  // half d; 64 low bytes of indices; 64 top bits; 32
-                                            // bytes of signs; 8 nibbles of scales
-  static constexpr size_t kChunkBytes = 110, kSub = 32;
-  static const uint8_t* grid() { return kIq3SGrid.at[0]; }
-  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
-    alignas(32) static constexpr uint8_t kEight[32] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                                       0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1,
-                                                       1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    alignas(16) static constexpr uint16_t kFactor[8] = {256, 128, 64, 32, 16, 8, 4, 2};
-    const GridTag16 d16;
-    const auto top = twice_8(chunk + 66);
-    INLAY_UNROLL(8) for (size_t i = 0; i < 64; i += kGrid16) {
-      const auto byte = hn::And(pick(top, kEight, i / 8), hn::Set(d16, uint16_t{255}));
-      const auto high = hn::Mul(byte, hn::LoadDup128(d16, kFactor));
-      const auto index = hn::OrAnd(low_bytes(chunk + 2 + i), high, hn::Set(d16, uint16_t{0x100}));
-      hn::Store(index, d16, to.index + i);
-    }
-    std::memcpy(to.bits, chunk + 74, sizeof to.bits);
-    odd_scales<8>(nibbles_in_order(load_u32(chunk + 106)), half_at(chunk), to.scale);
-  }
-};
-
-// Entries are 16 + 8 * (-1, 0 or 1): plus or minus 1, and what makes that centred on kOffset.
-struct Iq1S : GridType<GridKind::shifts> {  // half d; 32 low bytes of indices; 8 x (4 x 3 top bits,
-                                            // 3 of a scale, 1 that shifts)
-  static constexpr size_t kChunkBytes = 50, kSub = 32;
-  static constexpr int kOffset = 16, kMax = kOffset + 9;
-  static const uint8_t* grid() { return kIq1Grid.at[0]; }
-  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
-    const hn::Full128<uint8_t> d8;
-    const hn::Full128<uint16_t> d;
-    const hn::Full128<int16_t> di;
-    const GridTag16 d16;
-    const auto twice = hn::LoadDup128(LaneTag(), chunk + 34);
-    INLAY_UNROLL(4) for (size_t i = 0; i < 32; i += kGrid16) {
-      const auto high = three_bits(four_each(twice, i / 4));
-      hn::Store(hn::Or(low_bytes(chunk + 2 + i), high), d16, to.index + i);
-    }
-    const auto v = hn::BitCast(d, hn::LoadU(d8, chunk + 34));
-    const auto shift = hn::BitCast(d8, hn::BroadcastSignBit(hn::BitCast(di, v)));
-    const auto bytes = hn::BitCast(d, hn::Or(shift, hn::Set(d8, uint8_t{1})));  // -1 or 1
-    uint8_t* bits = reinterpret_cast<uint8_t*>(to.bits);
-    hn::Store(hn::BitCast(d8, hn::InterleaveLower(d, bytes, bytes)), d8, bits);
-    hn::Store(hn::BitCast(d8, hn::InterleaveUpper(d, bytes, bytes)), d8, bits + 16);
-    const auto three = hn::And(hn::ShiftRight<12>(v), hn::Set(d, uint16_t{7}));
-    odd_scales<8>(hn::OrderedTruncate2To(d8, three, three), half_at(chunk) * 0.125f, to.scale);
-  }
-};
-
-struct Iq1M : GridType<GridKind::shifts> {  // 32 low bytes of indices; 32 nibbles: 3 top bits, 1
-                                            // that shifts; 4 x (4 x 3 bits of a scale, 4 of half d)
-  static constexpr size_t kChunkBytes = 56, kSub = 16;
-  static constexpr int kOffset = 32, kMax = kOffset + 9;
-  static const uint8_t* grid() { return kIq1Grid.at[0]; }
-  static HWY_NOINLINE void unpack(const uint8_t* chunk, GridChunk& to) {
-    alignas(32) static constexpr uint8_t kTwo[32] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
-                                                     2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5,
-                                                     5, 5, 6, 6, 6, 6, 7, 7, 7, 7};
-    alignas(16) static constexpr uint16_t kFactor[8] = {256, 16, 256, 16, 256, 16, 256, 16};
-    const GridTag16 d16;
-    const hn::Repartition<int16_t, LaneTag> di;
-    const auto nibbles = hn::LoadDup128(LaneTag(), chunk + 32);
-    INLAY_UNROLL(2) for (size_t i = 0; i < 32; i += 2 * kGrid16) {
-      Grid16 shift[2];
-      INLAY_UNROLL(2) for (size_t j = 0; j < 2; ++j) {
-        const size_t at = i + j * kGrid16;
-        const auto byte = hn::And(pick(nibbles, kTwo, at / 2), hn::Set(d16, uint16_t{255}));
-        const auto high = hn::Mul(byte, hn::LoadDup128(d16, kFactor));
-        const auto index = hn::OrAnd(low_bytes(chunk + at), high, hn::Set(d16, uint16_t{0x700}));
-        hn::Store(index, d16, to.index + at);
-        const auto top = hn::BitCast(di, hn::ShiftLeft<4>(high));
-        shift[j] = hn::BitCast(d16, hn::BroadcastSignBit(top));
-      }
-      const auto bytes = hn::OrderedTruncate2To(LaneTag(), shift[0], shift[1]);  // -1 or 0
-      const auto twice = hn::Add(bytes, bytes);
-      hn::Store(hn::Add(twice, hn::Set(LaneTag(), uint8_t{17})), LaneTag(),
-                reinterpret_cast<uint8_t*>(to.bits) + i);
-    }
-    const uint64_t scales = load_u64(chunk + 48);
-    const auto words = twice_8(chunk + 48);
-    HWY_ALIGN uint16_t three[16];
-    INLAY_UNROLL(2) for (size_t i = 0; i < 16; i += kGrid16) {
-      hn::Store(hn::ShiftRight<8>(three_bits(four_each(words, i / 4))), d16, three + i);
-    }
-    const hn::Full128<uint8_t> d8;
-    const hn::Full128<uint16_t> d;
-    const uint64_t half = (scales >> 12 & 0xf) | (scales >> 24 & 0xf0) | (scales >> 36 & 0xf00) |
-                          (scales >> 48 & 0xf000);
-    uint8_t bytes[sizeof half];
-    std::memcpy(bytes, &half, sizeof half);
-    odd_scales<16>(hn::OrderedTruncate2To(d8, hn::Load(d, three), hn::Load(d, three + 8)),
-                   half_at(bytes) * 0.125f, to.scale);
-  }
-};
-
-// ---- entries ------------------------------------------------------------------------------------
-// Vector `part` of group g, without signs.
-template <GridKind kind>
-static HWY_INLINE LaneVec grid_entries(const uint8_t* grid, const GridChunk& chunk, size_t g,
-                                       size_t part) {
-  const hn::Full128<uint8_t> d;
-  if constexpr (kind == GridKind::signs4) {
-    const uint16_t* index = chunk.index + g * 8 + part * 4;
-    const auto four = [&](size_t i) HWY_ATTR {
-      const auto entry = [&](size_t j)
-                             HWY_ATTR { return load_u32(grid + index[i + j] * size_t{4}); };
-      return hn::BitCast(d, hn::Dup128VecFromValues(hn::Full128<uint32_t>(), entry(0), entry(1),
-                                                    entry(2), entry(3)));
-    };
-#if HWY_MAX_BYTES >= 32
-    return hn::Combine(LaneTag(), four(4), four(0));
-#else
-    return four(0);
-#endif
-  } else {
-    const uint16_t* index = chunk.index + g * 4 + part * 2;
-    const auto two = [&](size_t i) HWY_ATTR {
-      const auto entry = [&](size_t j)
-                             HWY_ATTR { return load_u64(grid + index[i + j] * size_t{8}); };
-      return hn::BitCast(d, hn::Dup128VecFromValues(hn::Full128<uint64_t>(), entry(0), entry(1)));
-    };
-#if HWY_MAX_BYTES >= 32
-    return hn::Combine(LaneTag(), two(2), two(0));
-#else
-    return two(0);
-#endif
-  }
-}
-
-// The signs of vector `part` of group g.
-static HWY_INLINE hn::Mask<LaneTag> grid_signs(const GridChunk& chunk, size_t g, size_t part) {
-  const uint8_t* bits = reinterpret_cast<const uint8_t*>(chunk.bits + g) + part * kLaneBytes / 8;
-  return hn::LoadMaskBits(LaneTag(), bits);
-}
-
-// What is added to the entries of vector `part` of group g.
-static HWY_INLINE LaneVec grid_shifts(const GridChunk& chunk, size_t g, size_t part) {
-  alignas(32) static constexpr uint8_t kEight[32] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1,
-                                                     1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2,
-                                                     2, 2, 3, 3, 3, 3, 3, 3, 3, 3};
-  const auto four = hn::BitCast(LaneTag(), hn::Set(GridTag32(), chunk.bits[g]));
-  return look_up(four, hn::Load(LaneTag(), kEight + part * kLaneBytes));
-}
-
-// ---- one column ---------------------------------------------------------------------------------
-template <GridKind kind, size_t sub>
-static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size_t begin,
-                                            size_t end, size_t chunk_bytes, int offset,
-                                            const uint8_t* grid,
-                                            void (*unpack)(const uint8_t*, GridChunk&)) {
-  constexpr size_t kSubs = kChunk / sub;
-  const ScaleTag df;
-  const hn::Repartition<int8_t, LaneTag> d8;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(sub));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(sub));
-  const size_t chunks = m.k / kChunk;
-  const Streams streams(begin, end);
-  const size_t ahead = m.reading.rows_ahead;
-  GridChunk unpacked[2][kStreams];
-  for (size_t i = 0; i < streams.length; ++i) {
-    const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * chunk_bytes;
-    }
-    ScaleVec sum[kStreams], low[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
-    // A chunk is unpacked one turn before its products, which then need not wait for the stores: of
-    // 16 bytes, they are not forwarded to loads of 32.
-    for (size_t chunk = 0; chunk <= chunks; ++chunk) {
-      if (chunk < chunks) {
-        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          const uint8_t* at = rows[s] + chunk * chunk_bytes;
-          unpack(at, unpacked[chunk % 2][s]);
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(at) + ahead, 3);
-        }
-      }
-      if (chunk == 0) continue;
-      const size_t done = chunk - 1;
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
-      GridChunk* from = unpacked[done % 2];
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
-          const auto w = hn::Load(df, from[s].scale + j);
-          if constexpr (kind == GridKind::shifts) {
-            low[s] = hn::MulAdd(w, hn::Load(df, x_sum + done * kSubs + j), low[s]);
-          }
-          const auto x = hn::Load(df, x_scale + done * kSubs + j);
-          hn::Store(hn::Mul(w, x), df, from[s].scale + j);
-        }
-      }
-      for (size_t g = 0; g < 8; ++g) {
-        INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
-          const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
-          const auto negative = hn::Neg(av);
-          INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-            const auto entries = grid_entries<kind>(grid, from[s], g, part);
-            hn::Vec<hn::Repartition<int32_t, LaneTag>> dot;
-            if constexpr (kind == GridKind::shifts) {
-              dot = dot_lanes<false>(hn::Add(entries, grid_shifts(from[s], g, part)), av);
-            } else {
-              const auto signs = hn::RebindMask(d8, grid_signs(from[s], g, part));
-              dot = dot_lanes<false>(entries, hn::IfThenElse(signs, negative, av));
-            }
-            const auto scale = group_scale<sub>(from[s].scale + g * (kGroup / sub), part);
-            sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
-          }
-        }
-      }
-    }
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      if constexpr (kind == GridKind::shifts) {
-        sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(offset)), sum[s]);
-      }
-      if (streams.row(s, i) < end) {
-        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum[s]));
-      }
-    }
-  }
-}
-
-template <class T>
-static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
-  multiply_grid_rows<T::kKind, T::kSub>(m, column, begin, end, T::kChunkBytes, T::kOffset,
-                                        T::grid(), T::unpack);
-}
-
-// ---- a chunk of a row for a tile ----------------------------------------------------------------
-template <GridKind kind>
-static HWY_NOINLINE void store_grid_lanes(const uint8_t* grid, const GridChunk& chunk,
-                                          uint8_t* lanes) {
-  const LaneTag d;
-  for (size_t g = 0; g < 8; ++g) {
-    INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
-      auto v = grid_entries<kind>(grid, chunk, g, part);
-      if constexpr (kind == GridKind::shifts) {
-        v = hn::Add(v, grid_shifts(chunk, g, part));
-      } else {
-        v = hn::IfThenElse(grid_signs(chunk, g, part), hn::Sub(hn::Zero(d), v), v);
-      }
-      hn::Store(v, d, lanes + g * kGroup + part * kLaneBytes);
-    }
-  }
-}
-
-template <class T>
-static void decode_grid_chunk(const uint8_t* chunk, size_t, ChunkLanes& to) {
-  GridChunk unpacked;
-  T::unpack(chunk, unpacked);
-  store_grid_lanes<T::kKind>(T::grid(), unpacked, to.lanes);
-  std::memcpy(to.scale, unpacked.scale, kChunk / T::kSub * sizeof(float));
-}
-
-}  // namespace HWY_NAMESPACE
-}  // namespace detail
-INLAY_END_NAMESPACE
-HWY_AFTER_NAMESPACE();
-// end file inlay/kernels/grids-inl.hpp
 
 // begin file inlay/kernels/panels-inl.hpp
 // Products with packed panels (shared.hpp has their layout): a row in each lane, so that weights
@@ -11422,7 +11486,7 @@ static void decode_by_rows(const uint8_t* const* rows, size_t first, size_t grou
   } else {
     decoder.decode = decode_chunk<T>;
   }
-  decode_rows<T::kSigned, wide_tile<T>()>(decoder, rows, first, groups, next, t, p);
+  decode_rows<T::kSigned, tile_form<T>()>(decoder, rows, first, groups, next, t, p);
 }
 
 static constexpr bool is_start(size_t sub, int offset) {
@@ -11435,7 +11499,7 @@ static constexpr bool is_start(size_t sub, int offset) {
 // Without W, the type has no packed form.
 template <class T, class W = void>
 static constexpr Recipe recipe() {
-  constexpr bool wide = wide_tile<T>(), integer = integer_scales<T>();
+  constexpr bool wide = tile_form<T>() == TileForm::wide, integer = integer_scales<T>();
   constexpr int offset = wide || T::kMins ? 0 : dot_offset<T>();
   Recipe r = {};
   r.row_columns = 1;

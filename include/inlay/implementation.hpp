@@ -56,10 +56,17 @@
 #pragma GCC optimize("Os")
 #endif
 #if INLAY_HAS_KERNELS
-// What a sub-target's instruction has no part in: its target's code serves both.
+// What a sub-target's instruction has no part in: its target's code serves both. A sub-target's
+// function of the same name as one of its target must not be called with a type from here: it would
+// be looked up in both.
 #include "inlay/kernels/elementwise-inl.hpp"
 #include "inlay/kernels/attention-inl.hpp"
 #include "inlay/kernels/recurrent-inl.hpp"
+#include "inlay/kernels/decode-inl.hpp"
+#include "inlay/kernels/streams-inl.hpp"
+#include "inlay/kernels/superblock_rows-inl.hpp"
+#include "inlay/kernels/tile_decode-inl.hpp"
+#include "inlay/kernels/grids-inl.hpp"
 #if INLAY_HAS_AVX2_VNNI && HWY_TARGET == HWY_AVX2
 #define INLAY_SUB_TARGET INLAY_AVX2_VNNI
 #include "inlay/implementation.hpp"
@@ -75,12 +82,10 @@
 #if INLAY_HAS_KERNELS
 #include "inlay/kernels/sub_target-inl.hpp"
 #if INLAY_SUB_TARGET != INLAY_NEON_I8MM  // of which dotprod's serve, but for tiles
-#include "inlay/kernels/decode-inl.hpp"
 #include "inlay/kernels/dot-inl.hpp"
 #include "inlay/kernels/rows-inl.hpp"
-#include "inlay/kernels/superblock_rows-inl.hpp"
+#include "inlay/kernels/grid_rows-inl.hpp"
 #include "inlay/kernels/tiles-inl.hpp"
-#include "inlay/kernels/grids-inl.hpp"
 #include "inlay/kernels/panels-inl.hpp"
 #if INLAY_HAS_NEON_I8MM && INLAY_DOT_NEON
 #pragma push_macro("INLAY_SUB_TARGET")

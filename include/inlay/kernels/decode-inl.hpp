@@ -18,7 +18,7 @@
 //                     of superblocks of 8 sub-blocks, instead of scales(): these integers of four
 //                     rows at once
 // and means w = scale * (u - kOffset), or w = scale * u - min. Block layouts: ggml-common.h of
-// ggml. Compiled once per SIMD target; no include guard.
+// ggml. Compiled once per SIMD target, for its sub-target too; no include guard.
 
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE

@@ -1,6 +1,6 @@
 // The IQ1, IQ2 and IQ3 types: indices into the grids of tensor/grids.hpp, with signs. A chunk is
 // unpacked to indices, bits and scales first, with vectors; its entries are then loaded one by one.
-// Compiled once per SIMD target; no include guard.
+// Compiled once per SIMD target, for its sub-target too; no include guard.
 
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE
@@ -339,90 +339,6 @@ static HWY_INLINE LaneVec grid_shifts(const GridChunk& chunk, size_t g, size_t p
                                                      2, 2, 3, 3, 3, 3, 3, 3, 3, 3};
   const auto four = hn::BitCast(LaneTag(), hn::Set(GridTag32(), chunk.bits[g]));
   return look_up(four, hn::Load(LaneTag(), kEight + part * kLaneBytes));
-}
-
-// ---- one column ---------------------------------------------------------------------------------
-template <GridKind kind, size_t sub>
-static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size_t begin,
-                                            size_t end, size_t chunk_bytes, int offset,
-                                            const uint8_t* grid,
-                                            void (*unpack)(const uint8_t*, GridChunk&)) {
-  constexpr size_t kSubs = kChunk / sub;
-  const ScaleTag df;
-  const hn::Repartition<int8_t, LaneTag> d8;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(sub));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(sub));
-  const size_t chunks = m.k / kChunk;
-  const Streams streams(begin, end);
-  const size_t ahead = m.reading.rows_ahead;
-  GridChunk unpacked[2][kStreams];
-  for (size_t i = 0; i < streams.length; ++i) {
-    const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * chunk_bytes;
-    }
-    ScaleVec sum[kStreams], low[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
-    // A chunk is unpacked one turn before its products, which then need not wait for the stores: of
-    // 16 bytes, they are not forwarded to loads of 32.
-    for (size_t chunk = 0; chunk <= chunks; ++chunk) {
-      if (chunk < chunks) {
-        INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-          const uint8_t* at = rows[s] + chunk * chunk_bytes;
-          unpack(at, unpacked[chunk % 2][s]);
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(at) + ahead, 3);
-        }
-      }
-      if (chunk == 0) continue;
-      const size_t done = chunk - 1;
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
-      GridChunk* from = unpacked[done % 2];
-      INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-        INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
-          const auto w = hn::Load(df, from[s].scale + j);
-          if constexpr (kind == GridKind::shifts) {
-            low[s] = hn::MulAdd(w, hn::Load(df, x_sum + done * kSubs + j), low[s]);
-          }
-          const auto x = hn::Load(df, x_scale + done * kSubs + j);
-          hn::Store(hn::Mul(w, x), df, from[s].scale + j);
-        }
-      }
-      for (size_t g = 0; g < 8; ++g) {
-        INLAY_UNROLL(2) for (size_t part = 0; part < kParts; ++part) {
-          const auto av = hn::Load(d8, a + g * kGroup + part * kLaneBytes);
-          const auto negative = hn::Neg(av);
-          INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-            const auto entries = grid_entries<kind>(grid, from[s], g, part);
-            hn::Vec<hn::Repartition<int32_t, LaneTag>> dot;
-            if constexpr (kind == GridKind::shifts) {
-              dot = dot_lanes<false>(hn::Add(entries, grid_shifts(from[s], g, part)), av);
-            } else {
-              const auto signs = hn::RebindMask(d8, grid_signs(from[s], g, part));
-              dot = dot_lanes<false>(entries, hn::IfThenElse(signs, negative, av));
-            }
-            const auto scale = group_scale<sub>(from[s].scale + g * (kGroup / sub), part);
-            sum[s] = hn::MulAdd(hn::ConvertTo(df, dot), scale, sum[s]);
-          }
-        }
-      }
-    }
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      if constexpr (kind == GridKind::shifts) {
-        sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(offset)), sum[s]);
-      }
-      if (streams.row(s, i) < end) {
-        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum[s]));
-      }
-    }
-  }
-}
-
-template <class T>
-static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
-  multiply_grid_rows<T::kKind, T::kSub>(m, column, begin, end, T::kChunkBytes, T::kOffset,
-                                        T::grid(), T::unpack);
 }
 
 // ---- a chunk of a row for a tile ----------------------------------------------------------------

@@ -34,7 +34,7 @@ static void decode_by_rows(const uint8_t* const* rows, size_t first, size_t grou
   } else {
     decoder.decode = decode_chunk<T>;
   }
-  decode_rows<T::kSigned, wide_tile<T>()>(decoder, rows, first, groups, next, t, p);
+  decode_rows<T::kSigned, tile_form<T>()>(decoder, rows, first, groups, next, t, p);
 }
 
 static constexpr bool is_start(size_t sub, int offset) {
@@ -47,7 +47,7 @@ static constexpr bool is_start(size_t sub, int offset) {
 // Without W, the type has no packed form.
 template <class T, class W = void>
 static constexpr Recipe recipe() {
-  constexpr bool wide = wide_tile<T>(), integer = integer_scales<T>();
+  constexpr bool wide = tile_form<T>() == TileForm::wide, integer = integer_scales<T>();
   constexpr int offset = wide || T::kMins ? 0 : dot_offset<T>();
   Recipe r = {};
   r.row_columns = 1;

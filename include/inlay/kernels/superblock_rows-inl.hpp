@@ -2,7 +2,7 @@
 // registers for it (AVX2 and later). What a sub-block's product is scaled with, its own integer
 // times its activations' scale, is an int16 here and a factor of the pmaddwd that adds up pairs of
 // products: sums over all 256 values stay in int32, and are converted and scaled once. Compiled
-// once per SIMD target; no include guard.
+// once per SIMD target, for its sub-target too; no include guard.
 
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE
