@@ -4,7 +4,8 @@
     unicode_tables.py UnicodeData.txt > include/inlay/text/unicode_tables-inl.hpp
 
 UnicodeData.txt is that of Unicode 15.0 (Debian 12: package unicode-data) or 15.1; what 15.1 added is listed here.
-15.1 is the version that llama.cpp 0.7.0 classifies characters by.
+15.1 is the version that llama.cpp 0.7.0 classifies characters by. To stderr goes the hash of all characters' properties that
+tests/text/unicode_test.cpp has.
 """
 import sys
 
@@ -30,7 +31,28 @@ for line in open(sys.argv[1], encoding="ascii"):
 for begin, last, name in ADDED_IN_15_1:
     category[begin:last + 1] = [name] * (last + 1 - begin)
 
-starts = [c for c in range(0x110000) if c == 0 or category[c] != category[c - 1]]
+CATEGORY_BLOCK, DECOMPOSITION_BLOCK = 32, 16  # entries between places that a search can begin at
+
+
+def number(value):
+    """The bytes of a number: 7 bits each, the lowest first, the eighth set but in the last."""
+    while value > 127:
+        yield value & 127 | 128
+        value >>= 7
+    yield value
+
+
+def category_runs():
+    """Bytes of all runs, and (code point, place in the bytes) where every so many begin."""
+    starts = [c for c in range(0x110000) if c == 0 or category[c] != category[c - 1]]
+    data, marks = [], []
+    for i, (start, end) in enumerate(zip(starts, starts[1:] + [0x110000])):
+        if i % CATEGORY_BLOCK == 0:
+            marks.append((start, len(data)))
+        short = end - start if end - start < 8 else 0
+        data += [short << 5 | CATEGORIES.index(category[start])]
+        data += [] if short else number(end - start)
+    return data, marks
 
 
 def base(code):
@@ -39,8 +61,23 @@ def base(code):
     return code
 
 
+def decompositions():
+    """As category_runs, of code points and their base characters."""
+    data, marks = [], []
+    for i, code in enumerate(sorted(decomposed)):
+        if i % DECOMPOSITION_BLOCK == 0:
+            marks.append((code, len(data)))
+            before, before_base = code - 1, 0
+        change, gap = base(code) - before_base, code - before
+        zigzag = 2 * change if change >= 0 else -2 * change - 1
+        data += number(zigzag << 1 | (gap > 1))
+        data += number(gap) if gap > 1 else []
+        before, before_base = code, base(code)
+    return data, marks
+
+
 def lower_runs():
-    """(first, last, step, difference) of characters that are one or two apart and equally far from their lower case."""
+    """(first, distance of the last, step, difference) of characters that are one or two apart and equally far from their lower case."""
     codes = sorted(lower)
     i = 0
     while i < len(codes):
@@ -52,7 +89,7 @@ def lower_runs():
                 j += 1
             best = max(best, (j, step), key=lambda b: b[0])
         j, step = best
-        yield codes[i], codes[j], step, lower[codes[i]] - codes[i]
+        yield codes[i], codes[j] - codes[i], step, lower[codes[i]] - codes[i]
         i = j + 1
 
 
@@ -66,7 +103,17 @@ def print_numbers(numbers):
     print(row)
 
 
-print(f"""// Written by tests/golden/unicode_tables.py; do not edit.
+def print_coded(name, data, marks):
+    print(f"inline constexpr uint8_t k{name}[{len(data)}] = {{")
+    print_numbers(map(str, data))
+    print(f"}};\ninline constexpr CodeMark k{name}Marks[{len(marks)}] = {{")
+    print_numbers(f"{{{code}, {at}}}" for code, at in marks)
+    print("};\n")
+
+
+print("""// Written by tests/golden/unicode_tables.py; do not edit. Unicode 15.1.
+//
+// Numbers are coded 7 bits to a byte, the lowest first; the eighth bit says that more follow.
 #ifndef INLAY_TEXT_UNICODE_TABLES_INL_HPP_
 #define INLAY_TEXT_UNICODE_TABLES_INL_HPP_
 
@@ -75,33 +122,43 @@ print(f"""// Written by tests/golden/unicode_tables.py; do not edit.
 #include "inlay/config.hpp"
 
 INLAY_BEGIN_NAMESPACE
-namespace detail {{
+namespace detail {
 
-// Where a run of code points of one general category begins: code point << 5 | Category.
-// Unicode 15.1.
+// What is coded from a code point on begins at byte `at`.
+struct CodeMark {
+  uint32_t code, at;
+};
+
 // clang-format off
-inline constexpr uint32_t kCategoryRuns[{len(starts)}] = {{""")
-print_numbers(str(code << 5 | CATEGORIES.index(category[code])) for code in starts)
+// Runs of code points of one general category, from 0 on: length << 5 | Category, or Category and
+// then the length as a number.""")
+print_coded("CategoryRuns", *category_runs())
 runs = list(lower_runs())
-print(f"""}};
-
-// Characters that have a lower case: each step-th from first to last, by adding the difference.
+print(f"""// Characters that have a lower case: each step-th from first to last, by adding the difference.
 struct LowerRun {{
-  uint32_t first, last;
-  int32_t step, difference;
+  uint32_t first : 18, reach : 12, step : 2;
+  int32_t difference;
+  constexpr uint32_t last() const noexcept {{ return first + reach; }}
 }};
 inline constexpr LowerRun kLowerRuns[{len(runs)}] = {{""")
 print_numbers(f"{{{', '.join(map(str, run))}}}" for run in runs)
-print(f"""}};
-
-// The first character of a canonical decomposition: code point << 21 | that. Hangul is
-// not in it: it is computed.
-inline constexpr uint64_t kDecompositions[{len(decomposed)}] = {{""")
-print_numbers(str(code << 21 | base(code)) for code in sorted(decomposed))
 print("""};
-// clang-format on
+
+// The first character of a canonical decomposition, as the change from that of the entry before,
+// after a mark from 0: twice it, or -1 - twice it if it is negative; times two, plus one if a number
+// follows, by which the code point is higher than the one before; else it is the next. Hangul is not
+// in it: it is computed.""")
+print_coded("Decompositions", *decompositions())
+print("""// clang-format on
 
 }  // namespace detail
 INLAY_END_NAMESPACE
 
 #endif  // INLAY_TEXT_UNICODE_TABLES_INL_HPP_""")
+
+checksum = 14695981039346656037  # FNV-1a of words
+for code in range(0x110000):
+    hangul = 0x1100 + (code - 0xAC00) // 588 if 0xAC00 <= code <= 0xD7A3 else None
+    for word in (CATEGORIES.index(category[code]), lower.get(code, code), hangul or base(code)):
+        checksum = (checksum ^ word) * 1099511628211 % 2**64
+print(f"0x{checksum:016x}", file=sys.stderr)

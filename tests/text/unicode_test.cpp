@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "inlay/text/unicode_tables-inl.hpp"
 #include "support/mixed_text.hpp"
 
 using namespace inlay;
@@ -23,14 +22,6 @@ std::vector<std::pair<uint32_t, uint32_t>> decode_all(const std::string& text) {
     at += c.bytes;
   }
   return all;
-}
-
-detail::Category category_of(uint32_t code) {
-  uint32_t found = 0;
-  for (uint32_t run : detail::kCategoryRuns) {
-    if (run >> 5 <= code) found = run & 31;
-  }
-  return static_cast<detail::Category>(found);
 }
 
 }  // namespace
@@ -98,11 +89,19 @@ TEST_CASE("normalize_utf8: valid text stays where it is, invalid bytes become U+
 
 TEST_CASE(
     "categories: the table is in order, and right for characters whose category is well known") {
-  for (size_t i = 1; i < std::size(detail::kCategoryRuns); ++i) {
-    REQUIRE((detail::kCategoryRuns[i - 1] >> 5) < (detail::kCategoryRuns[i] >> 5));
-    REQUIRE((detail::kCategoryRuns[i - 1] & 31) != (detail::kCategoryRuns[i] & 31));
+  detail::CategoryRun run = detail::first_category_run();
+  uint32_t wrong = 0;
+  for (uint32_t code = 0; code < detail::kCodePoints; ++code) {
+    if (code == run.end) {
+      const detail::Category before = run.category;
+      run.next();
+      REQUIRE(run.end > code);
+      if (code != 0) REQUIRE(run.category != before);
+    }
+    if (detail::category_of(code) != run.category) ++wrong;
   }
-  CHECK((detail::kCategoryRuns[0] >> 5) == 0);
+  CHECK(wrong == 0);
+  CHECK(run.end == detail::kCodePoints);
   using C = detail::Category;
   const std::pair<uint32_t, C> known[] = {
       // UnicodeData.txt, 15.1
@@ -117,7 +116,7 @@ TEST_CASE(
   for (const auto& [code, category] : known) {
     const uint32_t character = code;  // a structured binding cannot be captured
     CAPTURE(character);
-    CHECK(category_of(code) == category);
+    CHECK(detail::category_of(code) == category);
   }
 }
 
@@ -154,4 +153,15 @@ TEST_CASE("unicode: categories, lower case and base characters") {
   CHECK(base_character(0xAC00) == 0x1100);
   CHECK(base_character(0xD7A3) == 0x1112);
   CHECK(base_character(0x2FA1D) == 0x2A600);
+}
+
+TEST_CASE("unicode: every character's properties are those of UnicodeData.txt") {
+  uint64_t hash = 14695981039346656037u;
+  const auto add = [&](uint32_t word) { hash = (hash ^ word) * 1099511628211u; };
+  for (uint32_t code = 0; code < detail::kCodePoints; ++code) {
+    add(static_cast<uint32_t>(detail::category_of(code)));
+    add(detail::lower_case(code));
+    add(detail::base_character(code));
+  }
+  CHECK(hash == 0x5cc7f184059798ce);  // printed by tests/golden/unicode_tables.py
 }

@@ -132,7 +132,7 @@ inline uint32_t upper_case(uint32_t code) noexcept {
   }
   for (const LowerRun& run : kLowerRuns) {
     const uint32_t upper = code - static_cast<uint32_t>(run.difference);
-    if (upper >= run.first && upper <= run.last && lower_case(upper) == code) return upper;
+    if (upper >= run.first && upper <= run.last() && lower_case(upper) == code) return upper;
   }
   return code;
 }

@@ -9,7 +9,6 @@
 #include "inlay/text/hash.hpp"
 #include "inlay/text/regex.hpp"
 #include "inlay/text/unicode.hpp"
-#include "inlay/text/unicode_tables-inl.hpp"
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -500,14 +499,9 @@ class RegexCompiler {
         if (code == next_cut_) {
           while (cuts_[cut_] <= code) ++cut_;
           next_cut_ = cuts_[cut_];
-          for (; run_ + 1 < std::size(kCategoryRuns); ++run_) {
-            const uint32_t change = kCategoryRuns[run_ + 1] >> 5;
-            if (change > code) {
-              next_cut_ = std::min(next_cut_, change);
-              break;
-            }
-          }
-          const uint64_t bits = signature(code, kCategoryRuns[run_] & 31);
+          while (run_.end <= code) run_.next();
+          next_cut_ = std::min(next_cut_, run_.end);
+          const uint64_t bits = signature(code, static_cast<uint32_t>(run_.category));
           work += items_.size() + 16;
           size_t found = 0;
           while (found < signatures_.size() && signatures_[found] != bits) ++found;
@@ -663,7 +657,8 @@ class RegexCompiler {
 
   // Classes, up to block_ of code points: the class that goes on, and where it may end.
   Array<uint32_t> cuts_, hashes_;
-  size_t cut_ = 0, run_ = 0;
+  size_t cut_ = 0;
+  CategoryRun run_ = first_category_run();
   uint32_t block_ = 0, next_cut_ = 0;
   uint8_t current_ = 0;
   bool uniform_ = false;  // the block before has one class

@@ -25,6 +25,16 @@ inline constexpr uint32_t kCategories = 30;
 // The category of a code point below kCodePoints.
 Category category_of(uint32_t code) noexcept;
 
+// Code points of one category, up to `end`; next() goes from one run to the next, up to
+// kCodePoints.
+struct CategoryRun {
+  const uint8_t* at;
+  uint32_t end;
+  Category category;
+  void next() noexcept;
+};
+CategoryRun first_category_run() noexcept;  // the one before the first
+
 // Whether it is of one of the categories whose names begin with the letter: L, M, N, P, S, C.
 constexpr bool is_letter(Category c) noexcept { return c >= Category::Lu && c <= Category::Lo; }
 constexpr bool is_mark(Category c) noexcept { return c >= Category::Mn && c <= Category::Me; }
