@@ -69,7 +69,7 @@ struct ConvProblem {
       conv.out = out.data() + t * stride;
       conv.state = state.data();
       for (size_t c = 0; c < channels; c += step) {
-        kernels.conv1d(conv, c, std::min(c + step, channels));
+        recurrent_kernels(kernels).conv1d(conv, c, std::min(c + step, channels));
       }
     }
   }
@@ -127,7 +127,7 @@ struct ScanProblem {
       scan.c = scan.b + shape.n_groups * shape.d_state;
       scan.out = out.data() + t * x_stride;
       for (size_t h = 0; h < shape.n_heads; h += step) {
-        kernels.ssm_scan(scan, h, std::min(h + step, shape.n_heads));
+        recurrent_kernels(kernels).ssm_scan(scan, h, std::min(h + step, shape.n_heads));
       }
     }
   }
@@ -241,7 +241,7 @@ struct DeltaProblem {
       rule.beta = beta.data() + t * gate_stride;
       rule.out = out.data() + t * v_stride;
       for (size_t h = 0; h < shape.n_heads; h += step) {
-        kernels.delta_rule(rule, h, std::min(h + step, shape.n_heads));
+        recurrent_kernels(kernels).delta_rule(rule, h, std::min(h + step, shape.n_heads));
       }
     }
   }

@@ -124,6 +124,16 @@ size_t runnable_kernels(const Kernels* out[8]) noexcept {
   return count;
 }
 
+const RecurrentKernels& recurrent_kernels(const Kernels& kernels) noexcept {
+  // A sub-target has its target's, as it has its attention.
+#define INLAY_VISIT(target_bit, target_namespace)                \
+  if (kernels.attention == target_namespace::kKernels.attention) \
+    return target_namespace::kRecurrentKernels;
+  HWY_VISIT_TARGETS(INLAY_VISIT)
+#undef INLAY_VISIT
+  return HWY_NAMESPACE::kRecurrentKernels;
+}
+
 const Kernels* pick_kernels(int64_t mask) noexcept {
   const Kernels* tables[8];
   const size_t count = runnable_kernels(tables);

@@ -229,8 +229,6 @@ struct Kernels {
   // out = (x - mean) / sqrt(variance + epsilon) * weight + bias (null: without).
   void (*layer_norm)(const float* x, const float* weight, const float* bias, size_t n,
                      float epsilon, float* out);
-  // out = x / sqrt(sum of x^2 + epsilon).
-  void (*l2_norm)(const float* x, size_t n, float epsilon, float* out);
   // Rotate the first `rot` elements of each of `n_heads` heads, `head_stride` floats from one to
   // the next, in place; cos_sin[rot / 2][2] for this position.
   void (*rope)(float* x, size_t n_heads, size_t head_stride, size_t rot, RopePairs pairs,
@@ -249,12 +247,20 @@ struct Kernels {
   void (*softmax_weights)(const float* logits, size_t n, float top, uint64_t* bits,
                           uint64_t* weights);
 
+  bool takes_packed;  // weights in panels: else they stay as the file has them
+};
+
+// What layers with a state are computed with. Apart, so that a build without such an architecture
+// has none of it.
+struct RecurrentKernels {
+  // out = x / sqrt(sum of x^2 + epsilon).
+  void (*l2_norm)(const float* x, size_t n, float epsilon, float* out);
   void (*conv1d)(const Conv1d& c, size_t begin, size_t end);         // channels [begin, end)
   void (*ssm_scan)(const SsmScan& s, size_t begin, size_t end);      // heads [begin, end)
   void (*delta_rule)(const DeltaRule& r, size_t begin, size_t end);  // heads [begin, end)
-
-  bool takes_packed;  // weights in panels: else they stay as the file has them
 };
+// Those of the same target.
+const RecurrentKernels& recurrent_kernels(const Kernels& kernels) noexcept;
 
 // Sizes that do not depend on the target.
 size_t quantized_bytes(size_t n, size_t k) noexcept;

@@ -232,6 +232,8 @@ void delta_rule(const DeltaRule& r, size_t begin, size_t end) {
   }
 }
 
+static constexpr RecurrentKernels kRecurrentKernels = {l2_norm, conv1d, ssm_scan, delta_rule};
+
 }  // namespace HWY_NAMESPACE
 }  // namespace detail
 INLAY_END_NAMESPACE

@@ -9,6 +9,7 @@ namespace HWY_NAMESPACE {
 #if !INLAY_HAS_KERNELS
 static constexpr int64_t kTarget = 0;  // never asked for
 static constexpr Kernels kKernels{};
+static constexpr RecurrentKernels kRecurrentKernels{};
 #else
 #  ifdef INLAY_SUB_TARGET
 static constexpr int64_t kTarget = INLAY_SUB_TARGET;
@@ -25,7 +26,6 @@ static constexpr Kernels kKernels = {kTarget,
                                      store_kv,
                                      rms_norm,
                                      layer_norm,
-                                     l2_norm,
                                      rope,
                                      activate,
                                      add,
@@ -35,9 +35,6 @@ static constexpr Kernels kKernels = {kTarget,
                                      clamp,
                                      softcap,
                                      softmax_weights,
-                                     conv1d,
-                                     ssm_scan,
-                                     delta_rule,
                                      !kTilesOnly};
 #endif
 

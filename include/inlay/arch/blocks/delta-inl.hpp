@@ -42,10 +42,11 @@ inline void delta_gates(const void* work, void* state, uint32_t task, void*) noe
   const DeltaGatesWork& w = work_of<DeltaGatesWork>(work);
   const State& s = state_of(state);
   const Hyper::Recurrent& r = s.hparams->recurrent;
+  const RecurrentKernels& recurrent = recurrent_kernels(*s.kernels);
   for_rows(s.n, task, [&](uint32_t i) {
     float* x = s.row(Buffer::q, i);
     for (uint32_t head = 0; head < 2 * r.n_groups; ++head, x += r.d_state) {
-      s.kernels->l2_norm(x, r.d_state, w.epsilon, x);
+      recurrent.l2_norm(x, r.d_state, w.epsilon, x);
     }
     const float* beta = s.row(Buffer::v, i);
     float* gate = s.row(Buffer::up, i);
@@ -99,7 +100,7 @@ inline void delta_rule(const void* work, void* state, uint32_t task, void*) noex
   rule.grouped = false;
   rule.scale = 1.0f / std::sqrt(static_cast<float>(r.d_state));
   const RowTasks::Range heads = delta_tasks(w, slice, s).task(task);
-  s.kernels->delta_rule(rule, heads.begin, heads.end);
+  recurrent_kernels(*s.kernels).delta_rule(rule, heads.begin, heads.end);
   for (uint32_t i = slice.begin(); i < slice.end(); ++i) {
     for (uint32_t head = heads.begin; head < heads.end; ++head) {
       const size_t at = size_t{head} * r.d_state;

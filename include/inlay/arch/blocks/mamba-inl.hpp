@@ -98,7 +98,7 @@ inline void mamba_scan(const void* work, void* state, uint32_t task, void*) noex
   scan.d_state = r.d_state;
   scan.a_per_state = w.gate;
   const RowTasks::Range range = mamba_tasks(w, slice, s).task(task);
-  s.kernels->ssm_scan(scan, range.begin, range.end);
+  recurrent_kernels(*s.kernels).ssm_scan(scan, range.begin, range.end);
   for (uint32_t i = slice.begin(); w.gate && i < slice.end(); ++i) {
     float* y = s.row(Buffer::attn, i) + range.begin;
     s.kernels->activate(Activation::silu, s.row(Buffer::k, i) + range.begin, y,

@@ -172,7 +172,7 @@ inline void conv(const void* work, void* state, uint32_t task, void*) noexcept {
   const RowTasks::Range range = conv_tasks(s).task(task);
   Conv1d c = conv_of(s, w.layer, w.buffer, w.buffer, w.weight, w.bias);
   c.silu = true;
-  s.kernels->conv1d(c, range.begin, range.end);
+  recurrent_kernels(*s.kernels).conv1d(c, range.begin, range.end);
   if (w.quantize) quantize_columns(s, w.buffer, s.hparams->recurrent.conv_channels, 0, s.n, range);
 }
 

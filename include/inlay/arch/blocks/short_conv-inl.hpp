@@ -27,8 +27,9 @@ inline void short_conv(const void* work, void* state, uint32_t task, void*) noex
     }
   };
   multiply_rows(Buffer::q, Buffer::v);
-  s.kernels->conv1d(conv_of(s, w.layer, Buffer::v, Buffer::attn, w.weight, nullptr), range.begin,
-                    range.end);
+  recurrent_kernels(*s.kernels)
+      .conv1d(conv_of(s, w.layer, Buffer::v, Buffer::attn, w.weight, nullptr), range.begin,
+              range.end);
   multiply_rows(Buffer::k, Buffer::attn);
   if (w.quantize) quantize_columns(s, Buffer::attn, s.hparams->n_embd, 0, s.n, range);
 }
