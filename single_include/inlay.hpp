@@ -3520,7 +3520,9 @@ class Session {
   const Piece* next() noexcept;
   // Work for about `budget_us` microseconds and return. It ends early rather than more than 0.1 ms
   // late, but for what is interrupted by the system or was never measured before (see
-  // plan/plan.hpp), and always gets on. Call it once a frame.
+  // plan/plan.hpp), and always gets on. Call it once a frame. After Step::more, own threads that
+  // the system had put aside may still finish the task that they were in; whatever changes what it
+  // works on waits for it.
   Step step(uint32_t budget_us) noexcept;
   const Piece& piece() const noexcept;  // after Step::piece
   // Why the output ended; and what went wrong, if something did.
@@ -4424,13 +4426,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xc8316fb5
+#define INLAY_SELF_ID_ 0x19af4286
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xc8316fb5
+#elif INLAY_SELF_ID_ != 0x19af4286
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -36946,6 +36948,9 @@ INLAY_END_NAMESPACE
 // gives the same bits on each, and can stop between any two tickets: that is step(budget), and
 // cancel.
 //
+// A worker that the system has put aside in the middle of a ticket is not waited for when the
+// deadline is past: the run ends, and the ticket is done by and by.
+//
 // What tickets cost is measured as they run. A run with a deadline ends before a ticket that would
 // take it further beyond than half of that ticket's time, or than 0.1 ms: so it is late by at most
 // 0.1 ms, unless a ticket takes longer than those of its kind did before.
@@ -37014,8 +37019,11 @@ class Executor {
   enum class Outcome : uint8_t { finished, budget_spent, cancelled };
   // Goes on with the open plan until it is finished, now_us() has passed `deadline_us` (0: none) or
   // is too near to it for one ticket more, or it is cancelled; but for one ticket at least. When
-  // it returns, no task is running.
+  // it returns, no task is running, but after budget_spent on threads of its own: see settle().
   Outcome run(uint64_t deadline_us) noexcept;
+  // Waits for those that are still in a task, before anything is changed that the plan works on;
+  // false if now_us() has passed `deadline_us` (0: never) before they came back.
+  bool settle(uint64_t deadline_us = 0) const noexcept;
 
   // Whether now_us() has passed `deadline_us` (0: never).
   bool is_past(uint64_t deadline_us) const noexcept {
@@ -37029,10 +37037,11 @@ class Executor {
     Thread thread;
   };
   static constexpr uint32_t kMaxWorkers = 64;
+  static constexpr uint64_t kMostOver = 100;  // microseconds beyond a deadline
 
-  void draw_tickets(uint32_t worker) noexcept;
+  bool draw_tickets(uint32_t worker) noexcept;
   void enter_phase(uint32_t phase) noexcept;
-  bool is_too_late(uint64_t now, uint64_t cost) const noexcept;
+  static bool is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept;
   bool is_cancelled() const noexcept {
     return cancelled_ != nullptr && cancelled_->load(std::memory_order_relaxed);
   }
@@ -37050,17 +37059,18 @@ class Executor {
 
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<uint32_t> done_{0};  // tasks of the current phase that have returned
-  alignas(64) std::atomic<bool> open_{false};  // workers may draw tickets
+  // The run in which workers may draw tickets; 0: none.
+  alignas(64) std::atomic<uint32_t> open_{0};
   std::atomic<bool> quit_{false};
   std::atomic<uint32_t> active_{0};      // own threads that are drawing tickets
-  std::atomic<uint32_t> generation_{0};  // counts run() calls: what sleeping workers wait for
+  std::atomic<uint32_t> generation_{1};  // the last run, odd: what sleeping workers wait for
   std::atomic<bool> begun_{false};       // this run has drawn a ticket
   TicketCosts costs_;
 
   Span<const Phase> plan_;
   void* state_ = nullptr;
   const std::atomic<bool>* cancelled_ = nullptr;
-  uint64_t deadline_us_ = 0;
+  std::atomic<uint64_t> deadline_us_{0};
   uint32_t n_workers_ = 1;
   Jobs jobs_;
   Clock clock_;
@@ -37118,6 +37128,7 @@ Executor::~Executor() {
 
 void Executor::open(Span<const Phase> plan, void* state,
                     const std::atomic<bool>* cancelled) noexcept {
+  settle();
   plan_ = plan;
   state_ = state;
   cancelled_ = cancelled;
@@ -37137,23 +37148,31 @@ void Executor::enter_phase(uint32_t phase) noexcept {
   ticket_.store(uint64_t{phase} << (2 * kTaskBits) | count << kTaskBits, std::memory_order_release);
 }
 
-bool Executor::is_too_late(uint64_t now, uint64_t cost) const noexcept {
-  constexpr uint64_t kMostOver = 100;  // microseconds
+bool Executor::is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept {
   const uint64_t half = cost / 2;
-  return now >= deadline_us_ || now + cost > deadline_us_ + (half < kMostOver ? half : kMostOver);
+  return now >= deadline_us || now + cost > deadline_us + (half < kMostOver ? half : kMostOver);
 }
 
-void Executor::draw_tickets(uint32_t worker) noexcept {
+// True if there was a ticket.
+bool Executor::draw_tickets(uint32_t worker) noexcept {
   const DefaultFloats floats;
   void* scratch = scratch_ + worker * scratch_bytes_;
-  const bool timed = deadline_us_ != 0;
-  uint64_t now = timed ? now_us(clock_) : 0;
+  bool drew = false;
+  uint64_t now = deadline_us_.load(std::memory_order_relaxed) != 0 ? now_us(clock_) : 0;
   uint32_t idle = 0;
-  while (open_.load(std::memory_order_relaxed) && !is_cancelled()) {
+  // A worker that was put aside may come back in a later run: it ends no run but the one whose
+  // deadline it saw.
+  for (uint32_t run; (run = open_.load(std::memory_order_acquire)) != 0 && !is_cancelled();) {
+    const uint64_t deadline_us = deadline_us_.load(std::memory_order_relaxed);
+    const bool timed = deadline_us != 0;
+    const auto end_run = [&] {
+      open_.compare_exchange_strong(run, 0);
+      return drew;
+    };
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     uint32_t phase = static_cast<uint32_t>(ticket >> (2 * kTaskBits));
     uint32_t count = static_cast<uint32_t>(ticket >> kTaskBits & kTaskMask);
-    if (phase >= plan_.size()) return;    // the plan is finished
+    if (phase >= plan_.size()) break;     // the plan is finished
     if ((ticket & kTaskMask) >= count) {  // all tasks are taken: wait
       if (++idle < kSpins) {
         cpu_relax();
@@ -37161,13 +37180,15 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
         yield();
       }
       if (timed) now = now_us(clock_);
-      if (timed && now >= deadline_us_) return open_.store(false);
+      if (timed && now >= deadline_us) return end_run();
       continue;
     }
     idle = 0;
     if (timed) {
       const bool begun = begun_.load(std::memory_order_relaxed);
-      if (begun && is_too_late(now, costs_.of(kind_of(phase, count)))) return open_.store(false);
+      if (begun && is_too_late(now, costs_.of(kind_of(phase, count)), deadline_us)) {
+        return end_run();
+      }
       begun_.store(true, std::memory_order_relaxed);
     }
     ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
@@ -37175,6 +37196,7 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
     count = static_cast<uint32_t>(ticket >> kTaskBits & kTaskMask);
     const uint32_t task = static_cast<uint32_t>(ticket & kTaskMask);
     if (phase >= plan_.size() || task >= count) continue;
+    drew = true;
     plan_[phase].run(plan_[phase].work, state_, task, scratch);
     if (timed) {
       const uint64_t end = now_us(clock_);
@@ -37183,12 +37205,24 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
     }
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) enter_phase(phase + 1);
   }
+  return drew;
+}
+
+bool Executor::settle(uint64_t deadline_us) const noexcept {
+  // One that the system has put on this core gets on only if the core is given away.
+  for (uint32_t i = 0; active_.load() != 0; ++i) {
+    if (is_past(deadline_us)) return false;
+    i < kSpins ? cpu_relax() : yield();
+  }
+  return true;
 }
 
 Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
-  deadline_us_ = deadline_us;
+  deadline_us_.store(deadline_us, std::memory_order_relaxed);
   begun_.store(false, std::memory_order_relaxed);
-  open_.store(true);
+  const uint32_t number = generation_.load(std::memory_order_relaxed) + 2;
+  open_.store(number);
+  generation_.store(number);  // after open_: a worker that saw only this would leave again
   if (jobs_.parallel_for != nullptr && n_workers_ > 1) {
     jobs_.parallel_for(
         jobs_.user, n_workers_,
@@ -37197,18 +37231,20 @@ Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
         },
         this);
     draw_tickets(0);  // what is left if the host ran none of them, as at its end
-    open_.store(false);
+    open_.store(0);
   } else {
     if (n_threads_ > 0) {
-      generation_.fetch_add(1);
       Lock lock(mutex_);
       wake_.notify_all();
     }
-    draw_tickets(0);
-    open_.store(false);
-    // Each is at most one ticket from leaving; but one that the system has put on this core gets
-    // there only if the core is given away.
-    for (uint32_t i = 0; active_.load() != 0; ++i) i < kSpins ? cpu_relax() : yield();
+    const bool drew = draw_tickets(0);
+    open_.store(0);
+    // Each is at most one ticket from leaving, unless the system has put it aside. So that every
+    // run gets on, one of this run is waited for if the caller has done nothing itself.
+    const bool may_leave = deadline_us != 0 && (drew || !begun_.load(std::memory_order_relaxed));
+    if (!settle(may_leave && !is_cancelled() ? deadline_us + kMostOver : 0)) {
+      return Outcome::budget_spent;
+    }
   }
   if ((ticket_.load(std::memory_order_acquire) >> (2 * kTaskBits)) >= plan_.size()) {
     return Outcome::finished;
@@ -37219,7 +37255,7 @@ Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
 void Executor::worker_main(void* worker) noexcept {
   Executor& executor = *static_cast<Worker*>(worker)->executor;
   const uint32_t index = static_cast<Worker*>(worker)->index;
-  uint32_t seen = 0;
+  uint32_t seen = 1;
   for (;;) {
     for (uint32_t i = 0; i < kSpins && executor.generation_.load() == seen; ++i) cpu_relax();
     if (executor.generation_.load() == seen) {
@@ -37231,7 +37267,7 @@ void Executor::worker_main(void* worker) noexcept {
     if (executor.quit_.load()) return;
     seen = executor.generation_.load();
     executor.active_.fetch_add(1);  // before looking at open_: run() clears it, then waits for 0
-    if (executor.open_.load()) executor.draw_tickets(index);
+    if (executor.open_.load() != 0) executor.draw_tickets(index);
     executor.active_.fetch_sub(1);
   }
 }
@@ -41991,12 +42027,12 @@ class Packing {
   std::atomic<uint32_t> n_done_{0};  // tasks of this stage
   float fraction_ = 0;
   Stage stage_ = Stage::pack;
-  Executor executor_;
 #if INLAY_HAS_FILES
   FileMapping file_;
   FileReplacement replacement_;
   size_t written_ = 0;
 #endif
+  Executor executor_;  // last: its workers end before what they work on does
 };
 
 }  // namespace detail
@@ -44987,9 +45023,15 @@ INLAY_COLD inline Status open_workspace(const Session* of, SessionImpl* s) noexc
                            phase_scratch_bytes(m.hparams, m.needs));
 }
 
+// What is under way is only computed by steps from here on.
+inline void settle(const SessionImpl& s) noexcept {
+  if (s.stage != SessionImpl::Stage::idle) s.workspace->executor.settle();
+}
+
 INLAY_COLD inline SessionImpl::~SessionImpl() {
   Workspace* w = workspace;
   if (w == nullptr) return;
+  settle(*this);
   w->forget_rows_of(this);
   w->leave(this);
   if (w->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
@@ -45079,6 +45121,7 @@ inline bool begin_copy(SessionImpl* s) noexcept {
 
 // Gives up what is under way and all but the first `keep` positions.
 inline void go_back(SessionImpl* s, uint32_t keep) noexcept {
+  settle(*s);
   s->stage = SessionImpl::Stage::idle;
   s->kept.forget();
   if (keep < s->n_read) s->n_read = keep;
@@ -45371,6 +45414,7 @@ inline void roll_back_constraint(SessionImpl* s, uint32_t keep) noexcept {
 
 // Ends the output before a new prompt, with a reason if that prompt cannot be taken.
 inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
+  settle(*s);
   s->ended = true;
   s->stop_reason = StopReason::none;
   s->stage = SessionImpl::Stage::idle;
@@ -45977,6 +46021,7 @@ INLAY_COLD inline void take_fork(SessionImpl& from, uint64_t* head, SessionImpl*
 
 StateWriter::StateWriter(const Session& session, uint32_t skip) noexcept
     : session_(session.impl_), check_(detail::kCheckStart) {
+  detail::settle(*session_);
   static_assert(detail::StateHead::kWords <= kWords);
   detail::StateParts::write_head(*session_, skip, head_);
   bytes_ = detail::StateParts(session_, head_).bytes();
@@ -46062,6 +46107,7 @@ Status Session::save(Span<uint8_t> out, uint32_t skip) const noexcept {
 Status Session::restore(Span<const uint8_t> state) noexcept {
   using detail::StateHead;
   detail::SessionImpl& s = *impl_;
+  detail::settle(s);
   uint64_t head[StateHead::kWords];
   INLAY_TRY(detail::check_state(s, state, head));
   const uint32_t skip = static_cast<uint32_t>(head[StateHead::skip]),
@@ -46093,6 +46139,7 @@ Result<Session> Session::fork(const SessionOptions& options) const noexcept {
   detail::SessionImpl* s = detail::create<detail::SessionImpl>(m.host.allocator, impl_->model);
   if (s == nullptr) return m.meter->explain(Error(ErrorCode::out_of_memory));
   uint64_t head[detail::StateHead::kWords];
+  detail::settle(*impl_);
   detail::StateParts::write_head(*impl_, 0, head);
   Status status = detail::check_fork(*impl_, options, head, s);
   if (status)
@@ -46361,6 +46408,7 @@ inline Result<size_t> start_texts(EmbedderImpl* e, const TextSource& source, siz
   const size_t count = source.size();
   const Hyper& h = e->impl->hparams;
   State& s = e->state;
+  e->executor.settle();
   e->stage = EmbedderImpl::Stage::idle;
   s.pooling = options.pooling == Pooling::of_file ? h.pooling : options.pooling;
   s.scores = s.pooling == Pooling::rank;
@@ -46818,6 +46866,7 @@ INLAY_COLD void Chooser::Impl::give_back() noexcept {
   if (state == State::idle) return;
   state = State::idle;
   detail::SessionImpl& s = *session->impl_;
+  detail::settle(s);
   s.state.texts = nullptr;
   s.state.n_texts = 0;
   s.stage = detail::SessionImpl::Stage::idle;

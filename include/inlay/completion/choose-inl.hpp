@@ -145,6 +145,7 @@ INLAY_COLD void Chooser::Impl::give_back() noexcept {
   if (state == State::idle) return;
   state = State::idle;
   detail::SessionImpl& s = *session->impl_;
+  detail::settle(s);
   s.state.texts = nullptr;
   s.state.n_texts = 0;
   s.stage = detail::SessionImpl::Stage::idle;

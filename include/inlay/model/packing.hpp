@@ -97,12 +97,12 @@ class Packing {
   std::atomic<uint32_t> n_done_{0};  // tasks of this stage
   float fraction_ = 0;
   Stage stage_ = Stage::pack;
-  Executor executor_;
 #if INLAY_HAS_FILES
   FileMapping file_;
   FileReplacement replacement_;
   size_t written_ = 0;
 #endif
+  Executor executor_;  // last: its workers end before what they work on does
 };
 
 }  // namespace detail

@@ -43,6 +43,7 @@ Executor::~Executor() {
 
 void Executor::open(Span<const Phase> plan, void* state,
                     const std::atomic<bool>* cancelled) noexcept {
+  settle();
   plan_ = plan;
   state_ = state;
   cancelled_ = cancelled;
@@ -62,23 +63,31 @@ void Executor::enter_phase(uint32_t phase) noexcept {
   ticket_.store(uint64_t{phase} << (2 * kTaskBits) | count << kTaskBits, std::memory_order_release);
 }
 
-bool Executor::is_too_late(uint64_t now, uint64_t cost) const noexcept {
-  constexpr uint64_t kMostOver = 100;  // microseconds
+bool Executor::is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept {
   const uint64_t half = cost / 2;
-  return now >= deadline_us_ || now + cost > deadline_us_ + (half < kMostOver ? half : kMostOver);
+  return now >= deadline_us || now + cost > deadline_us + (half < kMostOver ? half : kMostOver);
 }
 
-void Executor::draw_tickets(uint32_t worker) noexcept {
+// True if there was a ticket.
+bool Executor::draw_tickets(uint32_t worker) noexcept {
   const DefaultFloats floats;
   void* scratch = scratch_ + worker * scratch_bytes_;
-  const bool timed = deadline_us_ != 0;
-  uint64_t now = timed ? now_us(clock_) : 0;
+  bool drew = false;
+  uint64_t now = deadline_us_.load(std::memory_order_relaxed) != 0 ? now_us(clock_) : 0;
   uint32_t idle = 0;
-  while (open_.load(std::memory_order_relaxed) && !is_cancelled()) {
+  // A worker that was put aside may come back in a later run: it ends no run but the one whose
+  // deadline it saw.
+  for (uint32_t run; (run = open_.load(std::memory_order_acquire)) != 0 && !is_cancelled();) {
+    const uint64_t deadline_us = deadline_us_.load(std::memory_order_relaxed);
+    const bool timed = deadline_us != 0;
+    const auto end_run = [&] {
+      open_.compare_exchange_strong(run, 0);
+      return drew;
+    };
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     uint32_t phase = static_cast<uint32_t>(ticket >> (2 * kTaskBits));
     uint32_t count = static_cast<uint32_t>(ticket >> kTaskBits & kTaskMask);
-    if (phase >= plan_.size()) return;    // the plan is finished
+    if (phase >= plan_.size()) break;     // the plan is finished
     if ((ticket & kTaskMask) >= count) {  // all tasks are taken: wait
       if (++idle < kSpins) {
         cpu_relax();
@@ -86,13 +95,15 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
         yield();
       }
       if (timed) now = now_us(clock_);
-      if (timed && now >= deadline_us_) return open_.store(false);
+      if (timed && now >= deadline_us) return end_run();
       continue;
     }
     idle = 0;
     if (timed) {
       const bool begun = begun_.load(std::memory_order_relaxed);
-      if (begun && is_too_late(now, costs_.of(kind_of(phase, count)))) return open_.store(false);
+      if (begun && is_too_late(now, costs_.of(kind_of(phase, count)), deadline_us)) {
+        return end_run();
+      }
       begun_.store(true, std::memory_order_relaxed);
     }
     ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
@@ -100,6 +111,7 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
     count = static_cast<uint32_t>(ticket >> kTaskBits & kTaskMask);
     const uint32_t task = static_cast<uint32_t>(ticket & kTaskMask);
     if (phase >= plan_.size() || task >= count) continue;
+    drew = true;
     plan_[phase].run(plan_[phase].work, state_, task, scratch);
     if (timed) {
       const uint64_t end = now_us(clock_);
@@ -108,12 +120,24 @@ void Executor::draw_tickets(uint32_t worker) noexcept {
     }
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) enter_phase(phase + 1);
   }
+  return drew;
+}
+
+bool Executor::settle(uint64_t deadline_us) const noexcept {
+  // One that the system has put on this core gets on only if the core is given away.
+  for (uint32_t i = 0; active_.load() != 0; ++i) {
+    if (is_past(deadline_us)) return false;
+    i < kSpins ? cpu_relax() : yield();
+  }
+  return true;
 }
 
 Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
-  deadline_us_ = deadline_us;
+  deadline_us_.store(deadline_us, std::memory_order_relaxed);
   begun_.store(false, std::memory_order_relaxed);
-  open_.store(true);
+  const uint32_t number = generation_.load(std::memory_order_relaxed) + 2;
+  open_.store(number);
+  generation_.store(number);  // after open_: a worker that saw only this would leave again
   if (jobs_.parallel_for != nullptr && n_workers_ > 1) {
     jobs_.parallel_for(
         jobs_.user, n_workers_,
@@ -122,18 +146,20 @@ Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
         },
         this);
     draw_tickets(0);  // what is left if the host ran none of them, as at its end
-    open_.store(false);
+    open_.store(0);
   } else {
     if (n_threads_ > 0) {
-      generation_.fetch_add(1);
       Lock lock(mutex_);
       wake_.notify_all();
     }
-    draw_tickets(0);
-    open_.store(false);
-    // Each is at most one ticket from leaving; but one that the system has put on this core gets
-    // there only if the core is given away.
-    for (uint32_t i = 0; active_.load() != 0; ++i) i < kSpins ? cpu_relax() : yield();
+    const bool drew = draw_tickets(0);
+    open_.store(0);
+    // Each is at most one ticket from leaving, unless the system has put it aside. So that every
+    // run gets on, one of this run is waited for if the caller has done nothing itself.
+    const bool may_leave = deadline_us != 0 && (drew || !begun_.load(std::memory_order_relaxed));
+    if (!settle(may_leave && !is_cancelled() ? deadline_us + kMostOver : 0)) {
+      return Outcome::budget_spent;
+    }
   }
   if ((ticket_.load(std::memory_order_acquire) >> (2 * kTaskBits)) >= plan_.size()) {
     return Outcome::finished;
@@ -144,7 +170,7 @@ Executor::Outcome Executor::run(uint64_t deadline_us) noexcept {
 void Executor::worker_main(void* worker) noexcept {
   Executor& executor = *static_cast<Worker*>(worker)->executor;
   const uint32_t index = static_cast<Worker*>(worker)->index;
-  uint32_t seen = 0;
+  uint32_t seen = 1;
   for (;;) {
     for (uint32_t i = 0; i < kSpins && executor.generation_.load() == seen; ++i) cpu_relax();
     if (executor.generation_.load() == seen) {
@@ -156,7 +182,7 @@ void Executor::worker_main(void* worker) noexcept {
     if (executor.quit_.load()) return;
     seen = executor.generation_.load();
     executor.active_.fetch_add(1);  // before looking at open_: run() clears it, then waits for 0
-    if (executor.open_.load()) executor.draw_tickets(index);
+    if (executor.open_.load() != 0) executor.draw_tickets(index);
     executor.active_.fetch_sub(1);
   }
 }

@@ -6,6 +6,9 @@
 // gives the same bits on each, and can stop between any two tickets: that is step(budget), and
 // cancel.
 //
+// A worker that the system has put aside in the middle of a ticket is not waited for when the
+// deadline is past: the run ends, and the ticket is done by and by.
+//
 // What tickets cost is measured as they run. A run with a deadline ends before a ticket that would
 // take it further beyond than half of that ticket's time, or than 0.1 ms: so it is late by at most
 // 0.1 ms, unless a ticket takes longer than those of its kind did before.
@@ -81,8 +84,11 @@ class Executor {
   enum class Outcome : uint8_t { finished, budget_spent, cancelled };
   // Goes on with the open plan until it is finished, now_us() has passed `deadline_us` (0: none) or
   // is too near to it for one ticket more, or it is cancelled; but for one ticket at least. When
-  // it returns, no task is running.
+  // it returns, no task is running, but after budget_spent on threads of its own: see settle().
   Outcome run(uint64_t deadline_us) noexcept;
+  // Waits for those that are still in a task, before anything is changed that the plan works on;
+  // false if now_us() has passed `deadline_us` (0: never) before they came back.
+  bool settle(uint64_t deadline_us = 0) const noexcept;
 
   // Whether now_us() has passed `deadline_us` (0: never).
   bool is_past(uint64_t deadline_us) const noexcept {
@@ -96,10 +102,11 @@ class Executor {
     Thread thread;
   };
   static constexpr uint32_t kMaxWorkers = 64;
+  static constexpr uint64_t kMostOver = 100;  // microseconds beyond a deadline
 
-  void draw_tickets(uint32_t worker) noexcept;
+  bool draw_tickets(uint32_t worker) noexcept;
   void enter_phase(uint32_t phase) noexcept;
-  bool is_too_late(uint64_t now, uint64_t cost) const noexcept;
+  static bool is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept;
   bool is_cancelled() const noexcept {
     return cancelled_ != nullptr && cancelled_->load(std::memory_order_relaxed);
   }
@@ -117,17 +124,18 @@ class Executor {
 
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<uint32_t> done_{0};  // tasks of the current phase that have returned
-  alignas(64) std::atomic<bool> open_{false};  // workers may draw tickets
+  // The run in which workers may draw tickets; 0: none.
+  alignas(64) std::atomic<uint32_t> open_{0};
   std::atomic<bool> quit_{false};
   std::atomic<uint32_t> active_{0};      // own threads that are drawing tickets
-  std::atomic<uint32_t> generation_{0};  // counts run() calls: what sleeping workers wait for
+  std::atomic<uint32_t> generation_{1};  // the last run, odd: what sleeping workers wait for
   std::atomic<bool> begun_{false};       // this run has drawn a ticket
   TicketCosts costs_;
 
   Span<const Phase> plan_;
   void* state_ = nullptr;
   const std::atomic<bool>* cancelled_ = nullptr;
-  uint64_t deadline_us_ = 0;
+  std::atomic<uint64_t> deadline_us_{0};
   uint32_t n_workers_ = 1;
   Jobs jobs_;
   Clock clock_;

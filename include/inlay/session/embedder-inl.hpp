@@ -246,6 +246,7 @@ inline Result<size_t> start_texts(EmbedderImpl* e, const TextSource& source, siz
   const size_t count = source.size();
   const Hyper& h = e->impl->hparams;
   State& s = e->state;
+  e->executor.settle();
   e->stage = EmbedderImpl::Stage::idle;
   s.pooling = options.pooling == Pooling::of_file ? h.pooling : options.pooling;
   s.scores = s.pooling == Pooling::rank;

@@ -326,9 +326,15 @@ INLAY_COLD inline Status open_workspace(const Session* of, SessionImpl* s) noexc
                            phase_scratch_bytes(m.hparams, m.needs));
 }
 
+// What is under way is only computed by steps from here on.
+inline void settle(const SessionImpl& s) noexcept {
+  if (s.stage != SessionImpl::Stage::idle) s.workspace->executor.settle();
+}
+
 INLAY_COLD inline SessionImpl::~SessionImpl() {
   Workspace* w = workspace;
   if (w == nullptr) return;
+  settle(*this);
   w->forget_rows_of(this);
   w->leave(this);
   if (w->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
@@ -418,6 +424,7 @@ inline bool begin_copy(SessionImpl* s) noexcept {
 
 // Gives up what is under way and all but the first `keep` positions.
 inline void go_back(SessionImpl* s, uint32_t keep) noexcept {
+  settle(*s);
   s->stage = SessionImpl::Stage::idle;
   s->kept.forget();
   if (keep < s->n_read) s->n_read = keep;
@@ -710,6 +717,7 @@ inline void roll_back_constraint(SessionImpl* s, uint32_t keep) noexcept {
 
 // Ends the output before a new prompt, with a reason if that prompt cannot be taken.
 inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
+  settle(*s);
   s->ended = true;
   s->stop_reason = StopReason::none;
   s->stage = SessionImpl::Stage::idle;

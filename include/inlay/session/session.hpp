@@ -152,7 +152,9 @@ class Session {
   const Piece* next() noexcept;
   // Work for about `budget_us` microseconds and return. It ends early rather than more than 0.1 ms
   // late, but for what is interrupted by the system or was never measured before (see
-  // plan/plan.hpp), and always gets on. Call it once a frame.
+  // plan/plan.hpp), and always gets on. Call it once a frame. After Step::more, own threads that
+  // the system had put aside may still finish the task that they were in; whatever changes what it
+  // works on waits for it.
   Step step(uint32_t budget_us) noexcept;
   const Piece& piece() const noexcept;  // after Step::piece
   // Why the output ended; and what went wrong, if something did.

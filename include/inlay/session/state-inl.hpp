@@ -363,6 +363,7 @@ INLAY_COLD inline void take_fork(SessionImpl& from, uint64_t* head, SessionImpl*
 
 StateWriter::StateWriter(const Session& session, uint32_t skip) noexcept
     : session_(session.impl_), check_(detail::kCheckStart) {
+  detail::settle(*session_);
   static_assert(detail::StateHead::kWords <= kWords);
   detail::StateParts::write_head(*session_, skip, head_);
   bytes_ = detail::StateParts(session_, head_).bytes();
@@ -448,6 +449,7 @@ Status Session::save(Span<uint8_t> out, uint32_t skip) const noexcept {
 Status Session::restore(Span<const uint8_t> state) noexcept {
   using detail::StateHead;
   detail::SessionImpl& s = *impl_;
+  detail::settle(s);
   uint64_t head[StateHead::kWords];
   INLAY_TRY(detail::check_state(s, state, head));
   const uint32_t skip = static_cast<uint32_t>(head[StateHead::skip]),
@@ -479,6 +481,7 @@ Result<Session> Session::fork(const SessionOptions& options) const noexcept {
   detail::SessionImpl* s = detail::create<detail::SessionImpl>(m.host.allocator, impl_->model);
   if (s == nullptr) return m.meter->explain(Error(ErrorCode::out_of_memory));
   uint64_t head[detail::StateHead::kWords];
+  detail::settle(*impl_);
   detail::StateParts::write_head(*impl_, 0, head);
   Status status = detail::check_fork(*impl_, options, head, s);
   if (status)
