@@ -4426,13 +4426,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x82eff6e5
+#define INLAY_SELF_ID_ 0x5ca47ed5
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x82eff6e5
+#elif INLAY_SELF_ID_ != 0x5ca47ed5
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -36969,10 +36969,13 @@ class TicketCosts {
     return ((cost ^ mixed(kind)) & ~kMask) == 0 ? cost & kMask : 0;
   }
   void measured(uint64_t kind, uint64_t us) noexcept {
-    const uint64_t known = of(kind), least = known - known / 8, most = 2 * known + 8;
+    place(kind).store((mixed(kind) & ~kMask) | learned(of(kind), us), std::memory_order_relaxed);
+  }
+  // What is known after another one that took `us`.
+  static constexpr uint64_t learned(uint64_t known, uint64_t us) noexcept {
+    const uint64_t least = known - known / 8, most = 2 * known + 8;
     if (known != 0) us = us < least ? least : us > most ? most : us;
-    us = us > kMask ? kMask : us;
-    place(kind).store((mixed(kind) & ~kMask) | us, std::memory_order_relaxed);
+    return us > kMask ? kMask : us;
   }
 
  private:
@@ -37015,6 +37018,9 @@ class Executor {
   // false if now_us() has passed `deadline_us` (0: never) before they came back.
   bool settle(uint64_t deadline_us = 0) const noexcept;
 
+  // Whether what takes `cost` would take a run too far beyond its deadline.
+  static bool is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept;
+
   // Whether now_us() has passed `deadline_us` (0: never).
   bool is_past(uint64_t deadline_us) const noexcept {
     return deadline_us != 0 && now_us(clock_) >= deadline_us;
@@ -37031,7 +37037,6 @@ class Executor {
 
   bool draw_tickets(uint32_t worker) noexcept;
   void enter_phase(uint32_t phase) noexcept;
-  static bool is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept;
   bool is_cancelled() const noexcept {
     return cancelled_ != nullptr && cancelled_->load(std::memory_order_relaxed);
   }
@@ -44772,6 +44777,7 @@ struct SessionImpl {
   // The row that the last token was drawn from; kNoToken if from none.
   uint32_t drawn_row = 0;
   Token drawn = kNoToken;
+  uint64_t draw_us = 0;  // what drawing a token took lately: a TicketCosts value
   uint64_t n_drafted = 0, n_right = 0;
   Output output;
   Piece piece;
@@ -45346,10 +45352,18 @@ inline void begin_next(SessionImpl* s, uint32_t n_draft) noexcept {
 
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (s->stop_reason == StopReason::cancelled) s->stop_reason = StopReason::none;
-  while (!s->ended) {
+  for (bool begun = false; !s->ended; begun = true) {
     const bool idle = s->stage == SessionImpl::Stage::idle;
     if (idle && s->next_row < s->n_rows && s->n_cached >= s->n_tokens) {
-      if (take_row(s)) return Step::piece;
+      const uint64_t now = deadline_us == 0 ? 0 : now_us(s->impl->host.clock);
+      if (begun && now != 0 && Executor::is_too_late(now, s->draw_us, deadline_us)) {
+        return Step::more;
+      }
+      const bool shown = take_row(s);
+      if (now != 0) {
+        s->draw_us = TicketCosts::learned(s->draw_us, now_us(s->impl->host.clock) - now);
+      }
+      if (shown) return Step::piece;
       if (!s->ended && s->workspace->executor.is_past(deadline_us)) return Step::more;
       continue;
     }

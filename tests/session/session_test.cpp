@@ -654,6 +654,39 @@ TEST_CASE("steps of any budget give what next() gives") {
   }
 }
 
+TEST_CASE("a step ends before a draw that would take it too far beyond its budget") {
+  // Each look at the clock takes a microsecond, and each draw 1500.
+  CallClock clock;
+  inlay::Host host;
+  host.clock = clock.clock();
+  const Opened model("llama-gqa3-yarn", Type::f16, host);
+  SessionOptions options = greedy(64, 20);
+  REQUIRE(options.sampling.chain.add(
+      {[](void* user, inlay::Candidates*) { static_cast<CallClock*>(user)->calls += 1500; },
+       &clock}));
+  Session session = create(*model, options);
+  REQUIRE(session.prompt(span(kPrompt)));
+  REQUIRE(session.next() != nullptr);
+  uint32_t draws = 0;
+  bool known = false;
+  for (const uint64_t budget : {2000u, 500u, 5000u, 2000u}) {
+    CAPTURE(budget);
+    for (int frame = 0; frame < 4; ++frame) {
+      const uint64_t start = clock.calls;
+      uint64_t took = 0;
+      while (took < budget) {
+        const Step step = session.step(static_cast<uint32_t>(budget - took));
+        took = clock.calls - start;
+        if (step != Step::piece) break;
+        ++draws;
+      }
+      if (known) CHECK(took <= std::max<uint64_t>(budget, 1500) + 110);
+      known = known || draws > 0;
+    }
+  }
+  CHECK(draws >= 10);
+}
+
 TEST_CASE("cancelling between any two tickets changes nothing of what comes later") {
   CallClock clock;
   inlay::Host host;

@@ -44,10 +44,13 @@ class TicketCosts {
     return ((cost ^ mixed(kind)) & ~kMask) == 0 ? cost & kMask : 0;
   }
   void measured(uint64_t kind, uint64_t us) noexcept {
-    const uint64_t known = of(kind), least = known - known / 8, most = 2 * known + 8;
+    place(kind).store((mixed(kind) & ~kMask) | learned(of(kind), us), std::memory_order_relaxed);
+  }
+  // What is known after another one that took `us`.
+  static constexpr uint64_t learned(uint64_t known, uint64_t us) noexcept {
+    const uint64_t least = known - known / 8, most = 2 * known + 8;
     if (known != 0) us = us < least ? least : us > most ? most : us;
-    us = us > kMask ? kMask : us;
-    place(kind).store((mixed(kind) & ~kMask) | us, std::memory_order_relaxed);
+    return us > kMask ? kMask : us;
   }
 
  private:
@@ -90,6 +93,9 @@ class Executor {
   // false if now_us() has passed `deadline_us` (0: never) before they came back.
   bool settle(uint64_t deadline_us = 0) const noexcept;
 
+  // Whether what takes `cost` would take a run too far beyond its deadline.
+  static bool is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept;
+
   // Whether now_us() has passed `deadline_us` (0: never).
   bool is_past(uint64_t deadline_us) const noexcept {
     return deadline_us != 0 && now_us(clock_) >= deadline_us;
@@ -106,7 +112,6 @@ class Executor {
 
   bool draw_tickets(uint32_t worker) noexcept;
   void enter_phase(uint32_t phase) noexcept;
-  static bool is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) noexcept;
   bool is_cancelled() const noexcept {
     return cancelled_ != nullptr && cancelled_->load(std::memory_order_relaxed);
   }

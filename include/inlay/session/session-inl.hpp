@@ -85,6 +85,7 @@ struct SessionImpl {
   // The row that the last token was drawn from; kNoToken if from none.
   uint32_t drawn_row = 0;
   Token drawn = kNoToken;
+  uint64_t draw_us = 0;  // what drawing a token took lately: a TicketCosts value
   uint64_t n_drafted = 0, n_right = 0;
   Output output;
   Piece piece;
@@ -659,10 +660,18 @@ inline void begin_next(SessionImpl* s, uint32_t n_draft) noexcept {
 
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (s->stop_reason == StopReason::cancelled) s->stop_reason = StopReason::none;
-  while (!s->ended) {
+  for (bool begun = false; !s->ended; begun = true) {
     const bool idle = s->stage == SessionImpl::Stage::idle;
     if (idle && s->next_row < s->n_rows && s->n_cached >= s->n_tokens) {
-      if (take_row(s)) return Step::piece;
+      const uint64_t now = deadline_us == 0 ? 0 : now_us(s->impl->host.clock);
+      if (begun && now != 0 && Executor::is_too_late(now, s->draw_us, deadline_us)) {
+        return Step::more;
+      }
+      const bool shown = take_row(s);
+      if (now != 0) {
+        s->draw_us = TicketCosts::learned(s->draw_us, now_us(s->impl->host.clock) - now);
+      }
+      if (shown) return Step::piece;
       if (!s->ended && s->workspace->executor.is_past(deadline_us)) return Step::more;
       continue;
     }
