@@ -363,66 +363,85 @@ Status Vocabulary::load_suppressed(const Gguf& file) noexcept {
 }
 
 // `known`, or else the first of the texts that is a token, which then counts as a control token.
-Token Vocabulary::detect(Token known, Span<const std::string_view> texts) noexcept {
-  for (size_t i = 0; known == kNoToken && i < texts.size(); ++i) {
-    known = find(texts[i]);
+// A list of texts is one text, in which each ends with a zero and another follows the last: a table
+// of string_views would take 40 bytes more for each, 24 of them to be relocated. The next of it:
+static std::string_view text_after(std::string_view text) noexcept {
+  return text.data() + text.size() + 1;
+}
+
+Token Vocabulary::detect(Token known, std::string_view text) noexcept {
+  for (; known == kNoToken && !text.empty(); text = text_after(text)) {
+    known = find(text);
     if (known != kNoToken) traits_[static_cast<uint32_t>(known)] |= kTokenControl;
   }
   return known;
 }
 
 void Vocabulary::detect_special() noexcept {
-  static constexpr std::string_view kEndOfTurn[] = {
-      "<|eot_id|>",
-      "<|im_end|>",
-      "<|end|>",
-      "<end_of_turn>",
-      "<|endoftext|>",
-      "<|end_of_text|>",
-      "<EOT>",
-      "_<EOT>",
-      "[EOT]",
+  static constexpr char kEndOfTurn[] =
+      "<|eot_id|>\0"
+      "<|im_end|>\0"
+      "<|end|>\0"
+      "<end_of_turn>\0"
+      "<|endoftext|>\0"
+      "<|end_of_text|>\0"
+      "<EOT>\0"
+      "_<EOT>\0"
+      "[EOT]\0"
       "<\xEF\xBD\x9C"
-      "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
-      "<end_of_utterance>"};
-  static constexpr std::string_view kEndOfMessage[] = {"<|eom_id|>"};
-  static constexpr std::string_view kFimPrefix[] = {"<|fim_prefix|>",
-                                                    "<fim-prefix>",
-                                                    "<fim_prefix>",
-                                                    "<\xEF\xBD\x9C"
-                                                    "fim\xE2\x96\x81"
-                                                    "begin\xEF\xBD\x9C>",
-                                                    "<PRE>",
-                                                    "\xE2\x96\x81<PRE>",
-                                                    "<|code_prefix|>",
-                                                    "<|prefix|>",
-                                                    "<|plamo:fim_prefix|>"};
-  static constexpr std::string_view kFimSuffix[] = {"<|fim_suffix|>",
-                                                    "<fim-suffix>",
-                                                    "<fim_suffix>",
-                                                    "<\xEF\xBD\x9C"
-                                                    "fim\xE2\x96\x81hole\xEF\xBD\x9C>",
-                                                    "<SUF>",
-                                                    "\xE2\x96\x81<SUF>",
-                                                    "<|code_suffix|>",
-                                                    "<|suffix|>",
-                                                    "<|plamo:fim_suffix|>"};
-  static constexpr std::string_view kFimMiddle[] = {"<|fim_middle|>",
-                                                    "<fim-middle>",
-                                                    "<fim_middle>",
-                                                    "<\xEF\xBD\x9C"
-                                                    "fim\xE2\x96\x81"
-                                                    "end\xEF\xBD\x9C>",
-                                                    "<MID>",
-                                                    "\xE2\x96\x81<MID>",
-                                                    "<|code_middle|>",
-                                                    "<|middle|>",
-                                                    "<|plamo:fim_middle|>"};
-  static constexpr std::string_view kFimPad[] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>",
-                                                 "[PAD]"};
-  static constexpr std::string_view kFimRepo[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>",
-                                                  "<REPO>", "<reponame>"};
-  static constexpr std::string_view kFimSeparator[] = {"<|file_sep|>", "<|plamo:file_separator|>"};
+      "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>\0"
+      "<end_of_utterance>\0";
+  static constexpr char kEndOfMessage[] = "<|eom_id|>\0";
+  static constexpr char kFimPrefix[] =
+      "<|fim_prefix|>\0"
+      "<fim-prefix>\0"
+      "<fim_prefix>\0"
+      "<\xEF\xBD\x9C"
+      "fim\xE2\x96\x81"
+      "begin\xEF\xBD\x9C>\0"
+      "<PRE>\0"
+      "\xE2\x96\x81<PRE>\0"
+      "<|code_prefix|>\0"
+      "<|prefix|>\0"
+      "<|plamo:fim_prefix|>\0";
+  static constexpr char kFimSuffix[] =
+      "<|fim_suffix|>\0"
+      "<fim-suffix>\0"
+      "<fim_suffix>\0"
+      "<\xEF\xBD\x9C"
+      "fim\xE2\x96\x81hole\xEF\xBD\x9C>\0"
+      "<SUF>\0"
+      "\xE2\x96\x81<SUF>\0"
+      "<|code_suffix|>\0"
+      "<|suffix|>\0"
+      "<|plamo:fim_suffix|>\0";
+  static constexpr char kFimMiddle[] =
+      "<|fim_middle|>\0"
+      "<fim-middle>\0"
+      "<fim_middle>\0"
+      "<\xEF\xBD\x9C"
+      "fim\xE2\x96\x81"
+      "end\xEF\xBD\x9C>\0"
+      "<MID>\0"
+      "\xE2\x96\x81<MID>\0"
+      "<|code_middle|>\0"
+      "<|middle|>\0"
+      "<|plamo:fim_middle|>\0";
+  static constexpr char kFimPad[] =
+      "<|fim_pad|>\0"
+      "<fim-pad>\0"
+      "<fim_pad>\0"
+      "<PAD>\0"
+      "[PAD]\0";
+  static constexpr char kFimRepo[] =
+      "<|fim_repo|>\0"
+      "<|repo_name|>\0"
+      "<fim-repo>\0"
+      "<REPO>\0"
+      "<reponame>\0";
+  static constexpr char kFimSeparator[] =
+      "<|file_sep|>\0"
+      "<|plamo:file_separator|>\0";
   special_.eot = detect(special_.eot, kEndOfTurn);
   end_of_message_ = detect(end_of_message_, kEndOfMessage);
   special_.fim_prefix = detect(special_.fim_prefix, kFimPrefix);
@@ -432,31 +451,32 @@ void Vocabulary::detect_special() noexcept {
   special_.fim_repo = detect(special_.fim_repo, kFimRepo);
   special_.fim_separator = detect(special_.fim_separator, kFimSeparator);
 
-  static constexpr std::string_view kEnds[] = {"<|eot_id|>",
-                                               "<|im_end|>",
-                                               "<|end|>",
-                                               "<|return|>",
-                                               "<|call|>",
-                                               "<|flush|>",
-                                               "<|calls|>",
-                                               "<end_of_turn>",
-                                               "<|endoftext|>",
-                                               "</s>",
-                                               "<|eom_id|>",
-                                               "<EOT>",
-                                               "_<EOT>",
-                                               "[EOT]",
-                                               "[EOS]",
-                                               "<|end_of_text|>",
-                                               "<end_of_utterance>",
-                                               "<eos>",
-                                               "<turn|>",
-                                               "<|tool_response>",
-                                               "<\xEF\xBD\x9C"
-                                               "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
-                                               "[e~[",
-                                               "<|ifm|im_end|>"};
-  for (std::string_view text : kEnds) {
+  static constexpr char kEnds[] =
+      "<|eot_id|>\0"
+      "<|im_end|>\0"
+      "<|end|>\0"
+      "<|return|>\0"
+      "<|call|>\0"
+      "<|flush|>\0"
+      "<|calls|>\0"
+      "<end_of_turn>\0"
+      "<|endoftext|>\0"
+      "</s>\0"
+      "<|eom_id|>\0"
+      "<EOT>\0"
+      "_<EOT>\0"
+      "[EOT]\0"
+      "[EOS]\0"
+      "<|end_of_text|>\0"
+      "<end_of_utterance>\0"
+      "<eos>\0"
+      "<turn|>\0"
+      "<|tool_response>\0"
+      "<\xEF\xBD\x9C"
+      "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>\0"
+      "[e~[\0"
+      "<|ifm|im_end|>\0";
+  for (std::string_view text = kEnds; !text.empty(); text = text_after(text)) {
     const Token token = find(text);
     if (token != kNoToken) traits_[static_cast<uint32_t>(token)] |= kTokenControl | kTokenEnd;
   }

@@ -121,7 +121,7 @@ class Vocabulary {
   Status list_ends() noexcept;
   void detect_special() noexcept;
   void detect_stripping(const Gguf& file) noexcept;
-  Token detect(Token known, Span<const std::string_view> texts) noexcept;
+  Token detect(Token known, std::string_view text) noexcept;
   void warn(const Error& text) const noexcept;
 
   Host host_;
