@@ -42,6 +42,7 @@ TRIMMED = ["-O2", "-DINLAY_ARCHITECTURES=inlay::arch::Llama", "-DINLAY_TYPES=f16
            "-DINLAY_VOCABULARIES=sentence_piece,byte_pairs", "-march=x86-64-v3",
            "-DHWY_COMPILE_ONLY_STATIC", "-fno-exceptions", "-fno-rtti", "-fno-asynchronous-unwind-tables",
            "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-Wl,-z,noseparate-code"]  # fmt: skip
+SIZES = ("trimmed", "everything")  # rows of
 TAKING = r"(m|c|re)alloc|reallocarray|str(n)?dup|operator new(\[\])?\(.*\)"
 PRINTING = r"(__)?v?f?printf(_chk)?|puts|fputs|fputc|putchar|fwrite|getenv|secure_getenv|setlocale"
 ENDING = r"abort|_?exit|_Exit|__assert_fail|ggml_abort|std::terminate\(\)"
@@ -522,7 +523,8 @@ def main():
             record = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": {}}
             before = record["rows"].get(name, [None, None])
             record["rows"][name] = [ours, theirs if theirs is not None else before[1]]
-            record.update(cpu=here["cpu"], date=here["date"], llama=arguments.llama_version)
+            if name not in SIZES:  # which are the same on every machine
+                record.update(cpu=here["cpu"], date=here["date"], llama=arguments.llama_version)
             RECORD.write_text(json.dumps(record, indent=1) + "\n")
     text = TABLE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
