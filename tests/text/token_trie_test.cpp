@@ -25,7 +25,7 @@ TEST_CASE("token trie: finds just what was added") {
     }
     TokenTrie trie{Allocator()};
     for (size_t i = 0; i < texts.size(); ++i) REQUIRE(trie.add(texts[i], static_cast<Token>(i)));
-    trie.sort();
+    while (!trie.sorted()) REQUIRE(trie.sort_more());
     for (int query = 0; query < 300; ++query) {
       std::string text;
       for (uint32_t k = 0, size = random.below(7); k < size; ++k)
@@ -43,6 +43,28 @@ TEST_CASE("token trie: finds just what was added") {
         const auto found = expected.find(text);
         CHECK(trie.token(node) == (found == expected.end() ? kNoToken : found->second));
       }
+    }
+  }
+}
+
+TEST_CASE("token trie: many texts are sorted in pieces") {
+  for (const uint32_t count : {1u, 255u, 256u, 513u, 1000u, 20000u, 32768u}) {
+    std::vector<std::string> texts(count);
+    inlay_test::MixedText random(count);
+    for (std::string& text : texts) text = std::to_string(random.below(count));
+    std::map<std::string, Token> expected;
+    TokenTrie trie{Allocator()};
+    for (uint32_t i = 0; i < count; ++i) {
+      expected[texts[i]] = static_cast<Token>(i);
+      REQUIRE(trie.add(texts[i], static_cast<Token>(i)));
+    }
+    size_t pieces = 0;
+    for (; !trie.sorted(); ++pieces) REQUIRE(trie.sort_more());
+    CHECK(pieces >= count / 256 + count / 2048 + count / 8192);
+    for (const auto& [text, token] : expected) {
+      TokenTrie::Node node = trie.root();
+      for (char c : text) node = trie.next(node, c);
+      REQUIRE(trie.token(node) == token);
     }
   }
 }

@@ -674,7 +674,7 @@ Status Gguf::Impl::read(uint64_t offset, uint8_t* to, uint64_t count) const noex
 Status Gguf::Impl::read_header() noexcept {
   if (function.read != nullptr) {
     if (header.size() == header.capacity() && !parsing.paused) {
-      uint64_t more = arrived.here == 0 ? kPiece : arrived.here * 2;
+      uint64_t more = arrived.here == 0 ? 2 * kPiece : arrived.here * 2;
       if (more < arrived.wanted) more = arrived.wanted;
       if (more > arrived.size) more = arrived.size;
       shorter_header = std::move(header);

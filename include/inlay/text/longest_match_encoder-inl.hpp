@@ -7,20 +7,29 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 Status LongestMatchEncoder::create(const Vocabulary& vocabulary) noexcept {
+  INLAY_TRY(begin(vocabulary));
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+Status LongestMatchEncoder::begin(const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
   size_t bytes = 0;
   for (uint32_t token = 0; token < vocabulary.size(); ++token)
     bytes += vocabulary.text(token).size();
-  if (!texts_.reserve(bytes)) return Error(ErrorCode::out_of_memory);
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
+  return texts_.reserve(bytes) ? Status() : Error(ErrorCode::out_of_memory);
+}
+
+Status LongestMatchEncoder::load_more() noexcept {
+  if (next_ == vocabulary_->size()) return trie_.sort_more();
+  for (uint32_t n = 0; n < TokenTrie::kAtOnce && next_ < vocabulary_->size(); ++n, ++next_) {
     const size_t begin = texts_.size();
     bool ok = true;
-    unescape(vocabulary.text(token), [&](char c) { ok = ok && texts_.push_back(c); });
+    unescape(vocabulary_->text(next_), [&](char c) { ok = ok && texts_.push_back(c); });
     if (!ok) return Error(ErrorCode::out_of_memory);
-    INLAY_TRY(trie_.add(slice(view(texts_), begin), static_cast<Token>(token)));
+    INLAY_TRY(trie_.add(slice(view(texts_), begin), static_cast<Token>(next_)));
   }
-  trie_.sort();
-  return Status();
+  return {};
 }
 
 void LongestMatchEncoder::encode(std::string_view text, TokenSink* sink) const noexcept {

@@ -46,13 +46,18 @@ class LongestMatchEncoder {
 
   // `vocabulary` must outlive the object. Errors: as TokenTrie::add.
   Status create(const Vocabulary& vocabulary) noexcept;
+  // The same in pieces of some 0.1 ms: begin(), then load_more() until it is complete().
+  Status begin(const Vocabulary& vocabulary) noexcept;
+  Status load_more() noexcept;
+  bool complete() const noexcept { return trie_.sorted(); }
 
   void encode(std::string_view text, TokenSink* sink) const noexcept;
 
  private:
   const Vocabulary* vocabulary_ = nullptr;
   TokenTrie trie_;
-  String texts_;  // of all tokens, unescaped
+  String texts_;       // of all tokens, unescaped
+  uint32_t next_ = 0;  // token that is not there yet
 };
 
 }  // namespace detail

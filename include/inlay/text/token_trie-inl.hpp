@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "inlay/core/memory.hpp"
 #include "inlay/text/token_trie.hpp"
 
 INLAY_BEGIN_NAMESPACE
@@ -20,23 +21,67 @@ Status TokenTrie::add(std::string_view text, Token token) noexcept {
   return Status();
 }
 
-void TokenTrie::sort() noexcept {
-  // std::string_view compares bytes as unsigned.
-  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
-    const int order = a.view().compare(b.view());
-    return order != 0 ? order < 0 : a.token > b.token;
-  });
-  Entry* const end =
-      std::unique(entries_.begin(), entries_.end(),
-                  [](const Entry& a, const Entry& b) { return a.view() == b.view(); });
-  entries_.truncate(static_cast<size_t>(end - entries_.begin()));
-  uint32_t entry = 0;
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    begins_[byte] = entry;
-    while (entry < entries_.size() && static_cast<uint8_t>(entries_[entry].text[0]) == byte)
-      ++entry;
+Status TokenTrie::sort_more() noexcept {
+  constexpr size_t kRun = 256;
+  if (runs_ == 0) {
+    for (runs_ = 1; entries_.size() / runs_ >= kRun;) runs_ *= 2;
+    return left_half_.reserve(div_up(entries_.size(), 2)) ? Status()
+                                                          : Error(ErrorCode::out_of_memory);
   }
-  begins_[256] = entry;
+  if (!merging_) {
+    const size_t begin = run_begin(run_), end = run_begin(run_ + 1);
+    std::sort(entries_.begin() + begin, entries_.begin() + end);
+    merging_ = ++run_ == runs_;
+    if (merging_) run_ = 0;
+  } else if (runs_ > 1) {
+    if (merge_more() && (run_ += 2) == runs_) {
+      runs_ /= 2;
+      run_ = 0;
+    }
+  } else {
+    index_more();
+  }
+  return {};
+}
+
+// Of run_ and the next; whether they are one.
+bool TokenTrie::merge_more() noexcept {
+  constexpr size_t kCopied = 4096, kMerged = 2048;
+  const size_t begin = run_begin(run_), middle = run_begin(run_ + 1), end = run_begin(run_ + 2);
+  const size_t copied = left_half_.size(), rest = middle - begin - copied;
+  if (rest > 0) {
+    (void)left_half_.append(entries_.data() + begin + copied, rest < kCopied ? rest : kCopied);
+    if (rest > kCopied / 8) return false;
+  }
+  // The rest of the right run lies where it belongs.
+  const Entry *left = left_half_.begin() + from_left_, *const left_end = left_half_.end();
+  const Entry *right = entries_.begin() + middle + next_, *const right_end = entries_.begin() + end;
+  Entry* to = entries_.begin() + begin + from_left_ + next_;
+  for (size_t n = 0; n < kMerged && left < left_end; ++n) {
+    *to++ = right < right_end && *right < *left ? *right++ : *left++;
+  }
+  from_left_ = static_cast<size_t>(left - left_half_.begin());
+  next_ = static_cast<size_t>(right - entries_.begin()) - middle;
+  if (left < left_end) return false;
+  left_half_.clear();
+  from_left_ = next_ = 0;
+  return true;
+}
+
+void TokenTrie::index_more() noexcept {
+  constexpr size_t kIndexed = 8192;
+  for (size_t n = 0; n < kIndexed && next_ < entries_.size(); ++n, ++next_) {
+    const Entry entry = entries_[next_];
+    if (kept_ > 0 && entries_[kept_ - 1].view() == entry.view()) continue;
+    const auto byte = static_cast<uint8_t>(entry.text[0]);
+    while (known_bytes_ <= byte) begins_[known_bytes_++] = static_cast<uint32_t>(kept_);
+    entries_[kept_++] = entry;
+  }
+  if (next_ < entries_.size()) return;
+  while (known_bytes_ <= 256) begins_[known_bytes_++] = static_cast<uint32_t>(kept_);
+  entries_.truncate(kept_);
+  left_half_ = Array<Entry>(entries_.allocator());
+  sorted_ = true;
 }
 
 TokenTrie::Node TokenTrie::next(const Node& node, char byte) const noexcept {

@@ -16,15 +16,19 @@ namespace detail {
 // vocabulary has bytes. What nodes are is a stretch of them.
 class TokenTrie {
  public:
-  explicit TokenTrie(const Allocator& allocator) noexcept : entries_(allocator) {}
+  explicit TokenTrie(const Allocator& allocator) noexcept
+      : entries_(allocator), left_half_(allocator) {}
 
   // A longer text would make each search as long as itself.
   static constexpr size_t kLongest = 1024;
+  static constexpr uint32_t kAtOnce = 4096;  // texts that an encoder may add in some 0.1 ms
 
-  // First add() all, then sort(). The bytes must stay where they are. Errors: corrupt (a text
-  // longer than kLongest, names the token), out_of_memory.
+  // First add() all, then sort_more(), in pieces of some 0.1 ms, until it is sorted(). The bytes
+  // must stay where they are. Of equal texts, that of the higher token counts. Errors: corrupt (a
+  // text longer than kLongest, names the token), out_of_memory.
   Status add(std::string_view text, Token token) noexcept;
-  void sort() noexcept;  // of equal texts, that of the higher token counts
+  Status sort_more() noexcept;
+  bool sorted() const noexcept { return sorted_; }
 
   // All texts that begin with the bytes read so far.
   struct Node {
@@ -43,9 +47,29 @@ class TokenTrie {
     uint32_t size;
     Token token;
     std::string_view view() const noexcept { return {text, size}; }
+    // std::string_view compares bytes as unsigned.
+    bool operator<(const Entry& other) const noexcept {
+      const int order = view().compare(other.view());
+      return order != 0 ? order < 0 : token > other.token;
+    }
   };
+  bool merge_more() noexcept;
+  void index_more() noexcept;
+  size_t run_begin(size_t run) const noexcept {
+    return static_cast<size_t>(uint64_t{run} * entries_.size() / runs_);
+  }
+
   Array<Entry> entries_;
+  // Sorting: a power of two of runs, of which the first run_ are done with; then each two of them
+  // are merged, from a copy of the left one.
+  size_t runs_ = 0, run_ = 0;
+  bool merging_ = false, sorted_ = false;
+  Array<Entry> left_half_;
+  size_t from_left_ = 0;  // taken of it
+  // Then: entries looked at, of which kept_ were the first of their text.
+  size_t next_ = 0, kept_ = 0;
   uint32_t begins_[257] = {};  // by first byte
+  uint32_t known_bytes_ = 0;   // of begins_
 };
 
 }  // namespace detail

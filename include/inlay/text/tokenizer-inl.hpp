@@ -148,6 +148,13 @@ Status Tokenizer::Impl::build_more(const Gguf& file) noexcept {
   }
   if (stage == Stage::encoder) {
     if (is<VocabularyKind::byte_pairs>() && !byte_pairs.complete()) return byte_pairs.load_more();
+    if (is<VocabularyKind::word_pieces>() && !word_pieces.complete()) {
+      return word_pieces.load_more();
+    }
+    if (is<VocabularyKind::unigrams>() && !unigrams.complete()) return unigrams.load_more();
+    if (is<VocabularyKind::longest_match>() && !longest_matches.complete()) {
+      return longest_matches.load_more();
+    }
     if (is<VocabularyKind::sentence_piece>() && !sentence_pieces.complete()) {
       sentence_pieces.load_more();
       return {};
@@ -168,11 +175,11 @@ Status Tokenizer::Impl::begin_encoder(const Gguf& file) noexcept {
   if (is<VocabularyKind::sentence_piece>()) {
     sentence_pieces.begin(vocabulary);
   } else if (is<VocabularyKind::word_pieces>()) {
-    return word_pieces.create(vocabulary);
+    word_pieces.begin(vocabulary);
   } else if (is<VocabularyKind::unigrams>()) {
-    return unigrams.create(file, vocabulary);
+    return unigrams.begin(file, vocabulary);
   } else if (is<VocabularyKind::longest_match>()) {
-    return longest_matches.create(vocabulary);
+    return longest_matches.begin(vocabulary);
   }
   return {};
 }

@@ -2,7 +2,6 @@
 #define INLAY_TEXT_UNIGRAM_ENCODER_INL_HPP_
 
 #include <algorithm>
-#include <cfloat>
 #include <cstring>
 
 #include "inlay/text/unicode.hpp"
@@ -76,21 +75,31 @@ CharacterMap::Match CharacterMap::find(std::string_view text, uint64_t* steps) c
 }
 
 Status UnigramEncoder::create(const Gguf& file, const Vocabulary& vocabulary) noexcept {
+  INLAY_TRY(begin(file, vocabulary));
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+Status UnigramEncoder::begin(const Gguf& file, const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
-  INLAY_TRY(characters_.load(file));
-  float least = FLT_MAX;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    const uint16_t traits = vocabulary.traits(token);
-    const auto id = static_cast<Token>(token);
-    if ((traits & kTokenNormal) != 0) least = std::min(least, vocabulary.score(token));
-    if ((traits & (kTokenNormal | kTokenUserDefined | kTokenUnused)) != 0)
-      INLAY_TRY(tokens_.add(vocabulary.text(token), id));
-    if ((traits & kTokenUserDefined) != 0) INLAY_TRY(user_tokens_.add(vocabulary.text(token), id));
+  return characters_.load(file);
+}
+
+Status UnigramEncoder::load_more() noexcept {
+  if (next_ == vocabulary_->size()) {
+    return tokens_.sorted() ? user_tokens_.sort_more() : tokens_.sort_more();
   }
-  tokens_.sort();
-  user_tokens_.sort();
-  unknown_score_ = double{least - 10.0f};
-  return Status();
+  for (uint32_t n = 0; n < TokenTrie::kAtOnce && next_ < vocabulary_->size(); ++n, ++next_) {
+    const uint16_t traits = vocabulary_->traits(next_);
+    const std::string_view text = vocabulary_->text(next_);
+    const auto id = static_cast<Token>(next_);
+    if ((traits & kTokenNormal) != 0) least_ = std::min(least_, vocabulary_->score(next_));
+    if ((traits & (kTokenNormal | kTokenUserDefined | kTokenUnused)) != 0)
+      INLAY_TRY(tokens_.add(text, id));
+    if ((traits & kTokenUserDefined) != 0) INLAY_TRY(user_tokens_.add(text, id));
+  }
+  unknown_score_ = double{least_ - 10.0f};
+  return {};
 }
 
 // Replaces characters, marks spaces, and puts one in front of words: of the first, or of all when

@@ -17,11 +17,16 @@ constexpr bool is_ideograph(uint32_t code) noexcept {
 }
 
 Status WordPieceEncoder::create(const Vocabulary& vocabulary) noexcept {
-  vocabulary_ = &vocabulary;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token)
-    INLAY_TRY(trie_.add(vocabulary.text(token), static_cast<Token>(token)));
-  trie_.sort();
-  return Status();
+  begin(vocabulary);
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+Status WordPieceEncoder::load_more() noexcept {
+  if (next_ == vocabulary_->size()) return trie_.sort_more();
+  for (uint32_t n = 0; n < TokenTrie::kAtOnce && next_ < vocabulary_->size(); ++n, ++next_)
+    INLAY_TRY(trie_.add(vocabulary_->text(next_), static_cast<Token>(next_)));
+  return {};
 }
 
 // A word that its tokens do not cover to the end is the unknown token.

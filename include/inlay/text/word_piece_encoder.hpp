@@ -20,6 +20,10 @@ class WordPieceEncoder {
 
   // `vocabulary` must outlive the object. Errors: as TokenTrie::add.
   Status create(const Vocabulary& vocabulary) noexcept;
+  // The same in pieces of some 0.1 ms: begin(), then load_more() until it is complete().
+  void begin(const Vocabulary& vocabulary) noexcept { vocabulary_ = &vocabulary; }
+  Status load_more() noexcept;
+  bool complete() const noexcept { return trie_.sorted(); }
 
   struct Scratch {
     explicit Scratch(const Allocator& allocator) noexcept : word(allocator) {}
@@ -34,6 +38,7 @@ class WordPieceEncoder {
 
   const Vocabulary* vocabulary_ = nullptr;
   TokenTrie trie_;
+  uint32_t next_ = 0;  // token that is not in it yet
 };
 
 }  // namespace detail
