@@ -1,19 +1,19 @@
 // Does step(budget) keep its budget? Plays the loop of a game: in each frame the engine gets a
 // slice, and what it took beyond that is the overrun. Also: how long cancel() takes to be obeyed.
 //   bench_frames MODEL.gguf [NAME=VALUE…]
-//     work=NAME,NAME               any of these (all); of encoders: embed, open, pack
+//     work=NAME,NAME               any of these (all); of encoders: embed, open, map, pack
 //       write prompt embed         tokens written, tokens read, texts embedded
-//       open pack                  opening through a read function, and packing the weights, into
-//                                  memory that this program had before: what the system takes to
-//                                  clear new memory is not the engine's
-//       cancel cancel_open cancel_pack cancel_completion
+//       open map pack              opening through a read function, opening a mapped file, and
+//                                  packing its weights, into memory that this program had before:
+//                                  what the system takes to clear new memory is not the engine's
+//       cancel cancel_open cancel_map cancel_pack cancel_completion
 //                                  from cancel() in another thread to the return of what it ends
 //     budget=2000,500,8000         microseconds of each frame
 //     threads=1,2,3                the caller's own included
 //     seconds=15                   of each measurement
 //     hz=60                        frames per second; 0: one after another
 //     batch=64 depth=0 weights=mapped|packed target=NAME json=0|1
-//     new_memory=0|1               open and pack into memory that is new to the process
+//     new_memory=0|1               open, map and pack into memory that is new to the process
 // Beside each overrun stands the machine's own: that of a loop which only looks at the clock, on as
 // many threads; and beside what cancel() takes, that of a loop which only looks for it ("flag").
 // "own" is the overrun in the CPU time of the calling thread: what the engine did, without the time
@@ -51,7 +51,8 @@ double since(Clock::time_point start) { return Microseconds(Clock::now() - start
 struct Options {
   std::string model, weights = "mapped", target;
   std::string work =
-      "write,prompt,embed,open,pack,cancel,cancel_open,cancel_pack,cancel_completion";
+      "write,prompt,embed,open,map,pack,cancel,cancel_open,cancel_map,cancel_pack,"
+      "cancel_completion";
   std::vector<uint32_t> budgets = {2000, 500, 8000}, threads = {1, 2, 3};
   double seconds = 15, hz = 60;
   uint32_t batch = 64, depth = 0;
@@ -555,16 +556,18 @@ class KeptMemory {
   std::vector<Block> blocks_;
 };
 
-// A model that is opened in slices, again and again: through a read function, or mapped and packed.
+enum class Way { function, mapped, packed };
+
+// A model that is opened in slices, again and again: through a read function, or mapped, or mapped
+// and packed.
 class Opening {
  public:
-  Opening(const Options& o, bool packed, uint32_t threads)
-      : file_(std::fopen(o.model.c_str(), "rb")) {
+  Opening(const Options& o, Way way, uint32_t threads) : file_(std::fopen(o.model.c_str(), "rb")) {
     if (file_ == nullptr || std::fseek(file_, 0, SEEK_END) != 0) fail("cannot read the model");
     options_.threads = threads;
     if (!o.new_memory) options_.host.allocator = memory_.allocator();
-    if (packed) {
-      options_.weights = inlay::WeightMode::packed;
+    if (way == Way::packed) options_.weights = inlay::WeightMode::packed;
+    if (way != Way::function) {
       source_.path = o.model.c_str();
     } else {
       source_.function.size = static_cast<uint64_t>(std::ftell(file_));
@@ -592,8 +595,9 @@ class Opening {
   inlay::ModelOptions options_;
 };
 
-void measure_open(const Options& o, bool packed, uint32_t threads) {
-  Opening opening(o, packed, threads);
+void measure_open(const Options& o, Way way, uint32_t threads) {
+  constexpr const char* kNames[] = {"open", "map", "pack"};
+  Opening opening(o, way, threads);
   for (const uint32_t budget : o.budgets) {
     Overruns all;
     const Clock::time_point begin = Clock::now();
@@ -610,23 +614,25 @@ void measure_open(const Options& o, bool packed, uint32_t threads) {
       all.all.insert(all.all.end(), overruns.all.begin(), overruns.all.end());
       all.own.insert(all.own.end(), overruns.own.begin(), overruns.own.end());
     } while (since(begin) < o.seconds * 1e6);
-    print(o, packed ? "pack" : "open", threads, budget, all, 0, 0);
+    print(o, kNames[static_cast<int>(way)], threads, budget, all, 0, 0);
   }
 }
 
-void measure_cancel_open(const Options& o, bool packed, uint32_t threads) {
-  Opening opening(o, packed, threads);
+void measure_cancel_open(const Options& o, Way way, uint32_t threads) {
+  constexpr const char* kNames[] = {"c.open", "c.map", "c.pack"};
+  Opening opening(o, way, threads);
   std::vector<double> times;
   const Clock::time_point begin = Clock::now();
   for (uint32_t i = 1; since(begin) < o.seconds * 1e6; ++i) {
     inlay::ModelLoader loader = opening.begin();
-    Canceller canceller([&loader] { loader.cancel(); }, 100000, i * 7919);
+    Canceller canceller([&loader] { loader.cancel(); }, way == Way::mapped ? 3000 : 100000,
+                        i * 7919);
     canceller.begin();
     const inlay::Result<bool> open = loader.step(1000000);
     const double us = canceller.end();
     if (!open && open.error().code() == inlay::ErrorCode::cancelled) times.push_back(us);
   }
-  print(o, packed ? "c.pack" : "c.open", threads, 0, {times, {}}, 0, 0);
+  print(o, kNames[static_cast<int>(way)], threads, 0, {times, {}}, 0, 0);
 }
 
 // ---- the command line ----
@@ -703,11 +709,13 @@ int main(int argc, char** argv) {
     if (writes && o.has("write")) measure(o, "write", Work(model, o, true, threads), threads);
     if (writes && o.has("prompt")) measure(o, "prompt", Work(model, o, false, threads), threads);
     if (o.has("embed")) measure(o, "embed", Embedding(model, o, threads), threads);
-    if (o.has("open")) measure_open(o, false, threads);
-    if (o.has("pack")) measure_open(o, true, threads);
+    if (o.has("open")) measure_open(o, Way::function, threads);
+    if (o.has("map")) measure_open(o, Way::mapped, threads);
+    if (o.has("pack")) measure_open(o, Way::packed, threads);
     if (writes && o.has("cancel")) measure_cancel(o, model, threads);
-    if (o.has("cancel_open")) measure_cancel_open(o, false, threads);
-    if (o.has("cancel_pack")) measure_cancel_open(o, true, threads);
+    if (o.has("cancel_open")) measure_cancel_open(o, Way::function, threads);
+    if (o.has("cancel_map")) measure_cancel_open(o, Way::mapped, threads);
+    if (o.has("cancel_pack")) measure_cancel_open(o, Way::packed, threads);
     if (writes && o.has("cancel_completion")) measure_cancel_completion(o, model, threads);
   }
   if (o.json) std::printf("]\n");

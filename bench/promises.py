@@ -357,9 +357,10 @@ class Promises:
         return rows and f"{both_times(rows, 'prompt')}; {rows['prompt']['of_free']:.0%}", None
 
     def loading(self):
-        """The same for opening that model through a read function, in slices of 2 ms: p99 / p99.9 beyond them"""
-        rows = self.rows_of_frames("work=open", "budget=2000", "threads=1", "seconds=10", "hz=0")
-        return rows and both_times(rows, "open"), None
+        """The same for opening that model through a read function, and mapped, in slices of 2 ms, in CPU time: p99 / p99.9 beyond them"""
+        rows = self.rows_of_frames("work=open,map", "budget=2000", "threads=1", "seconds=10", "hz=0")
+        times = rows and [f"{rows[name]['own_p99_us'] / 1000:.2f} / {rows[name]['own_p99.9_us'] / 1000:.2f} ms" for name in ("open", "map")]
+        return times and "; ".join(times), None
 
     def packing(self):
         """And for packing its weights"""
@@ -479,12 +480,17 @@ class Promises:
 
 
 def table(record):
-    lines = [BEGIN, "", f"{record['cpu']}, {record['date'][:10]}; llama.cpp {record['llama']}.", "",
+    elsewhere = {}  # rows that were measured on another machine since
+    for row in Promises.ROWS:
+        for cpu in record["rows"].get(row.__name__, [])[2:]:
+            elsewhere.setdefault(cpu, []).append(f"`{row.__name__}`")
+    others = "".join(f" inlay's figures of {', '.join(rows)}: {cpu}." for cpu, rows in elsewhere.items())
+    lines = [BEGIN, "", f"{record['cpu']}, {record['date'][:10]}; llama.cpp {record['llama']}.{others}", "",
              "| promise | row | inlay | llama.cpp |", "|---|---|---|---|"]  # fmt: skip
     for group, rows in Promises.GROUPS.items():
         lines.append(f"| **{group}** | | | |")
         for row in rows:
-            ours, theirs = record["rows"].get(row.__name__, ["not measured", None])
+            ours, theirs = record["rows"].get(row.__name__, ["not measured", None])[:2]
             lines.append(f"| {row.__doc__} | `{row.__name__}` | {ours} | {theirs or '-'} |")
     return "\n".join([*lines, "", END])
 
@@ -523,8 +529,10 @@ def main():
             record = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": {}}
             before = record["rows"].get(name, [None, None])
             record["rows"][name] = [ours, theirs if theirs is not None else before[1]]
-            if name not in SIZES:  # which are the same on every machine
+            if not arguments.rows or "cpu" not in record:
                 record.update(cpu=here["cpu"], date=here["date"], llama=arguments.llama_version)
+            elif here["cpu"] != record["cpu"] and name not in SIZES:  # which are the same on every machine
+                record["rows"][name].append(here["cpu"])
             RECORD.write_text(json.dumps(record, indent=1) + "\n")
     text = TABLE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)

@@ -3153,8 +3153,8 @@ struct ModelOptions {
   // take (Model::memory, Session::plan), but nothing can be made of it. The file's weights may be
   // missing.
   bool plan_only = false;
-  // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
-  // fails with cancelled.
+  // Called every 0.25 ms while opening, or when a chunk of work that takes longer is done; fraction
+  // in [0, 1]. Return false to stop: open fails with cancelled.
   bool (*progress)(void* user, float fraction) = nullptr;
   void* progress_user = nullptr;
 };
@@ -4426,13 +4426,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x94e85ae4
+#define INLAY_SELF_ID_ 0x76b85871
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x94e85ae4
+#elif INLAY_SELF_ID_ != 0x76b85871
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -13612,7 +13612,7 @@ void Gguf::Impl::place_tensors(size_t first, const uint8_t* begin) noexcept {
   }
 }
 
-Status Gguf::Impl::check_keys() const noexcept {
+INLAY_COLD Status Gguf::Impl::check_keys() const noexcept {
   const detail::NameIndex::Pair same = metadata_index.repeated();
   if (same.first == same.second) return {};
   const auto offset = [&](uint32_t i) noexcept {
@@ -13623,7 +13623,7 @@ Status Gguf::Impl::check_keys() const noexcept {
          << "the same key is at byte " << offset(same.first) << ", expected each key once";
 }
 
-Status Gguf::Impl::check_names() const noexcept {
+INLAY_COLD Status Gguf::Impl::check_names() const noexcept {
   const detail::NameIndex::Pair same = tensor_index.repeated();
   if (same.first == same.second) return {};
   Error error(ErrorCode::corrupt, "tensor ");
@@ -13676,7 +13676,7 @@ constexpr SplitSuffix split_suffix(uint64_t number, uint64_t count) noexcept {
 
 }  // namespace detail
 
-Status Gguf::Impl::refuse_split() const noexcept {
+INLAY_COLD Status Gguf::Impl::refuse_split() const noexcept {
   detail::SplitInfo split;
   INLAY_TRY(detail::read_split_info(metadata.span(), &split));
   if (split.count <= 1) return {};
@@ -13687,7 +13687,7 @@ Status Gguf::Impl::refuse_split() const noexcept {
 
 #if INLAY_HAS_FILES
 
-Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
+INLAY_COLD Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
   if (!mapping) return mapping.error();
   Part* fresh = detail::create<Part>(allocator, std::move(*mapping));
   if (fresh == nullptr) return Error(ErrorCode::out_of_memory);
@@ -13701,7 +13701,7 @@ Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
 }
 
 // How many parts there are.
-Status Gguf::Impl::check_first_part() noexcept {
+INLAY_COLD Status Gguf::Impl::check_first_part() noexcept {
   detail::SplitInfo split;
   INLAY_TRY(detail::read_split_info(metadata.span(), &split));
   n_parts = split.count;
@@ -13721,7 +13721,7 @@ Status Gguf::Impl::check_first_part() noexcept {
   return part_path.append(path, name.size() + 1) ? Status() : Error(ErrorCode::out_of_memory);
 }
 
-Status Gguf::Impl::check_part() const noexcept {
+INLAY_COLD Status Gguf::Impl::check_part() const noexcept {
   detail::SplitInfo split;
   INLAY_TRY(detail::read_split_info(part_metadata.span(), &split));
   if (split.number == part && split.count == n_parts) return {};
@@ -13730,7 +13730,7 @@ Status Gguf::Impl::check_part() const noexcept {
          << n_parts;
 }
 
-Status Gguf::Impl::open_next_part() noexcept {
+INLAY_COLD Status Gguf::Impl::open_next_part() noexcept {
   ++part;
   const detail::SplitSuffix suffix = detail::split_suffix(part + 1, n_parts);
   std::memcpy(part_path.end() - sizeof suffix.text, suffix.text, sizeof suffix.text);
@@ -13755,10 +13755,10 @@ Status Gguf::Impl::read(uint64_t offset, uint8_t* to, uint64_t count) const noex
 
 // Parses what is there, some of it in each call; if a read function has to bring more, at least
 // twice as much is fetched, a piece in each call, and parsed again: linear in all.
-Status Gguf::Impl::read_header() noexcept {
+INLAY_COLD Status Gguf::Impl::read_header() noexcept {
   if (function.read != nullptr) {
     if (header.size() == header.capacity() && !parsing.paused) {
-      uint64_t more = arrived.here == 0 ? kPiece : arrived.here * 2;
+      uint64_t more = arrived.here == 0 ? 2 * kPiece : arrived.here * 2;
       if (more < arrived.wanted) more = arrived.wanted;
       if (more > arrived.size) more = arrived.size;
       shorter_header = std::move(header);
@@ -13809,7 +13809,7 @@ Status Gguf::Impl::read_header() noexcept {
 }
 
 // What is wrong with a file is found in the same order however it is read.
-Status Gguf::Impl::finish_header() noexcept {
+INLAY_COLD Status Gguf::Impl::finish_header() noexcept {
 #if INLAY_HAS_FILES
   if (part > 0) {
     INLAY_TRY(check_part());
@@ -13851,7 +13851,7 @@ Status Gguf::Impl::finish_header() noexcept {
   return {};
 }
 
-Status Gguf::Impl::read_more() noexcept {
+INLAY_COLD Status Gguf::Impl::read_more() noexcept {
   switch (reading) {
     case Reading::header:
       return read_header();
@@ -13870,7 +13870,7 @@ Status Gguf::Impl::read_more() noexcept {
   }
 }
 
-Status Gguf::Impl::start_data() noexcept {
+INLAY_COLD Status Gguf::Impl::start_data() noexcept {
   const uint64_t total = data_end - data_begin;
   if (total <= SIZE_MAX) {
     data = static_cast<uint8_t*>(detail::allocate(allocator, static_cast<size_t>(total)));
@@ -15994,7 +15994,7 @@ class RegexCompiler {
         hashes_(allocator) {}
 
   // begin(), then compile_more() until it is complete(): pieces of some 0.1 ms.
-  Status begin(Span<const char* const> patterns, RegexSplitter* out) noexcept {
+  INLAY_COLD Status begin(Span<const char* const> patterns, RegexSplitter* out) noexcept {
     for (size_t i = 0; i < patterns.size(); ++i) {
       pattern_ = patterns[i];
       if (!program_starts_.push_back(static_cast<uint32_t>(program_.size())))
@@ -16429,7 +16429,7 @@ class RegexCompiler {
 
   // The code points are cut into runs in which membership cannot change: where the categories do,
   // and at these.
-  Status cut_classes(RegexSplitter* out) noexcept {
+  INLAY_COLD Status cut_classes(RegexSplitter* out) noexcept {
     static constexpr uint32_t kWhitespaceCuts[] = {
         0x09,   0x0E,   0x20,   0x21,   0x80,   0x85,   0x86,   0xA0,   0xA1,   0x1680, 0x1681,
         0x2000, 0x200B, 0x2028, 0x202A, 0x202F, 0x2030, 0x205F, 0x2060, 0x3000, 0x3001};
@@ -17805,7 +17805,7 @@ uint32_t SpecialSplitter::child(uint32_t parent, uint8_t byte) const noexcept {
   }
 }
 
-Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
   begin(vocabulary);
   while (!complete()) INLAY_TRY(load_more());
   return {};
@@ -18403,17 +18403,17 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
   return Status();
 }
 
-Status BytePairEncoder::create(const Gguf& file, const Vocabulary& vocabulary,
-                               Span<const char* const> patterns,
-                               const Allocator& allocator) noexcept {
+INLAY_COLD Status BytePairEncoder::create(const Gguf& file, const Vocabulary& vocabulary,
+                                          Span<const char* const> patterns,
+                                          const Allocator& allocator) noexcept {
   INLAY_TRY(begin(file, vocabulary, patterns, allocator));
   while (!complete()) INLAY_TRY(load_more());
   return {};
 }
 
-Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
-                              Span<const char* const> patterns,
-                              const Allocator& allocator) noexcept {
+INLAY_COLD Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
+                                         Span<const char* const> patterns,
+                                         const Allocator& allocator) noexcept {
   vocabulary_ = &vocabulary;
   const PreTokenizer& pre_tokenizer = vocabulary.pre_tokenizer();
   digit_groups_ = patterns.empty() ? pre_tokenizer.digit_groups : DigitGroups::none;
@@ -18779,15 +18779,19 @@ namespace detail {
 // vocabulary has bytes. What nodes are is a stretch of them.
 class TokenTrie {
  public:
-  explicit TokenTrie(const Allocator& allocator) noexcept : entries_(allocator) {}
+  explicit TokenTrie(const Allocator& allocator) noexcept
+      : entries_(allocator), left_half_(allocator) {}
 
   // A longer text would make each search as long as itself.
   static constexpr size_t kLongest = 1024;
+  static constexpr uint32_t kAtOnce = 4096;  // texts that an encoder may add in some 0.1 ms
 
-  // First add() all, then sort(). The bytes must stay where they are. Errors: corrupt (a text
-  // longer than kLongest, names the token), out_of_memory.
+  // First add() all, then sort_more(), in pieces of some 0.1 ms, until it is sorted(). The bytes
+  // must stay where they are. Of equal texts, that of the higher token counts. Errors: corrupt (a
+  // text longer than kLongest, names the token), out_of_memory.
   Status add(std::string_view text, Token token) noexcept;
-  void sort() noexcept;  // of equal texts, that of the higher token counts
+  Status sort_more() noexcept;
+  bool sorted() const noexcept { return sorted_; }
 
   // All texts that begin with the bytes read so far.
   struct Node {
@@ -18806,9 +18810,30 @@ class TokenTrie {
     uint32_t size;
     Token token;
     std::string_view view() const noexcept { return {text, size}; }
+    // std::string_view compares bytes as unsigned.
+    bool operator<(const Entry& other) const noexcept {
+      const int order = view().compare(other.view());
+      return order != 0 ? order < 0 : token > other.token;
+    }
   };
+  void sort_run() noexcept;
+  bool merge_more() noexcept;
+  void index_more() noexcept;
+  size_t run_begin(size_t run) const noexcept {
+    return static_cast<size_t>(uint64_t{run} * entries_.size() / runs_);
+  }
+
   Array<Entry> entries_;
+  // Sorting: a power of two of runs, of which the first run_ are done with; then each two of them
+  // are merged, from a copy of the left one.
+  size_t runs_ = 0, run_ = 0;
+  bool merging_ = false, sorted_ = false;
+  Array<Entry> left_half_;
+  size_t from_left_ = 0;  // taken of it
+  // Then: entries looked at, of which kept_ were the first of their text.
+  size_t next_ = 0, kept_ = 0;
   uint32_t begins_[257] = {};  // by first byte
+  uint32_t known_bytes_ = 0;   // of begins_
 };
 
 }  // namespace detail
@@ -18832,23 +18857,80 @@ Status TokenTrie::add(std::string_view text, Token token) noexcept {
   return Status();
 }
 
-void TokenTrie::sort() noexcept {
-  // std::string_view compares bytes as unsigned.
-  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
-    const int order = a.view().compare(b.view());
-    return order != 0 ? order < 0 : a.token > b.token;
-  });
-  Entry* const end =
-      std::unique(entries_.begin(), entries_.end(),
-                  [](const Entry& a, const Entry& b) { return a.view() == b.view(); });
-  entries_.truncate(static_cast<size_t>(end - entries_.begin()));
-  uint32_t entry = 0;
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    begins_[byte] = entry;
-    while (entry < entries_.size() && static_cast<uint8_t>(entries_[entry].text[0]) == byte)
-      ++entry;
+Status TokenTrie::sort_more() noexcept {
+  constexpr size_t kRun = 16, kRuns = 128;
+  if (runs_ == 0) {
+    for (runs_ = 1; entries_.size() / runs_ >= kRun;) runs_ *= 2;
+    return left_half_.reserve(div_up(entries_.size(), 2)) ? Status()
+                                                          : Error(ErrorCode::out_of_memory);
   }
-  begins_[256] = entry;
+  if (!merging_) {
+    for (size_t n = 0; n < kRuns && run_ < runs_; ++n, ++run_) sort_run();
+    merging_ = run_ == runs_;
+    if (merging_) run_ = 0;
+  } else if (runs_ > 1) {
+    size_t merges = kRun * kRuns / 2 * runs_ / entries_.size() + 1;  // of short runs several
+    while (merges-- > 0 && run_ < runs_ && merge_more()) run_ += 2;
+    if (run_ == runs_) {
+      runs_ /= 2;
+      run_ = 0;
+    }
+  } else {
+    index_more();
+  }
+  return {};
+}
+
+// By insertion.
+void TokenTrie::sort_run() noexcept {
+  Entry *const begin = entries_.begin() + run_begin(run_), *const end = entries_.begin() +
+                                                                        run_begin(run_ + 1);
+  for (Entry* next = begin; next < end; ++next) {
+    const Entry entry = *next;
+    Entry* at = next;
+    for (; at > begin && entry < at[-1]; --at) *at = at[-1];
+    *at = entry;
+  }
+}
+
+// Of run_ and the next; whether they are one.
+bool TokenTrie::merge_more() noexcept {
+  constexpr size_t kCopied = 4096, kMerged = 2048;
+  const size_t begin = run_begin(run_), middle = run_begin(run_ + 1), end = run_begin(run_ + 2);
+  const size_t copied = left_half_.size(), rest = middle - begin - copied;
+  if (rest > 0) {
+    (void)left_half_.append(entries_.data() + begin + copied, rest < kCopied ? rest : kCopied);
+    if (rest > kCopied / 8) return false;
+  }
+  // The rest of the right run lies where it belongs.
+  const Entry *left = left_half_.begin() + from_left_, *const left_end = left_half_.end();
+  const Entry *right = entries_.begin() + middle + next_, *const right_end = entries_.begin() + end;
+  Entry* to = entries_.begin() + begin + from_left_ + next_;
+  for (size_t n = 0; n < kMerged && left < left_end; ++n) {
+    *to++ = right < right_end && *right < *left ? *right++ : *left++;
+  }
+  from_left_ = static_cast<size_t>(left - left_half_.begin());
+  next_ = static_cast<size_t>(right - entries_.begin()) - middle;
+  if (left < left_end) return false;
+  left_half_.clear();
+  from_left_ = next_ = 0;
+  return true;
+}
+
+void TokenTrie::index_more() noexcept {
+  constexpr size_t kIndexed = 8192;
+  for (size_t n = 0; n < kIndexed && next_ < entries_.size(); ++n, ++next_) {
+    const Entry entry = entries_[next_];
+    if (kept_ > 0 && entries_[kept_ - 1].view() == entry.view()) continue;
+    const auto byte = static_cast<uint8_t>(entry.text[0]);
+    while (known_bytes_ <= byte) begins_[known_bytes_++] = static_cast<uint32_t>(kept_);
+    entries_[kept_++] = entry;
+  }
+  if (next_ < entries_.size()) return;
+  while (known_bytes_ <= 256) begins_[known_bytes_++] = static_cast<uint32_t>(kept_);
+  entries_.truncate(kept_);
+  left_half_ = Array<Entry>(entries_.allocator());
+  sorted_ = true;
 }
 
 TokenTrie::Node TokenTrie::next(const Node& node, char byte) const noexcept {
@@ -18896,6 +18978,10 @@ class WordPieceEncoder {
 
   // `vocabulary` must outlive the object. Errors: as TokenTrie::add.
   Status create(const Vocabulary& vocabulary) noexcept;
+  // The same in pieces of some 0.1 ms: begin(), then load_more() until it is complete().
+  void begin(const Vocabulary& vocabulary) noexcept { vocabulary_ = &vocabulary; }
+  Status load_more() noexcept;
+  bool complete() const noexcept { return trie_.sorted(); }
 
   struct Scratch {
     explicit Scratch(const Allocator& allocator) noexcept : word(allocator) {}
@@ -18910,6 +18996,7 @@ class WordPieceEncoder {
 
   const Vocabulary* vocabulary_ = nullptr;
   TokenTrie trie_;
+  uint32_t next_ = 0;  // token that is not in it yet
 };
 
 }  // namespace detail
@@ -18930,12 +19017,17 @@ constexpr bool is_ideograph(uint32_t code) noexcept {
          (code >= 0xF900 && code <= 0xFAFF) || (code >= 0x2F800 && code <= 0x2FA1F);
 }
 
-Status WordPieceEncoder::create(const Vocabulary& vocabulary) noexcept {
-  vocabulary_ = &vocabulary;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token)
-    INLAY_TRY(trie_.add(vocabulary.text(token), static_cast<Token>(token)));
-  trie_.sort();
-  return Status();
+INLAY_COLD Status WordPieceEncoder::create(const Vocabulary& vocabulary) noexcept {
+  begin(vocabulary);
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+Status WordPieceEncoder::load_more() noexcept {
+  if (next_ == vocabulary_->size()) return trie_.sort_more();
+  for (uint32_t n = 0; n < TokenTrie::kAtOnce && next_ < vocabulary_->size(); ++n, ++next_)
+    INLAY_TRY(trie_.add(vocabulary_->text(next_), static_cast<Token>(next_)));
+  return {};
 }
 
 // A word that its tokens do not cover to the end is the unknown token.
@@ -19012,13 +19104,13 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_TEXT_UNIGRAM_ENCODER_INL_HPP_
 #define INLAY_TEXT_UNIGRAM_ENCODER_INL_HPP_
 
-#include <cfloat>
-
 // begin file inlay/text/unigram_encoder.hpp
 // SentencePiece's unigrams (T5): of all ways to cut a text into tokens, that of the greatest sum of
 // scores, after a table of the file has made the text's characters plainer.
 #ifndef INLAY_TEXT_UNIGRAM_ENCODER_HPP_
 #define INLAY_TEXT_UNIGRAM_ENCODER_HPP_
+
+#include <cfloat>
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -19061,6 +19153,11 @@ class UnigramEncoder {
 
   // `vocabulary` must outlive the object. Errors: corrupt, out_of_memory.
   Status create(const Gguf& file, const Vocabulary& vocabulary) noexcept;
+  // The same in pieces of some 0.1 ms, but for the character map: begin(), then load_more() until
+  // it is complete().
+  Status begin(const Gguf& file, const Vocabulary& vocabulary) noexcept;
+  Status load_more() noexcept;
+  bool complete() const noexcept { return user_tokens_.sorted(); }
 
   // The best way to cut the text up to some byte: its last token.
   struct Best {
@@ -19084,6 +19181,8 @@ class UnigramEncoder {
   CharacterMap characters_;
   TokenTrie tokens_;       // those that a text may be cut into
   TokenTrie user_tokens_;  // those whose beginnings are not replaced
+  uint32_t next_ = 0;      // token that is not in them yet
+  float least_ = FLT_MAX;  // score
   double unknown_score_ = 0;
 };
 
@@ -19160,22 +19259,32 @@ CharacterMap::Match CharacterMap::find(std::string_view text, uint64_t* steps) c
   return match;
 }
 
-Status UnigramEncoder::create(const Gguf& file, const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status UnigramEncoder::create(const Gguf& file, const Vocabulary& vocabulary) noexcept {
+  INLAY_TRY(begin(file, vocabulary));
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+INLAY_COLD Status UnigramEncoder::begin(const Gguf& file, const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
-  INLAY_TRY(characters_.load(file));
-  float least = FLT_MAX;
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
-    const uint16_t traits = vocabulary.traits(token);
-    const auto id = static_cast<Token>(token);
-    if ((traits & kTokenNormal) != 0) least = std::min(least, vocabulary.score(token));
-    if ((traits & (kTokenNormal | kTokenUserDefined | kTokenUnused)) != 0)
-      INLAY_TRY(tokens_.add(vocabulary.text(token), id));
-    if ((traits & kTokenUserDefined) != 0) INLAY_TRY(user_tokens_.add(vocabulary.text(token), id));
+  return characters_.load(file);
+}
+
+Status UnigramEncoder::load_more() noexcept {
+  if (next_ == vocabulary_->size()) {
+    return tokens_.sorted() ? user_tokens_.sort_more() : tokens_.sort_more();
   }
-  tokens_.sort();
-  user_tokens_.sort();
-  unknown_score_ = double{least - 10.0f};
-  return Status();
+  for (uint32_t n = 0; n < TokenTrie::kAtOnce && next_ < vocabulary_->size(); ++n, ++next_) {
+    const uint16_t traits = vocabulary_->traits(next_);
+    const std::string_view text = vocabulary_->text(next_);
+    const auto id = static_cast<Token>(next_);
+    if ((traits & kTokenNormal) != 0) least_ = std::min(least_, vocabulary_->score(next_));
+    if ((traits & (kTokenNormal | kTokenUserDefined | kTokenUnused)) != 0)
+      INLAY_TRY(tokens_.add(text, id));
+    if ((traits & kTokenUserDefined) != 0) INLAY_TRY(user_tokens_.add(text, id));
+  }
+  unknown_score_ = double{least_ - 10.0f};
+  return {};
 }
 
 // Replaces characters, marks spaces, and puts one in front of words: of the first, or of all when
@@ -19338,13 +19447,18 @@ class LongestMatchEncoder {
 
   // `vocabulary` must outlive the object. Errors: as TokenTrie::add.
   Status create(const Vocabulary& vocabulary) noexcept;
+  // The same in pieces of some 0.1 ms: begin(), then load_more() until it is complete().
+  Status begin(const Vocabulary& vocabulary) noexcept;
+  Status load_more() noexcept;
+  bool complete() const noexcept { return trie_.sorted(); }
 
   void encode(std::string_view text, TokenSink* sink) const noexcept;
 
  private:
   const Vocabulary* vocabulary_ = nullptr;
   TokenTrie trie_;
-  String texts_;  // of all tokens, unescaped
+  String texts_;       // of all tokens, unescaped
+  uint32_t next_ = 0;  // token that is not there yet
 };
 
 }  // namespace detail
@@ -19356,21 +19470,30 @@ INLAY_END_NAMESPACE
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-Status LongestMatchEncoder::create(const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status LongestMatchEncoder::create(const Vocabulary& vocabulary) noexcept {
+  INLAY_TRY(begin(vocabulary));
+  while (!complete()) INLAY_TRY(load_more());
+  return {};
+}
+
+INLAY_COLD Status LongestMatchEncoder::begin(const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
   size_t bytes = 0;
   for (uint32_t token = 0; token < vocabulary.size(); ++token)
     bytes += vocabulary.text(token).size();
-  if (!texts_.reserve(bytes)) return Error(ErrorCode::out_of_memory);
-  for (uint32_t token = 0; token < vocabulary.size(); ++token) {
+  return texts_.reserve(bytes) ? Status() : Error(ErrorCode::out_of_memory);
+}
+
+Status LongestMatchEncoder::load_more() noexcept {
+  if (next_ == vocabulary_->size()) return trie_.sort_more();
+  for (uint32_t n = 0; n < TokenTrie::kAtOnce && next_ < vocabulary_->size(); ++n, ++next_) {
     const size_t begin = texts_.size();
     bool ok = true;
-    unescape(vocabulary.text(token), [&](char c) { ok = ok && texts_.push_back(c); });
+    unescape(vocabulary_->text(next_), [&](char c) { ok = ok && texts_.push_back(c); });
     if (!ok) return Error(ErrorCode::out_of_memory);
-    INLAY_TRY(trie_.add(slice(view(texts_), begin), static_cast<Token>(token)));
+    INLAY_TRY(trie_.add(slice(view(texts_), begin), static_cast<Token>(next_)));
   }
-  trie_.sort();
-  return Status();
+  return {};
 }
 
 void LongestMatchEncoder::encode(std::string_view text, TokenSink* sink) const noexcept {
@@ -19537,6 +19660,13 @@ Status Tokenizer::Impl::build_more(const Gguf& file) noexcept {
   }
   if (stage == Stage::encoder) {
     if (is<VocabularyKind::byte_pairs>() && !byte_pairs.complete()) return byte_pairs.load_more();
+    if (is<VocabularyKind::word_pieces>() && !word_pieces.complete()) {
+      return word_pieces.load_more();
+    }
+    if (is<VocabularyKind::unigrams>() && !unigrams.complete()) return unigrams.load_more();
+    if (is<VocabularyKind::longest_match>() && !longest_matches.complete()) {
+      return longest_matches.load_more();
+    }
     if (is<VocabularyKind::sentence_piece>() && !sentence_pieces.complete()) {
       sentence_pieces.load_more();
       return {};
@@ -19557,11 +19687,11 @@ Status Tokenizer::Impl::begin_encoder(const Gguf& file) noexcept {
   if (is<VocabularyKind::sentence_piece>()) {
     sentence_pieces.begin(vocabulary);
   } else if (is<VocabularyKind::word_pieces>()) {
-    return word_pieces.create(vocabulary);
+    word_pieces.begin(vocabulary);
   } else if (is<VocabularyKind::unigrams>()) {
-    return unigrams.create(file, vocabulary);
+    return unigrams.begin(file, vocabulary);
   } else if (is<VocabularyKind::longest_match>()) {
-    return longest_matches.create(vocabulary);
+    return longest_matches.begin(vocabulary);
   }
   return {};
 }
@@ -39084,7 +39214,7 @@ inline bool is_parallel(BlockWriter& w) noexcept {
 inline constexpr size_t kMaxWorkBytesPerLayer = 8192;
 
 // The phases that turn tokens into x: before the layers, and those of layer w.layer.
-inline void write_before_layers(BlockWriter& w) noexcept {
+INLAY_COLD inline void write_before_layers(BlockWriter& w) noexcept {
   using arch::Presence;
   Binder& tensors = w.tensors;
   const Facts& facts = w.facts;
@@ -39103,7 +39233,7 @@ inline void write_before_layers(BlockWriter& w) noexcept {
   facts.write_before_layers(w);
 }
 
-inline void write_layer(BlockWriter& w) noexcept {
+INLAY_COLD inline void write_layer(BlockWriter& w) noexcept {
   const Facts& facts = w.facts;
   w.tensors.enter_layer(w.layer);
   if (is_parallel(w)) {

@@ -60,7 +60,7 @@ TEST_CASE("token trie: many texts are sorted in pieces") {
     }
     size_t pieces = 0;
     for (; !trie.sorted(); ++pieces) REQUIRE(trie.sort_more());
-    CHECK(pieces >= count / 256 + count / 2048 + count / 8192);
+    CHECK(pieces >= count / 2048 + count / 4096 + count / 8192);
     for (const auto& [text, token] : expected) {
       TokenTrie::Node node = trie.root();
       for (char c : text) node = trie.next(node, c);

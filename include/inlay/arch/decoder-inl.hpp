@@ -62,7 +62,7 @@ inline bool is_parallel(BlockWriter& w) noexcept {
 inline constexpr size_t kMaxWorkBytesPerLayer = 8192;
 
 // The phases that turn tokens into x: before the layers, and those of layer w.layer.
-inline void write_before_layers(BlockWriter& w) noexcept {
+INLAY_COLD inline void write_before_layers(BlockWriter& w) noexcept {
   using arch::Presence;
   Binder& tensors = w.tensors;
   const Facts& facts = w.facts;
@@ -81,7 +81,7 @@ inline void write_before_layers(BlockWriter& w) noexcept {
   facts.write_before_layers(w);
 }
 
-inline void write_layer(BlockWriter& w) noexcept {
+INLAY_COLD inline void write_layer(BlockWriter& w) noexcept {
   const Facts& facts = w.facts;
   w.tensors.enter_layer(w.layer);
   if (is_parallel(w)) {

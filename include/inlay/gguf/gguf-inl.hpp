@@ -528,7 +528,7 @@ void Gguf::Impl::place_tensors(size_t first, const uint8_t* begin) noexcept {
   }
 }
 
-Status Gguf::Impl::check_keys() const noexcept {
+INLAY_COLD Status Gguf::Impl::check_keys() const noexcept {
   const detail::NameIndex::Pair same = metadata_index.repeated();
   if (same.first == same.second) return {};
   const auto offset = [&](uint32_t i) noexcept {
@@ -539,7 +539,7 @@ Status Gguf::Impl::check_keys() const noexcept {
          << "the same key is at byte " << offset(same.first) << ", expected each key once";
 }
 
-Status Gguf::Impl::check_names() const noexcept {
+INLAY_COLD Status Gguf::Impl::check_names() const noexcept {
   const detail::NameIndex::Pair same = tensor_index.repeated();
   if (same.first == same.second) return {};
   Error error(ErrorCode::corrupt, "tensor ");
@@ -592,7 +592,7 @@ constexpr SplitSuffix split_suffix(uint64_t number, uint64_t count) noexcept {
 
 }  // namespace detail
 
-Status Gguf::Impl::refuse_split() const noexcept {
+INLAY_COLD Status Gguf::Impl::refuse_split() const noexcept {
   detail::SplitInfo split;
   INLAY_TRY(detail::read_split_info(metadata.span(), &split));
   if (split.count <= 1) return {};
@@ -603,7 +603,7 @@ Status Gguf::Impl::refuse_split() const noexcept {
 
 #if INLAY_HAS_FILES
 
-Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
+INLAY_COLD Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
   if (!mapping) return mapping.error();
   Part* fresh = detail::create<Part>(allocator, std::move(*mapping));
   if (fresh == nullptr) return Error(ErrorCode::out_of_memory);
@@ -617,7 +617,7 @@ Status Gguf::Impl::add_part(Result<detail::FileMapping>&& mapping) noexcept {
 }
 
 // How many parts there are.
-Status Gguf::Impl::check_first_part() noexcept {
+INLAY_COLD Status Gguf::Impl::check_first_part() noexcept {
   detail::SplitInfo split;
   INLAY_TRY(detail::read_split_info(metadata.span(), &split));
   n_parts = split.count;
@@ -637,7 +637,7 @@ Status Gguf::Impl::check_first_part() noexcept {
   return part_path.append(path, name.size() + 1) ? Status() : Error(ErrorCode::out_of_memory);
 }
 
-Status Gguf::Impl::check_part() const noexcept {
+INLAY_COLD Status Gguf::Impl::check_part() const noexcept {
   detail::SplitInfo split;
   INLAY_TRY(detail::read_split_info(part_metadata.span(), &split));
   if (split.number == part && split.count == n_parts) return {};
@@ -646,7 +646,7 @@ Status Gguf::Impl::check_part() const noexcept {
          << n_parts;
 }
 
-Status Gguf::Impl::open_next_part() noexcept {
+INLAY_COLD Status Gguf::Impl::open_next_part() noexcept {
   ++part;
   const detail::SplitSuffix suffix = detail::split_suffix(part + 1, n_parts);
   std::memcpy(part_path.end() - sizeof suffix.text, suffix.text, sizeof suffix.text);
@@ -671,7 +671,7 @@ Status Gguf::Impl::read(uint64_t offset, uint8_t* to, uint64_t count) const noex
 
 // Parses what is there, some of it in each call; if a read function has to bring more, at least
 // twice as much is fetched, a piece in each call, and parsed again: linear in all.
-Status Gguf::Impl::read_header() noexcept {
+INLAY_COLD Status Gguf::Impl::read_header() noexcept {
   if (function.read != nullptr) {
     if (header.size() == header.capacity() && !parsing.paused) {
       uint64_t more = arrived.here == 0 ? 2 * kPiece : arrived.here * 2;
@@ -725,7 +725,7 @@ Status Gguf::Impl::read_header() noexcept {
 }
 
 // What is wrong with a file is found in the same order however it is read.
-Status Gguf::Impl::finish_header() noexcept {
+INLAY_COLD Status Gguf::Impl::finish_header() noexcept {
 #if INLAY_HAS_FILES
   if (part > 0) {
     INLAY_TRY(check_part());
@@ -767,7 +767,7 @@ Status Gguf::Impl::finish_header() noexcept {
   return {};
 }
 
-Status Gguf::Impl::read_more() noexcept {
+INLAY_COLD Status Gguf::Impl::read_more() noexcept {
   switch (reading) {
     case Reading::header:
       return read_header();
@@ -786,7 +786,7 @@ Status Gguf::Impl::read_more() noexcept {
   }
 }
 
-Status Gguf::Impl::start_data() noexcept {
+INLAY_COLD Status Gguf::Impl::start_data() noexcept {
   const uint64_t total = data_end - data_begin;
   if (total <= SIZE_MAX) {
     data = static_cast<uint8_t*>(detail::allocate(allocator, static_cast<size_t>(total)));

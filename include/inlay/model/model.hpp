@@ -55,8 +55,8 @@ struct ModelOptions {
   // take (Model::memory, Session::plan), but nothing can be made of it. The file's weights may be
   // missing.
   bool plan_only = false;
-  // Called between chunks of work while opening; fraction in [0, 1]. Return false to stop: open
-  // fails with cancelled.
+  // Called every 0.25 ms while opening, or when a chunk of work that takes longer is done; fraction
+  // in [0, 1]. Return false to stop: open fails with cancelled.
   bool (*progress)(void* user, float fraction) = nullptr;
   void* progress_user = nullptr;
 };

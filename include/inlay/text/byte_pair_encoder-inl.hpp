@@ -101,17 +101,17 @@ Status BytePairEncoder::add_pair(std::string_view merge, uint32_t rank) noexcept
   return Status();
 }
 
-Status BytePairEncoder::create(const Gguf& file, const Vocabulary& vocabulary,
-                               Span<const char* const> patterns,
-                               const Allocator& allocator) noexcept {
+INLAY_COLD Status BytePairEncoder::create(const Gguf& file, const Vocabulary& vocabulary,
+                                          Span<const char* const> patterns,
+                                          const Allocator& allocator) noexcept {
   INLAY_TRY(begin(file, vocabulary, patterns, allocator));
   while (!complete()) INLAY_TRY(load_more());
   return {};
 }
 
-Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
-                              Span<const char* const> patterns,
-                              const Allocator& allocator) noexcept {
+INLAY_COLD Status BytePairEncoder::begin(const Gguf& file, const Vocabulary& vocabulary,
+                                         Span<const char* const> patterns,
+                                         const Allocator& allocator) noexcept {
   vocabulary_ = &vocabulary;
   const PreTokenizer& pre_tokenizer = vocabulary.pre_tokenizer();
   digit_groups_ = patterns.empty() ? pre_tokenizer.digit_groups : DigitGroups::none;

@@ -6,13 +6,13 @@
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 
-Status LongestMatchEncoder::create(const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status LongestMatchEncoder::create(const Vocabulary& vocabulary) noexcept {
   INLAY_TRY(begin(vocabulary));
   while (!complete()) INLAY_TRY(load_more());
   return {};
 }
 
-Status LongestMatchEncoder::begin(const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status LongestMatchEncoder::begin(const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
   size_t bytes = 0;
   for (uint32_t token = 0; token < vocabulary.size(); ++token)

@@ -32,7 +32,7 @@ class RegexCompiler {
         hashes_(allocator) {}
 
   // begin(), then compile_more() until it is complete(): pieces of some 0.1 ms.
-  Status begin(Span<const char* const> patterns, RegexSplitter* out) noexcept {
+  INLAY_COLD Status begin(Span<const char* const> patterns, RegexSplitter* out) noexcept {
     for (size_t i = 0; i < patterns.size(); ++i) {
       pattern_ = patterns[i];
       if (!program_starts_.push_back(static_cast<uint32_t>(program_.size())))
@@ -467,7 +467,7 @@ class RegexCompiler {
 
   // The code points are cut into runs in which membership cannot change: where the categories do,
   // and at these.
-  Status cut_classes(RegexSplitter* out) noexcept {
+  INLAY_COLD Status cut_classes(RegexSplitter* out) noexcept {
     static constexpr uint32_t kWhitespaceCuts[] = {
         0x09,   0x0E,   0x20,   0x21,   0x80,   0x85,   0x86,   0xA0,   0xA1,   0x1680, 0x1681,
         0x2000, 0x200B, 0x2028, 0x202A, 0x202F, 0x2030, 0x205F, 0x2060, 0x3000, 0x3001};

@@ -16,7 +16,7 @@ uint32_t SpecialSplitter::child(uint32_t parent, uint8_t byte) const noexcept {
   }
 }
 
-Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status SpecialSplitter::create(const Vocabulary& vocabulary) noexcept {
   begin(vocabulary);
   while (!complete()) INLAY_TRY(load_more());
   return {};

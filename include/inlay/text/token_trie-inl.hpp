@@ -22,19 +22,20 @@ Status TokenTrie::add(std::string_view text, Token token) noexcept {
 }
 
 Status TokenTrie::sort_more() noexcept {
-  constexpr size_t kRun = 256;
+  constexpr size_t kRun = 16, kRuns = 128;
   if (runs_ == 0) {
     for (runs_ = 1; entries_.size() / runs_ >= kRun;) runs_ *= 2;
     return left_half_.reserve(div_up(entries_.size(), 2)) ? Status()
                                                           : Error(ErrorCode::out_of_memory);
   }
   if (!merging_) {
-    const size_t begin = run_begin(run_), end = run_begin(run_ + 1);
-    std::sort(entries_.begin() + begin, entries_.begin() + end);
-    merging_ = ++run_ == runs_;
+    for (size_t n = 0; n < kRuns && run_ < runs_; ++n, ++run_) sort_run();
+    merging_ = run_ == runs_;
     if (merging_) run_ = 0;
   } else if (runs_ > 1) {
-    if (merge_more() && (run_ += 2) == runs_) {
+    size_t merges = kRun * kRuns / 2 * runs_ / entries_.size() + 1;  // of short runs several
+    while (merges-- > 0 && run_ < runs_ && merge_more()) run_ += 2;
+    if (run_ == runs_) {
       runs_ /= 2;
       run_ = 0;
     }
@@ -42,6 +43,18 @@ Status TokenTrie::sort_more() noexcept {
     index_more();
   }
   return {};
+}
+
+// By insertion.
+void TokenTrie::sort_run() noexcept {
+  Entry *const begin = entries_.begin() + run_begin(run_), *const end = entries_.begin() +
+                                                                        run_begin(run_ + 1);
+  for (Entry* next = begin; next < end; ++next) {
+    const Entry entry = *next;
+    Entry* at = next;
+    for (; at > begin && entry < at[-1]; --at) *at = at[-1];
+    *at = entry;
+  }
 }
 
 // Of run_ and the next; whether they are one.

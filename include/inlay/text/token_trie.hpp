@@ -53,6 +53,7 @@ class TokenTrie {
       return order != 0 ? order < 0 : token > other.token;
     }
   };
+  void sort_run() noexcept;
   bool merge_more() noexcept;
   void index_more() noexcept;
   size_t run_begin(size_t run) const noexcept {

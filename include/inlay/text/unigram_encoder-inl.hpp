@@ -74,13 +74,13 @@ CharacterMap::Match CharacterMap::find(std::string_view text, uint64_t* steps) c
   return match;
 }
 
-Status UnigramEncoder::create(const Gguf& file, const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status UnigramEncoder::create(const Gguf& file, const Vocabulary& vocabulary) noexcept {
   INLAY_TRY(begin(file, vocabulary));
   while (!complete()) INLAY_TRY(load_more());
   return {};
 }
 
-Status UnigramEncoder::begin(const Gguf& file, const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status UnigramEncoder::begin(const Gguf& file, const Vocabulary& vocabulary) noexcept {
   vocabulary_ = &vocabulary;
   return characters_.load(file);
 }

@@ -16,7 +16,7 @@ constexpr bool is_ideograph(uint32_t code) noexcept {
          (code >= 0xF900 && code <= 0xFAFF) || (code >= 0x2F800 && code <= 0x2FA1F);
 }
 
-Status WordPieceEncoder::create(const Vocabulary& vocabulary) noexcept {
+INLAY_COLD Status WordPieceEncoder::create(const Vocabulary& vocabulary) noexcept {
   begin(vocabulary);
   while (!complete()) INLAY_TRY(load_more());
   return {};
