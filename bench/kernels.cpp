@@ -149,6 +149,7 @@ int main(int argc, char** argv) {
   std::printf(options.json ? "[\n  {\"clock_hz\": %.4g, \"read_bytes_per_second\": %.4g}"
                            : "core %.3g Hz; one thread reads %.3g bytes/s from 4 streams\n",
               machine.hertz, machine.read);
+  inlay::request_amx();
   const detail::Kernels* tables[8];
   const size_t count = detail::runnable_kernels(tables);
 #define INLAY_X(id, number, name, elements, block_bytes, usable) {TensorType::id, usable},

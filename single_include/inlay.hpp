@@ -3126,12 +3126,21 @@ INLAY_BEGIN_NAMESPACE
 //   file's weights.
 enum class WeightMode : uint8_t { mapped, packed };
 
+// Asks the system to let this process use AMX, the matrix unit of Intel's servers since 2023:
+// models opened after it then read prompts several times as fast. Returns whether they may. False
+// where there is none, and on other systems than Linux.
+//
+// For a program's main(), before its threads start; a plug-in leaves it to its host. It holds for
+// the whole process and cannot be taken back: frames of signal handlers grow by 8 KiB, and from
+// then on sigaltstack() fails for stacks too small for that, as this does if a thread has one.
+bool request_amx() noexcept;
+
 struct ModelOptions {
   Host host;
   // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI,
-  // INLAY_NEON_DOT and INLAY_NEON_I8MM of kernels/targets.hpp). The default allows all that were
-  // compiled in; Model::target says which was chosen. The least that the CPU can run is always
-  // allowed.
+  // INLAY_AVX3_AMX, INLAY_NEON_DOT and INLAY_NEON_I8MM of kernels/targets.hpp). The default allows
+  // all that were compiled in; Model::target says which was chosen. The least that the CPU can run
+  // is always allowed.
   int64_t targets = -1;
   WeightMode weights = WeightMode::mapped;
   // What to use in place of what the file says of its tokenizer.
@@ -4426,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x76b85871
+#define INLAY_SELF_ID_ 0xfe61fcd8
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x76b85871
+#elif INLAY_SELF_ID_ != 0xfe61fcd8
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4503,6 +4512,7 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 // well. The spine compiles one inside the pass of its target. Not where the compiler may assume the
 // instruction anyway, and not by compilers whose headers hide it without a flag.
 #define INLAY_AVX2_VNNI (1LL << 10)  // AVX2, AVX-VNNI: Intel since 2021, without AVX-512
+#define INLAY_AVX3_AMX (1LL << 5)    // AVX3_DL, AMX-BF16: Intel's servers since 2023
 #define INLAY_NEON_DOT (1LL << 27)   // NEON, dotprod: most since 2018
 #define INLAY_NEON_I8MM (1LL << 25)  // besides these i8mm: most since 2021
 
@@ -4529,6 +4539,12 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 #      define INLAY_HAS_NEON_I8MM INLAY_WANTED(INLAY_NEON_I8MM)
 #    endif
 #  endif
+#endif
+// Needs no second pass of the kernels, only assembly; and Linux, which is asked for it.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+#  define INLAY_HAS_AVX3_AMX INLAY_WANTED(INLAY_AVX3_AMX)
+#else
+#  define INLAY_HAS_AVX3_AMX 0
 #endif
 #ifndef INLAY_HAS_AVX2_VNNI
 #  define INLAY_HAS_AVX2_VNNI 0
@@ -4650,7 +4666,7 @@ inline constexpr size_t kPanelRows = 16;
 // ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k] ----
 // Activations are quantized once, by whoever produced them, to int8 with one float scale per 32
 // values ("A32"), in a buffer of quantized_bytes(n, k). Its layout is private to the kernels and
-// differs for small n.
+// differs for small n. With AMX, many columns are rounded to bfloat16 instead.
 struct Quantize {
   const float* x;  // [n][x_stride]
   size_t x_stride;
@@ -4677,7 +4693,7 @@ struct Matmul {
   size_t n;          // columns = tokens
   const float* x;    // [n][x_stride]; read for f32, f16 and bf16 weights
   size_t x_stride;
-  const void* xq;  // quantize()d x; read for all other types
+  const void* xq;  // quantize()d x; null: f16 and bf16 weights only read x
   float* out;      // [n][out_stride]
   size_t out_stride;
   const float* bias;  // [rows] or null
@@ -4842,6 +4858,7 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
+  uint32_t batch_speed;  // of matmul with many columns; 1: int8 products of SIMD
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
@@ -4876,7 +4893,8 @@ struct Kernels {
   void (*softmax_weights)(const float* logits, size_t n, float top, uint64_t* bits,
                           uint64_t* weights);
 
-  bool takes_packed;  // weights in panels: else they stay as the file has them
+  bool takes_packed;          // weights in panels: else they stay as the file has them
+  bool quantizes_for_halves;  // f16 and bf16 weights, too, are multiplied with what quantize wrote
 };
 
 // What layers with a state are computed with. Apart, so that a build without such an architecture
@@ -5272,6 +5290,7 @@ struct ColumnLayout {
 //   uint32_t start[kp / sub][4]        for each of kStarts
 //   int16_t wide[kp / 4][2][4][2 k]    q with k % 4 in {0, 2}, and in {1, 3}; not with VNNI
 //   int8_t paired[kp / 8][4][8 k]      in their place, with i8mm
+// With AMX, instead of all that: uint16_t [4 columns][bytes() / 4], bfloat16 and room behind them.
 struct GroupLayout {
   size_t kp;  // k rounded up to kGroup
   explicit constexpr GroupLayout(size_t k) : kp(round_up(k, kGroup)) {}
@@ -5281,7 +5300,8 @@ struct GroupLayout {
     return scale() + kp * 2 + start_offset(kind, kp) * kColumns;
   }
   constexpr size_t wide() const { return start({0, 0}); }
-  constexpr size_t bytes() const { return round_up(wide() + kp * 8, 64); }
+  // A quarter is an odd number of cache lines: columns do not compete for few sets of a cache.
+  constexpr size_t bytes() const { return round_up(wide() + kp * 8 + 256, 512) - 256; }
 };
 // Two or three columns are written both ways: each on its own after their group.
 constexpr size_t column_at(size_t n, size_t k, size_t column) {
@@ -11470,7 +11490,7 @@ struct Recipe {
   size_t unit_bytes8;  // bytes of 8 units
   size_t sub;
   int offset;  // that start values take away
-  bool mins, wide;
+  bool mins, wide, integer;
   PanelKernel panel[kPanelColumns];  // of 1 ... 5 columns; null: no packed form
   PanelDecode expand;
   PanelScales expand_scales;
@@ -11528,6 +11548,7 @@ static constexpr Recipe recipe() {
   r.offset = offset;
   r.mins = T::kMins;
   r.wide = wide;
+  r.integer = integer;
 #if INLAY_DOT_I8MM
   r.tile = multiply_paired_tile<T::kSub, integer, offset != 0>;
 #else
@@ -11833,6 +11854,394 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
 INLAY_END_NAMESPACE
 HWY_AFTER_NAMESPACE();
 // end file inlay/kernels/matmul-inl.hpp
+
+// begin file inlay/kernels/amx-inl.hpp
+// Products with many columns on AMX, the matrix unit of Intel's servers since Sapphire Rapids.
+// tdpbf16ps adds to 16 x 16 floats the products of 16 columns with 16 rows, 32 k of each, as
+// bfloat16: 512 products a cycle, four times those of 512-bit vpdpbusd. There, too, a sub-block's
+// scale costs a conversion and two operations for each of its sums, more than the products: so
+// weights become bfloat16 with their scale, once for 256 columns, and nothing but products is left.
+// That is also nearer to the product of floats than int8 with a scale for 32 activations: two
+// roundings by 2^-9 of a value at most, not one by 1/254 of the largest of 32. F16 and BF16 are
+// multiplied as sums of two bfloat16 each, of which only the product of both second ones is left
+// out. Included by the pass of AVX3_DL; no include guard.
+
+#if INLAY_HAS_AVX3_AMX && HWY_TARGET == HWY_AVX3_DL
+HWY_BEFORE_NAMESPACE();
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+namespace HWY_NAMESPACE {
+namespace amx {
+
+// Fewer are faster as int8.
+static constexpr size_t kLeastColumns = 16;
+
+static constexpr size_t kTileSize = 16;               // rows, and columns, of a tile
+static constexpr size_t kTileBytes = kTileSize * 64;  // 16 rows of 64 bytes: a register
+static constexpr size_t kStepK = 32;                  // k of a tile
+// What is kept of sums; and of weights, so that they and their part of 32 columns fit L1.
+static constexpr size_t kBlockRows = 128, kBlockK = 256, kPlainBlockK = 128;
+
+// Instructions by name: intrinsics are macros in GCC and checked against the command line in Clang,
+// and neither compiler keeps values in tile registers unless told to.
+// Registers 0-3 hold sums, [column tile][row tile]; 4 and 5 column tiles; 6 and 7 row tiles.
+#  define INLAY_TILE_LOAD(tile, from, stride)                                                  \
+    __asm__ volatile("{tileloadd (%0,%1,1), %%tmm" #tile "|tileloadd tmm" #tile ", [%0+%1*1]}" \
+                     :                                                                         \
+                     : "r"(from), "r"(stride)                                                  \
+                     : "memory")
+#  define INLAY_TILE_STORE(tile, to, stride)                                                     \
+    __asm__ volatile("{tilestored %%tmm" #tile ", (%0,%1,1)|tilestored [%0+%1*1], tmm" #tile "}" \
+                     :                                                                           \
+                     : "r"(to), "r"(stride)                                                      \
+                     : "memory")
+#  define INLAY_TILE_ZERO(tile) \
+    __asm__ volatile("{tilezero %%tmm" #tile "|tilezero tmm" #tile "}" ::)
+#  define INLAY_TILE_MULTIPLY(sum, a, b)                                                     \
+    __asm__ volatile("{tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #sum "|tdpbf16ps tmm" #sum \
+                     ", tmm" #a ", tmm" #b "}" ::)
+
+// The shapes of the tile registers; see ldtilecfg.
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+
+  // For up to 2 * kTileSize columns.
+  explicit TileConfig(size_t columns) {
+    const size_t first = HWY_MIN(columns, kTileSize), second = columns - first;
+    for (size_t i = 0; i < 8; ++i) {
+      row_bytes[i] = 64;
+      rows[i] = static_cast<uint8_t>(i >= 6                       ? kTileSize
+                                     : i == 2 || i == 3 || i == 5 ? second
+                                                                  : first);
+      if (rows[i] == 0) row_bytes[i] = 0;
+    }
+  }
+  void load() const { __asm__ volatile("ldtilecfg %0" : : "m"(*this)); }
+};
+
+// Where a column is: at a stride that does not depend on how many there are.
+static constexpr size_t column_stride(size_t k) { return GroupLayout(k).bytes() / kColumns; }
+
+using Pairs = uint32_t[kTileSize];  // [row][2 k], bfloat16
+struct Scratch {
+  // 32 rows, decoded as for other targets; then as bfloat16, [row tile]; of plain floats the first
+  // half is what is nearest, the second what is left.
+  MatmulScratch decoded;
+  alignas(64) Pairs w[2][kBlockK / 2];
+  // [32 rows][column tile][row tile][column][row]
+  alignas(64) float c[kBlockRows / kTileRows][kTileColumns / kTileSize][2][kTileSize][kTileSize];
+};
+
+// ---- activations --------------------------------------------------------------------------------
+// To bfloat16, in the high halves; the low ones are anything.
+static HWY_INLINE hn::Vec<hn::Full512<uint32_t>> rounded(hn::Vec<hn::Full512<float>> v) {
+  const hn::Full512<uint32_t> d;
+  return hn::Add(hn::BitCast(d, v), hn::Set(d, 0x8000u));
+}
+// What v is more than that.
+static HWY_INLINE hn::Vec<hn::Full512<float>> left(hn::Vec<hn::Full512<float>> v) {
+  const hn::Full512<float> df;
+  const hn::Full512<uint32_t> d;
+  return hn::Sub(v, hn::BitCast(df, hn::And(rounded(v), hn::Set(d, 0xffff0000u))));
+}
+
+// Kernels::quantize. A column is followed by what is left of it.
+static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
+  if (q.n < kLeastColumns || q.tiles) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
+  const hn::Full512<float> df;
+  const hn::Full512<uint32_t> d;
+  const hn::Rebind<uint16_t, decltype(d)> d16;
+  const size_t stride = column_stride(q.k);
+  const size_t last = k_end == q.k ? round_up(k_end, kStepK) : k_end;
+  for (size_t c = begin; c < end; ++c) {
+    const float* x = q.x + (q.rows == nullptr ? c : q.rows[c]) * q.x_stride;
+    uint16_t* to = reinterpret_cast<uint16_t*>(static_cast<uint8_t*>(q.xq) + c * stride);
+    for (size_t k = k_begin; k < last; k += 16) {
+      const size_t here = k < k_end ? k_end - k : 0;
+      const auto v = here >= 16 ? hn::LoadU(df, x + k) : hn::LoadN(df, x + k, here);
+      hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(v))), d16, to + k);
+      hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(left(v)))), d16,
+                to + round_up(q.k, kStepK) + k);
+    }
+  }
+}
+
+// ---- weights ------------------------------------------------------------------------------------
+// The high halves of both, side by side.
+static HWY_INLINE hn::Vec<hn::Full512<uint32_t>> pairs(hn::Vec<hn::Full512<uint32_t>> first,
+                                                       hn::Vec<hn::Full512<uint32_t>> second) {
+  const hn::Full512<uint32_t> d;
+  return hn::OrAnd(hn::ShiftRight<16>(first), second, hn::Set(d, 0xffff0000u));
+}
+
+// `subs` sub-blocks of `sub` k of panel p, decoded, to bfloat16.
+static HWY_NOINLINE void to_bfloat16(const MatmulScratch& t, size_t p, const Recipe& r, size_t subs,
+                                     Pairs* HWY_RESTRICT to) {
+  const hn::Full512<float> df;
+  const hn::Full512<int32_t> di;
+  const hn::Full512<uint32_t> d;
+  const auto byte = hn::Set(d, 0xffu);
+  const auto offset = hn::Set(df, -static_cast<float>(r.offset));
+  const size_t per_chunk = kChunk / r.sub;
+  const uint32_t(*w)[kPanelRows] = t.w[p];
+  for (size_t s = 0; s < subs; ++s) {
+    auto scale = hn::Load(df, t.scale[p][s]);
+    if (r.integer) {
+      scale = hn::Mul(hn::ConvertTo(df, hn::BitCast(di, scale)),
+                      hn::Load(df, t.delta[p][s / per_chunk]));
+    }
+    auto start = hn::Mul(scale, offset);
+    if (r.mins) start = hn::Sub(start, hn::Load(df, t.min[p][s]));
+    const auto value = [&](hn::Vec<decltype(d)> u) HWY_ATTR {
+      return rounded(hn::MulAdd(hn::ConvertTo(df, hn::BitCast(di, u)), scale, start));
+    };
+    for (size_t step = 0; step < r.sub / 4; ++step, ++w, to += 2) {
+      const auto u = hn::Load(d, *w);
+      const auto v0 = value(hn::And(u, byte)), v1 = value(hn::And(hn::ShiftRight<8>(u), byte));
+      const auto v2 = value(hn::And(hn::ShiftRight<16>(u), byte)),
+                 v3 = value(hn::ShiftRight<24>(u));
+      hn::Store(pairs(v0, v1), d, to[0]);
+      hn::Store(pairs(v2, v3), d, to[1]);
+    }
+  }
+}
+
+// Pairs of k of 16 rows, from [row][pair].
+static HWY_INLINE void transpose(const uint32_t (*HWY_RESTRICT from)[kTileSize],
+                                 Pairs* HWY_RESTRICT to) {
+  const hn::Full128<uint32_t> d128;
+  const hn::Full512<uint32_t> d;
+  const hn::Full512<uint64_t> d64;
+  INLAY_UNROLL(4) for (size_t four = 0; four < kTileSize; four += 4) {
+    const auto load = [&](size_t row) HWY_ATTR {  // of every fourth row
+      const auto block = [&](size_t i)
+                             HWY_ATTR { return hn::Load(d128, from[row + 4 * i] + four); };
+      auto v = hn::ResizeBitCast(d, block(0));
+      v = hn::InsertBlock<1>(v, block(1));
+      v = hn::InsertBlock<2>(v, block(2));
+      return hn::InsertBlock<3>(v, block(3));
+    };
+    const auto a = load(0), b = load(1), c = load(2), e = load(3);
+    const auto low0 = hn::BitCast(d64, hn::InterleaveLower(d, a, b));
+    const auto low2 = hn::BitCast(d64, hn::InterleaveLower(d, c, e));
+    const auto high0 = hn::BitCast(d64, hn::InterleaveUpper(d, a, b));
+    const auto high2 = hn::BitCast(d64, hn::InterleaveUpper(d, c, e));
+    hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, low0, low2)), d, to[four]);
+    hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, low0, low2)), d, to[four + 1]);
+    hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, high0, high2)), d, to[four + 2]);
+    hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, high0, high2)), d, to[four + 3]);
+  }
+}
+
+// `count` F16 or BF16 of 16 rows, and zeros up to a multiple of kStepK.
+template <bool half>
+static HWY_NOINLINE void split_halves(const uint8_t* const* rows, size_t first, size_t count,
+                                      Pairs* HWY_RESTRICT to) {
+  const hn::Full512<float> df;
+  const hn::Full512<uint16_t> d16;
+  const hn::Rebind<hwy::float16_t, decltype(df)> dh;
+  const hn::Repartition<uint16_t, decltype(dh)> dh16;
+  // Of two vectors of floats, the high halves.
+  const auto tops = [&](hn::Vec<decltype(df)> low, hn::Vec<decltype(df)> high) HWY_ATTR {
+    const auto a = hn::BitCast(d16, rounded(low)), b = hn::BitCast(d16, rounded(high));
+    return hn::BitCast(hn::Full512<uint32_t>(), hn::ConcatOdd(d16, b, a));
+  };
+  HWY_ALIGN uint32_t nearest[kTileSize][kTileSize], rest[kTileSize][kTileSize];
+  for (size_t k = 0; k < count; k += kStepK, to += kStepK / 2) {
+    for (size_t row = 0; row < kTileSize; ++row) {
+      const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first + k;
+      HWY_ALIGN uint16_t tail[kStepK];
+      if (HWY_UNLIKELY(count - k < kStepK)) {
+        std::memset(tail, 0, sizeof tail);
+        std::memcpy(tail, from, (count - k) * 2);
+        from = tail;
+      }
+      if constexpr (half) {
+        const auto low = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh16, from)));
+        const auto high = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh16, from + 16)));
+        hn::Store(tops(low, high), hn::Full512<uint32_t>(), nearest[row]);
+        hn::Store(tops(left(low), left(high)), hn::Full512<uint32_t>(), rest[row]);
+      } else {
+        hn::Store(hn::BitCast(hn::Full512<uint32_t>(), hn::LoadU(d16, from)),
+                  hn::Full512<uint32_t>(), nearest[row]);
+      }
+    }
+    transpose(nearest, to);
+    if constexpr (half) transpose(rest, to + kPlainBlockK / 2);
+  }
+}
+
+// ---- products -----------------------------------------------------------------------------------
+// A part of the columns times a part of the rows; in the order in which they are added.
+struct Term {
+  const uint8_t* columns;
+  const Pairs* rows;  // of the first row tile
+};
+
+// Adds to c the products of up to 32 columns, of the second 16 only if `both`, with 32 rows.
+// `steps` of kStepK.
+template <bool both>
+static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride, size_t steps,
+                                bool first, float (*c)[2][kTileSize][kTileSize]) {
+  const size_t line = 64;
+  if (first) {
+    INLAY_TILE_ZERO(0);
+    INLAY_TILE_ZERO(1);
+    if (both) {
+      INLAY_TILE_ZERO(2);
+      INLAY_TILE_ZERO(3);
+    }
+  } else {
+    INLAY_TILE_LOAD(0, c[0][0], line);
+    INLAY_TILE_LOAD(1, c[0][1], line);
+    if (both) {
+      INLAY_TILE_LOAD(2, c[1][0], line);
+      INLAY_TILE_LOAD(3, c[1][1], line);
+    }
+  }
+  for (const Term* term = terms; term < terms + n_terms; ++term) {
+    const uint8_t *a0 = term->columns, *a1 = a0 + kTileSize * stride;
+    const uint8_t* b0 = reinterpret_cast<const uint8_t*>(term->rows);
+    const uint8_t* b1 = b0 + sizeof(Scratch::w[0]);
+    for (size_t s = 0; s < steps; ++s, a0 += 64, a1 += 64, b0 += kTileBytes, b1 += kTileBytes) {
+      INLAY_TILE_LOAD(4, a0, stride);
+      INLAY_TILE_LOAD(6, b0, line);
+      INLAY_TILE_MULTIPLY(0, 4, 6);
+      INLAY_TILE_LOAD(7, b1, line);
+      INLAY_TILE_MULTIPLY(1, 4, 7);
+      if (both) {
+        INLAY_TILE_LOAD(5, a1, stride);
+        INLAY_TILE_MULTIPLY(2, 5, 6);
+        INLAY_TILE_MULTIPLY(3, 5, 7);
+      }
+    }
+  }
+  INLAY_TILE_STORE(0, c[0][0], line);
+  INLAY_TILE_STORE(1, c[0][1], line);
+  if (both) {
+    INLAY_TILE_STORE(2, c[1][0], line);
+    INLAY_TILE_STORE(3, c[1][1], line);
+  }
+}
+
+// Where units [u, u + here) of a matrix's rows lie: of each row by itself, or of 16 together.
+struct Bits {
+  const Matmul& m;
+  size_t unit_bytes8, row_bytes;
+  size_t rows() const { return m.packed ? kPanelRows : 1; }
+  const uint8_t* at(size_t row, size_t u) const {
+    row = HWY_MIN(row, m.rows - 1) / rows() * rows();
+    return m.w + row * row_bytes + rows() * (u * unit_bytes8 / 8);
+  }
+  // Asks for a part of those of 32 rows.
+  void ask(size_t row, size_t u, size_t here, size_t part, size_t parts) const {
+    const size_t n = kTileRows / rows(), bytes = rows() * (here * unit_bytes8 / 8);
+    for (size_t i = n * part / parts; i < n * (part + 1) / parts; ++i) {
+      const uint8_t* from = at(row + i * rows(), u);
+      for (size_t j = 0; j < bytes + 64; j += 64) INLAY_PREFETCH(from + j, 2);
+    }
+  }
+};
+
+// Units [u, u + here) of 32 rows to t.w.
+static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, size_t here,
+                   Scratch& t) {
+  for (size_t p = 0; p < 2; ++p) {
+    const size_t first = row0 + p * kPanelRows;
+    // What these ask for is here already: the next rows are asked for beside the products.
+    const uintptr_t own = reinterpret_cast<uintptr_t>(bits.at(first, u));
+    const uint8_t* rows[kPanelRows];
+    for (size_t i = 0; i < kPanelRows; ++i) rows[i] = bits.at(first + i, 0);
+    if (r.tile == nullptr) {
+      const auto split = bits.m.type == TensorType::f16 ? split_halves<true> : split_halves<false>;
+      split(rows, u, here, t.w[p]);
+      continue;
+    }
+    if (bits.m.packed) {
+      decode_packed(bits.m.type, r, rows[0], u, here, own, t.decoded, p);
+    } else {
+      r.decode(rows, u, here, own, t.decoded, p);
+    }
+    to_bfloat16(t.decoded, p, r, here * kGroup / r.sub, t.w[p]);
+  }
+}
+
+static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_t end, Scratch& t) {
+  const size_t units = m.k / r.unit, stride = column_stride(m.k);
+  const size_t block_units = (r.tile == nullptr ? kPlainBlockK : kBlockK) / r.unit;
+  const size_t n_terms = r.tile != nullptr ? 1 : m.type == TensorType::bf16 ? 2 : 3;
+  const size_t left_bytes = round_up(m.k, kStepK) * 2;  // from a column to what is left of it
+  const Bits bits = {m, r.unit_bytes8, units * r.unit_bytes8 / 8};
+  const TileConfig whole(2 * kTileSize);
+  for (size_t column0 = m.first; column0 < m.n; column0 += kTileColumns) {
+    const size_t columns = HWY_MIN(kTileColumns, m.n - column0);
+    const size_t n_pairs = div_up(columns, 2 * kTileSize), rest = columns % (2 * kTileSize);
+    const TileConfig tail(rest);
+    for (size_t block = begin; block < end; block += kBlockRows) {
+      const size_t block_end = HWY_MIN(end, block + kBlockRows);
+      for (size_t u = 0; u < units; u += block_units) {
+        const size_t here = HWY_MIN(block_units, units - u);
+        const size_t steps = div_up(here * r.unit, kStepK);
+        for (size_t row0 = block; row0 < block_end; row0 += kTileRows) {
+          decode(bits, r, row0, u, here, t);
+          size_t next_row = row0 + kTileRows, next = u;  // also those of the next task
+          if (next_row >= block_end) {
+            next = u + here < units ? u + here : 0;
+            if (next != 0) next_row = block;
+          }
+          whole.load();
+          for (size_t pair = 0; pair < n_pairs; ++pair) {
+            bits.ask(next_row, next, here, pair, n_pairs);
+            const uint8_t* a = static_cast<const uint8_t*>(m.xq) +
+                               (column0 + pair * 2 * kTileSize) * stride + u * r.unit * 2;
+            const Term terms[3] = {
+                {a, t.w[0]}, {a + left_bytes, t.w[0]}, {a, t.w[0] + kPlainBlockK / 2}};
+            auto* c = t.c[(row0 - block) / kTileRows] + 2 * pair;
+            const bool in_tail = rest != 0 && pair + 1 == n_pairs;
+            if (in_tail) tail.load();
+            if (in_tail && rest <= kTileSize) {
+              multiply<false>(terms, n_terms, stride, steps, u == 0, c);
+            } else {
+              multiply<true>(terms, n_terms, stride, steps, u == 0, c);
+            }
+          }
+        }
+      }
+      for (size_t row0 = block; row0 < block_end; row0 += kTileRows) {
+        for (size_t column = 0; column < columns; ++column) {
+          for (size_t p = 0; p < 2; ++p) {
+            store_panel(m, row0 + p * kPanelRows, end, column0 + column,
+                        t.c[(row0 - block) / kTileRows][column / kTileSize][p][column % kTileSize]);
+          }
+        }
+      }
+    }
+  }
+  __asm__ volatile("tilerelease" ::);  // or each switch of threads would save the registers
+}
+
+// Kernels::matmul. F32 is left to the floats of other targets.
+static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
+  if (m.n < kLeastColumns || m.tiles || m.type == TensorType::f32 || m.xq == nullptr)
+    return N_AVX3_DL::matmul(m, begin, end, scratch);
+  if (begin >= end) return;
+  multiply_tiles(m, recipe_of(m.type), begin, end, *static_cast<Scratch*>(scratch));
+}
+
+#  undef INLAY_TILE_LOAD
+#  undef INLAY_TILE_STORE
+#  undef INLAY_TILE_ZERO
+#  undef INLAY_TILE_MULTIPLY
+
+}  // namespace amx
+}  // namespace HWY_NAMESPACE
+}  // namespace detail
+INLAY_END_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif  // INLAY_HAS_AVX3_AMX
+// end file inlay/kernels/amx-inl.hpp
 #endif
 
 // begin file inlay/kernels/table-inl.hpp
@@ -11859,6 +12268,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
                                      quantize,
                                      matmul,
+                                     1,
                                      attention,
                                      combine_attention,
                                      store_kv,
@@ -11873,7 +12283,23 @@ static constexpr Kernels kKernels = {kTarget,
                                      clamp,
                                      softcap,
                                      softmax_weights,
-                                     !kTilesOnly};
+                                     !kTilesOnly,
+                                     false};
+#  if INLAY_HAS_AVX3_AMX && HWY_TARGET == HWY_AVX3_DL
+namespace amx {
+static constexpr Kernels with_tiles() {
+  Kernels kernels = N_AVX3_DL::kKernels;
+  kernels.target = INLAY_AVX3_AMX;
+  kernels.name = "AVX3_AMX";
+  kernels.quantize = quantize;
+  kernels.matmul = matmul;
+  kernels.batch_speed = 8;
+  kernels.quantizes_for_halves = true;
+  return kernels;
+}
+static constexpr Kernels kKernels = with_tiles();
+}  // namespace amx
+#  endif
 #endif
 
 }  // namespace HWY_NAMESPACE
@@ -12143,6 +12569,10 @@ struct ArmFeatures {
 ArmFeatures arm_features() noexcept;
 #endif
 
+// Whether this process may use the registers of AMX, and the request for it: see request_amx().
+bool tiles_permitted() noexcept;
+void request_tiles() noexcept;
+
 // A mutex and a condition variable to sleep on. Neither allocates nor fails. In a build without
 // threads they do nothing, and wait() must not be called.
 class Mutex {
@@ -12349,6 +12779,9 @@ INLAY_END_NAMESPACE
 #  if defined(__linux__) && defined(__aarch64__)
 #    include <sys/auxv.h>
 #  endif
+#  if defined(__linux__) && defined(__x86_64__)
+#    include <sys/syscall.h>
+#  endif
 #  if defined(__APPLE__) && defined(__aarch64__)
 #    include <sys/sysctl.h>
 #    include <sys/types.h>
@@ -12449,6 +12882,21 @@ ArmFeatures arm_features() noexcept {
   return {false, false};
 #  endif
 }
+#endif
+
+#if defined(__x86_64__) && defined(__linux__)
+// Of <asm/prctl.h>, whose older versions have no names for them.
+inline constexpr long kGetPermitted = 0x1022, kRequestPermission = 0x1023, kTileData = 18;
+
+bool tiles_permitted() noexcept {
+  uint64_t permitted = 0;
+  return syscall(SYS_arch_prctl, kGetPermitted, &permitted) == 0 &&
+         (permitted >> kTileData & 1) != 0;
+}
+void request_tiles() noexcept { syscall(SYS_arch_prctl, kRequestPermission, kTileData); }
+#else
+bool tiles_permitted() noexcept { return false; }
+void request_tiles() noexcept {}
 #endif
 
 #if !INLAY_HAS_THREADS
@@ -14578,7 +15026,12 @@ static int64_t cpu_targets() noexcept {
   targets |= HWY_AVX3;
   if (!all(leaf7[2], 1, 6, 8, 9, 10, 11, 12, 14))
     return targets;  // VBMI, VBMI2, GFNI, VAES, VPCLMUL, VNNI, BITALG, VPOPCNT
-  return targets | HWY_AVX3_DL;
+  targets |= HWY_AVX3_DL;
+  // AMX-BF16 and AMX-TILE; the state of tiles; and the process may use it.
+  if (all(leaf7[3], 22, 24) && (saved & 0x60000) == 0x60000 && tiles_permitted()) {
+    targets |= INLAY_AVX3_AMX;
+  }
+  return targets;
 }
 #elif HWY_ARCH_ARM_A64
 static int64_t cpu_targets() noexcept {
@@ -14637,6 +15090,9 @@ size_t runnable_kernels(const Kernels* out[8]) noexcept {
 #if INLAY_HAS_NEON_I8MM
   INLAY_VISIT(INLAY_NEON_I8MM, N_NEON_I8MM)
 #endif
+#if INLAY_HAS_AVX3_AMX && (HWY_TARGETS & HWY_AVX3_DL)
+  INLAY_VISIT(INLAY_AVX3_AMX, N_AVX3_DL::amx)
+#endif
   HWY_VISIT_TARGETS(INLAY_VISIT)
 #undef INLAY_VISIT
   return count;
@@ -14670,7 +15126,12 @@ size_t quantized_bytes(size_t n, size_t k) noexcept {
 size_t matmul_scratch_bytes(size_t k) noexcept {
   static_assert(2 * sizeof(SuperblockChunk) <= sizeof(TernaryChunk));
   const size_t ternary = div_up(k, kChunk) * sizeof(TernaryChunk);
-  return ternary < sizeof(MatmulScratch) ? sizeof(MatmulScratch) : ternary;
+#if INLAY_HAS_AVX3_AMX && (HWY_TARGETS & HWY_AVX3_DL)
+  constexpr size_t kTiles = sizeof(N_AVX3_DL::amx::Scratch);
+#else
+  constexpr size_t kTiles = sizeof(MatmulScratch);
+#endif
+  return ternary < kTiles ? kTiles : ternary;
 }
 
 }  // namespace detail
@@ -37438,6 +37899,10 @@ namespace detail {
 constexpr bool is_quantized(TensorType type) noexcept {
   return type != TensorType::f32 && type != TensorType::f16 && type != TensorType::bf16;
 }
+// Whether the kernels may read what was quantized of the input for them.
+inline bool reads_quantized(const Kernels& kernels, TensorType type) noexcept {
+  return is_quantized(type) || (kernels.quantizes_for_halves && type != TensorType::f32);
+}
 
 // A tensor, or rows of one: [count][rows][cols], cols contiguous, or in the kernels' packed form.
 // Null data: the file does not have it.
@@ -38150,9 +38615,9 @@ struct HeadWork {
 class PlanWriter {
  public:
   // `pooled`: a buffer that is not quantized by the phase that writes it has State::head_n rows.
-  PlanWriter(Array<Phase>* phases, Array<uint8_t>* works, Needs* needs,
+  PlanWriter(const Kernels& kernels, Array<Phase>* phases, Array<uint8_t>* works, Needs* needs,
              bool pooled = false) noexcept
-      : phases_(phases), works_(works), needs_(needs), pooled_(pooled) {}
+      : kernels_(kernels), phases_(phases), works_(works), needs_(needs), pooled_(pooled) {}
   bool out_of_memory() const noexcept { return out_of_memory_; }
 
   // x = embedding of the tokens; and the RoPE table of their positions.
@@ -38200,6 +38665,7 @@ class PlanWriter {
   void matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept;
   void* append(CountFn count, RunFn run, const void* work, size_t bytes) noexcept;
 
+  const Kernels& kernels_;
   Array<Phase>* phases_;
   Array<uint8_t>* works_;
   Needs* needs_;
@@ -38407,8 +38873,13 @@ class RowTasks {
   uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
 };
 
+// The products of one row with n columns; where many take less time, as many as would take it.
+inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
+  return size_t{n} * weight.cols / (is_quantized(weight.type) ? s.kernels->batch_speed : 1);
+}
+
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
-  return {weight.rows, weight.row_bytes(), size_t{n} * weight.cols, n, s.workers};
+  return {weight.rows, weight.row_bytes(), row_products(weight, n, s), n, s.workers};
 }
 
 // A product with n columns: where they are and where the result goes is for the caller to say.
@@ -38473,7 +38944,8 @@ inline RowTasks gate_up_tasks(const GateUpWork& w, const State& s) noexcept {
   const Weight& up = *w.up.weight;
   const size_t matrices = w.gate.weight != nullptr ? 2 : 1;
   const size_t gate_bytes = matrices == 2 ? w.gate.weight->row_bytes() : 0;
-  return {up.rows, gate_bytes + up.row_bytes(), matrices * s.n * up.cols, s.n, s.workers};
+  return {up.rows, gate_bytes + up.row_bytes(), matrices * row_products(up, s.n, s), s.n,
+          s.workers};
 }
 
 inline uint32_t count_gate_up(const void* work, const void* state) noexcept {
@@ -38725,7 +39197,7 @@ INLAY_COLD inline void PlanWriter::wrote(Buffer buffer, uint32_t width, bool* qu
 INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorType type) noexcept {
   needs_->widen(buffer, width);
   needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
-  if (!is_quantized(type)) return;
+  if (!reads_quantized(kernels_, type)) return;
   const bool hidden = buffer == Buffer::gate;
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;
@@ -39864,7 +40336,7 @@ inline void multiply_expert(const State& s, const ExpertMatrix& matrix,
   m.rows = matrix.rows;
   m.x = x;
   m.x_stride = m.k;
-  m.xq = xq;
+  m.xq = is_quantized(m.type) ? xq : nullptr;
   m.out = out + a.first * m.rows;
   m.out_stride = m.rows;
   m.bias = matrix.bias == nullptr ? nullptr : matrix.bias + a.expert * m.rows;
@@ -40298,7 +40770,7 @@ inline void head_product(const void* work, void* state, uint32_t task, void* scr
   Matmul m = matmul_of(matrix, s.n, s);
   m.x = s.row(w.in, 0) + size_t{head} * w.in_stride;
   m.x_stride = s.width(w.in);
-  m.xq = s.quantized + head * quantized_bytes(s.n, m.k);
+  m.xq = is_quantized(m.type) ? s.quantized + head * quantized_bytes(s.n, m.k) : nullptr;
   m.out = s.row(w.out, 0) + size_t{head} * w.out_stride;
   m.out_stride = s.width(w.out);
   multiply(s, &m, range, scratch);
@@ -42642,7 +43114,7 @@ class Binding {
       : m_(model),
         keys_(m_->file, m_->architecture->name),
         tensors_(m_->file, m_->architecture->name, &m_->weights, &m_->converted),
-        plan_(&m_->layer_plan, &m_->works, &m_->needs),
+        plan_(*m_->kernels, &m_->layer_plan, &m_->works, &m_->needs),
         block_{tensors_, plan_, *m_->architecture, m_->hparams} {}
   Binding(const Binding&) = delete;
   Status begin(const ModelOptions& options) noexcept;
@@ -42694,8 +43166,9 @@ INLAY_COLD inline Status Binding::finish() noexcept {
   const Facts& facts = *m_->architecture;
   const NormWeights norm = output_norm(tensors_, plan_, facts, h);
   m_->embedding_needs = m_->needs;
-  PlanWriter head_plan(&m_->head_plan, &m_->works, &m_->needs);
-  PlanWriter embedding_plan(&m_->embedding_plan, &m_->works, &m_->embedding_needs, /*pooled=*/true);
+  PlanWriter head_plan(*m_->kernels, &m_->head_plan, &m_->works, &m_->needs);
+  PlanWriter embedding_plan(*m_->kernels, &m_->embedding_plan, &m_->works, &m_->embedding_needs,
+                            /*pooled=*/true);
   if (h.causal) {
     write_head(tensors_, head_plan, norm, h);
   } else {  // what sees later tokens cannot write
@@ -42932,6 +43405,13 @@ INLAY_COLD inline Model Loading::take() noexcept {
 }
 
 }  // namespace detail
+
+bool request_amx() noexcept {
+#if INLAY_HAS_AVX3_AMX
+  detail::request_tiles();
+#endif
+  return detail::tiles_permitted();
+}
 
 Result<Model> Model::open(const GgufSource& source, const ModelOptions& options) noexcept {
   constexpr uint32_t kReportEveryUs = 250;  // what stops opening is to be heard within 1 ms

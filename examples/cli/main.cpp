@@ -31,6 +31,7 @@ constexpr Verb kVerbs[] = {
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   const std::string_view verb = argc > 1 ? argv[1] : "";
   for (const Verb& known : kVerbs) {
     if (known.name == verb) return cli::finish_output(known.run(argc - 2, argv + 2));

@@ -98,6 +98,7 @@
 #include "inlay/kernels/paired_tiles-inl.hpp"
 #include "inlay/kernels/quantize-inl.hpp"
 #include "inlay/kernels/matmul-inl.hpp"
+#include "inlay/kernels/amx-inl.hpp"
 #endif
 #include "inlay/kernels/table-inl.hpp"
 #ifdef INLAY_SUB_TARGET

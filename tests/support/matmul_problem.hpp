@@ -17,6 +17,7 @@
 
 #include "inlay/core/memory.hpp"
 #include "inlay/kernels/kernels.hpp"
+#include "inlay/kernels/targets.hpp"
 #include "inlay/tensor/dequantize.hpp"
 
 namespace inlay_test {
@@ -296,7 +297,7 @@ inline std::vector<float> multiply(const detail::Kernels& kernels, const Problem
   m.n = p.n;
   m.x = p.x.data();
   m.x_stride = p.x_stride();
-  m.xq = plain(p.type) ? nullptr : xq.get();
+  m.xq = xq.get();
   m.out = out.data();
   m.out_stride = stride;
   m.bias = p.bias.empty() ? nullptr : p.bias.data();
@@ -403,10 +404,12 @@ inline void check_near(const std::vector<float>& got, const std::vector<Referenc
   }
 }
 
-// Every target, with what is to be seen of the problem when something fails.
+// Every target, with what is to be seen of the problem when something fails. Not AMX if it rounds
+// to bfloat16 (16 columns and more): amx_test.cpp has that.
 template <class F>
 inline void for_targets(const Problem& p, F f) {
   for (const detail::Kernels* kernels : targets()) {
+    if (kernels->target == INLAY_AVX3_AMX && p.n >= 16 && p.type != TensorType::f32) continue;
     CAPTURE(name_of(p.type));
     CAPTURE(std::string(kernels->name));
     CAPTURE(p.n);

@@ -187,8 +187,13 @@ class RowTasks {
   uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
 };
 
+// The products of one row with n columns; where many take less time, as many as would take it.
+inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
+  return size_t{n} * weight.cols / (is_quantized(weight.type) ? s.kernels->batch_speed : 1);
+}
+
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
-  return {weight.rows, weight.row_bytes(), size_t{n} * weight.cols, n, s.workers};
+  return {weight.rows, weight.row_bytes(), row_products(weight, n, s), n, s.workers};
 }
 
 // A product with n columns: where they are and where the result goes is for the caller to say.
@@ -253,7 +258,8 @@ inline RowTasks gate_up_tasks(const GateUpWork& w, const State& s) noexcept {
   const Weight& up = *w.up.weight;
   const size_t matrices = w.gate.weight != nullptr ? 2 : 1;
   const size_t gate_bytes = matrices == 2 ? w.gate.weight->row_bytes() : 0;
-  return {up.rows, gate_bytes + up.row_bytes(), matrices * s.n * up.cols, s.n, s.workers};
+  return {up.rows, gate_bytes + up.row_bytes(), matrices * row_products(up, s.n, s), s.n,
+          s.workers};
 }
 
 inline uint32_t count_gate_up(const void* work, const void* state) noexcept {
@@ -505,7 +511,7 @@ INLAY_COLD inline void PlanWriter::wrote(Buffer buffer, uint32_t width, bool* qu
 INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorType type) noexcept {
   needs_->widen(buffer, width);
   needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
-  if (!is_quantized(type)) return;
+  if (!reads_quantized(kernels_, type)) return;
   const bool hidden = buffer == Buffer::gate;
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;

@@ -210,9 +210,9 @@ struct HeadWork {
 class PlanWriter {
  public:
   // `pooled`: a buffer that is not quantized by the phase that writes it has State::head_n rows.
-  PlanWriter(Array<Phase>* phases, Array<uint8_t>* works, Needs* needs,
+  PlanWriter(const Kernels& kernels, Array<Phase>* phases, Array<uint8_t>* works, Needs* needs,
              bool pooled = false) noexcept
-      : phases_(phases), works_(works), needs_(needs), pooled_(pooled) {}
+      : kernels_(kernels), phases_(phases), works_(works), needs_(needs), pooled_(pooled) {}
   bool out_of_memory() const noexcept { return out_of_memory_; }
 
   // x = embedding of the tokens; and the RoPE table of their positions.
@@ -260,6 +260,7 @@ class PlanWriter {
   void matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept;
   void* append(CountFn count, RunFn run, const void* work, size_t bytes) noexcept;
 
+  const Kernels& kernels_;
   Array<Phase>* phases_;
   Array<uint8_t>* works_;
   Needs* needs_;

@@ -17,6 +17,10 @@ namespace detail {
 constexpr bool is_quantized(TensorType type) noexcept {
   return type != TensorType::f32 && type != TensorType::f16 && type != TensorType::bf16;
 }
+// Whether the kernels may read what was quantized of the input for them.
+inline bool reads_quantized(const Kernels& kernels, TensorType type) noexcept {
+  return is_quantized(type) || (kernels.quantizes_for_halves && type != TensorType::f32);
+}
 
 // A tensor, or rows of one: [count][rows][cols], cols contiguous, or in the kernels' packed form.
 // Null data: the file does not have it.

@@ -20,6 +20,9 @@
 #  if defined(__linux__) && defined(__aarch64__)
 #    include <sys/auxv.h>
 #  endif
+#  if defined(__linux__) && defined(__x86_64__)
+#    include <sys/syscall.h>
+#  endif
 #  if defined(__APPLE__) && defined(__aarch64__)
 #    include <sys/sysctl.h>
 #    include <sys/types.h>
@@ -120,6 +123,21 @@ ArmFeatures arm_features() noexcept {
   return {false, false};
 #  endif
 }
+#endif
+
+#if defined(__x86_64__) && defined(__linux__)
+// Of <asm/prctl.h>, whose older versions have no names for them.
+inline constexpr long kGetPermitted = 0x1022, kRequestPermission = 0x1023, kTileData = 18;
+
+bool tiles_permitted() noexcept {
+  uint64_t permitted = 0;
+  return syscall(SYS_arch_prctl, kGetPermitted, &permitted) == 0 &&
+         (permitted >> kTileData & 1) != 0;
+}
+void request_tiles() noexcept { syscall(SYS_arch_prctl, kRequestPermission, kTileData); }
+#else
+bool tiles_permitted() noexcept { return false; }
+void request_tiles() noexcept {}
 #endif
 
 #if !INLAY_HAS_THREADS

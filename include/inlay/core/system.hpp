@@ -107,6 +107,10 @@ struct ArmFeatures {
 ArmFeatures arm_features() noexcept;
 #endif
 
+// Whether this process may use the registers of AMX, and the request for it: see request_amx().
+bool tiles_permitted() noexcept;
+void request_tiles() noexcept;
+
 // A mutex and a condition variable to sleep on. Neither allocates nor fails. In a build without
 // threads they do nothing, and wait() must not be called.
 class Mutex {

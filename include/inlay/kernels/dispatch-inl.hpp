@@ -60,7 +60,12 @@ static int64_t cpu_targets() noexcept {
   targets |= HWY_AVX3;
   if (!all(leaf7[2], 1, 6, 8, 9, 10, 11, 12, 14))
     return targets;  // VBMI, VBMI2, GFNI, VAES, VPCLMUL, VNNI, BITALG, VPOPCNT
-  return targets | HWY_AVX3_DL;
+  targets |= HWY_AVX3_DL;
+  // AMX-BF16 and AMX-TILE; the state of tiles; and the process may use it.
+  if (all(leaf7[3], 22, 24) && (saved & 0x60000) == 0x60000 && tiles_permitted()) {
+    targets |= INLAY_AVX3_AMX;
+  }
+  return targets;
 }
 #elif HWY_ARCH_ARM_A64
 static int64_t cpu_targets() noexcept {
@@ -119,6 +124,9 @@ size_t runnable_kernels(const Kernels* out[8]) noexcept {
 #if INLAY_HAS_NEON_I8MM
   INLAY_VISIT(INLAY_NEON_I8MM, N_NEON_I8MM)
 #endif
+#if INLAY_HAS_AVX3_AMX && (HWY_TARGETS & HWY_AVX3_DL)
+  INLAY_VISIT(INLAY_AVX3_AMX, N_AVX3_DL::amx)
+#endif
   HWY_VISIT_TARGETS(INLAY_VISIT)
 #undef INLAY_VISIT
   return count;
@@ -152,7 +160,12 @@ size_t quantized_bytes(size_t n, size_t k) noexcept {
 size_t matmul_scratch_bytes(size_t k) noexcept {
   static_assert(2 * sizeof(SuperblockChunk) <= sizeof(TernaryChunk));
   const size_t ternary = div_up(k, kChunk) * sizeof(TernaryChunk);
-  return ternary < sizeof(MatmulScratch) ? sizeof(MatmulScratch) : ternary;
+#if INLAY_HAS_AVX3_AMX && (HWY_TARGETS & HWY_AVX3_DL)
+  constexpr size_t kTiles = sizeof(N_AVX3_DL::amx::Scratch);
+#else
+  constexpr size_t kTiles = sizeof(MatmulScratch);
+#endif
+  return ternary < kTiles ? kTiles : ternary;
 }
 
 }  // namespace detail

@@ -21,7 +21,7 @@ inline constexpr size_t kPanelRows = 16;
 // ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k] ----
 // Activations are quantized once, by whoever produced them, to int8 with one float scale per 32
 // values ("A32"), in a buffer of quantized_bytes(n, k). Its layout is private to the kernels and
-// differs for small n.
+// differs for small n. With AMX, many columns are rounded to bfloat16 instead.
 struct Quantize {
   const float* x;  // [n][x_stride]
   size_t x_stride;
@@ -48,7 +48,7 @@ struct Matmul {
   size_t n;          // columns = tokens
   const float* x;    // [n][x_stride]; read for f32, f16 and bf16 weights
   size_t x_stride;
-  const void* xq;  // quantize()d x; read for all other types
+  const void* xq;  // quantize()d x; null: f16 and bf16 weights only read x
   float* out;      // [n][out_stride]
   size_t out_stride;
   const float* bias;  // [rows] or null
@@ -213,6 +213,7 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
+  uint32_t batch_speed;  // of matmul with many columns; 1: int8 products of SIMD
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
@@ -247,7 +248,8 @@ struct Kernels {
   void (*softmax_weights)(const float* logits, size_t n, float top, uint64_t* bits,
                           uint64_t* weights);
 
-  bool takes_packed;  // weights in panels: else they stay as the file has them
+  bool takes_packed;          // weights in panels: else they stay as the file has them
+  bool quantizes_for_halves;  // f16 and bf16 weights, too, are multiplied with what quantize wrote
 };
 
 // What layers with a state are computed with. Apart, so that a build without such an architecture

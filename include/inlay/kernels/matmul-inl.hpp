@@ -18,7 +18,7 @@ struct Recipe {
   size_t unit_bytes8;  // bytes of 8 units
   size_t sub;
   int offset;  // that start values take away
-  bool mins, wide;
+  bool mins, wide, integer;
   PanelKernel panel[kPanelColumns];  // of 1 ... 5 columns; null: no packed form
   PanelDecode expand;
   PanelScales expand_scales;
@@ -76,6 +76,7 @@ static constexpr Recipe recipe() {
   r.offset = offset;
   r.mins = T::kMins;
   r.wide = wide;
+  r.integer = integer;
 #if INLAY_DOT_I8MM
   r.tile = multiply_paired_tile<T::kSub, integer, offset != 0>;
 #else

@@ -108,6 +108,7 @@ struct ColumnLayout {
 //   uint32_t start[kp / sub][4]        for each of kStarts
 //   int16_t wide[kp / 4][2][4][2 k]    q with k % 4 in {0, 2}, and in {1, 3}; not with VNNI
 //   int8_t paired[kp / 8][4][8 k]      in their place, with i8mm
+// With AMX, instead of all that: uint16_t [4 columns][bytes() / 4], bfloat16 and room behind them.
 struct GroupLayout {
   size_t kp;  // k rounded up to kGroup
   explicit constexpr GroupLayout(size_t k) : kp(round_up(k, kGroup)) {}
@@ -117,7 +118,8 @@ struct GroupLayout {
     return scale() + kp * 2 + start_offset(kind, kp) * kColumns;
   }
   constexpr size_t wide() const { return start({0, 0}); }
-  constexpr size_t bytes() const { return round_up(wide() + kp * 8, 64); }
+  // A quarter is an odd number of cache lines: columns do not compete for few sets of a cache.
+  constexpr size_t bytes() const { return round_up(wide() + kp * 8 + 256, 512) - 256; }
 };
 // Two or three columns are written both ways: each on its own after their group.
 constexpr size_t column_at(size_t n, size_t k, size_t column) {

@@ -21,6 +21,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
                                      quantize,
                                      matmul,
+                                     1,
                                      attention,
                                      combine_attention,
                                      store_kv,
@@ -35,7 +36,23 @@ static constexpr Kernels kKernels = {kTarget,
                                      clamp,
                                      softcap,
                                      softmax_weights,
-                                     !kTilesOnly};
+                                     !kTilesOnly,
+                                     false};
+#  if INLAY_HAS_AVX3_AMX && HWY_TARGET == HWY_AVX3_DL
+namespace amx {
+static constexpr Kernels with_tiles() {
+  Kernels kernels = N_AVX3_DL::kKernels;
+  kernels.target = INLAY_AVX3_AMX;
+  kernels.name = "AVX3_AMX";
+  kernels.quantize = quantize;
+  kernels.matmul = matmul;
+  kernels.batch_speed = 8;
+  kernels.quantizes_for_halves = true;
+  return kernels;
+}
+static constexpr Kernels kKernels = with_tiles();
+}  // namespace amx
+#  endif
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -60,6 +60,7 @@
 // well. The spine compiles one inside the pass of its target. Not where the compiler may assume the
 // instruction anyway, and not by compilers whose headers hide it without a flag.
 #define INLAY_AVX2_VNNI (1LL << 10)  // AVX2, AVX-VNNI: Intel since 2021, without AVX-512
+#define INLAY_AVX3_AMX (1LL << 5)    // AVX3_DL, AMX-BF16: Intel's servers since 2023
 #define INLAY_NEON_DOT (1LL << 27)   // NEON, dotprod: most since 2018
 #define INLAY_NEON_I8MM (1LL << 25)  // besides these i8mm: most since 2021
 
@@ -86,6 +87,12 @@
 #      define INLAY_HAS_NEON_I8MM INLAY_WANTED(INLAY_NEON_I8MM)
 #    endif
 #  endif
+#endif
+// Needs no second pass of the kernels, only assembly; and Linux, which is asked for it.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+#  define INLAY_HAS_AVX3_AMX INLAY_WANTED(INLAY_AVX3_AMX)
+#else
+#  define INLAY_HAS_AVX3_AMX 0
 #endif
 #ifndef INLAY_HAS_AVX2_VNNI
 #  define INLAY_HAS_AVX2_VNNI 0

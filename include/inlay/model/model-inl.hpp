@@ -60,7 +60,7 @@ class Binding {
       : m_(model),
         keys_(m_->file, m_->architecture->name),
         tensors_(m_->file, m_->architecture->name, &m_->weights, &m_->converted),
-        plan_(&m_->layer_plan, &m_->works, &m_->needs),
+        plan_(*m_->kernels, &m_->layer_plan, &m_->works, &m_->needs),
         block_{tensors_, plan_, *m_->architecture, m_->hparams} {}
   Binding(const Binding&) = delete;
   Status begin(const ModelOptions& options) noexcept;
@@ -112,8 +112,9 @@ INLAY_COLD inline Status Binding::finish() noexcept {
   const Facts& facts = *m_->architecture;
   const NormWeights norm = output_norm(tensors_, plan_, facts, h);
   m_->embedding_needs = m_->needs;
-  PlanWriter head_plan(&m_->head_plan, &m_->works, &m_->needs);
-  PlanWriter embedding_plan(&m_->embedding_plan, &m_->works, &m_->embedding_needs, /*pooled=*/true);
+  PlanWriter head_plan(*m_->kernels, &m_->head_plan, &m_->works, &m_->needs);
+  PlanWriter embedding_plan(*m_->kernels, &m_->embedding_plan, &m_->works, &m_->embedding_needs,
+                            /*pooled=*/true);
   if (h.causal) {
     write_head(tensors_, head_plan, norm, h);
   } else {  // what sees later tokens cannot write
@@ -350,6 +351,13 @@ INLAY_COLD inline Model Loading::take() noexcept {
 }
 
 }  // namespace detail
+
+bool request_amx() noexcept {
+#if INLAY_HAS_AVX3_AMX
+  detail::request_tiles();
+#endif
+  return detail::tiles_permitted();
+}
 
 Result<Model> Model::open(const GgufSource& source, const ModelOptions& options) noexcept {
   constexpr uint32_t kReportEveryUs = 250;  // what stops opening is to be heard within 1 ms

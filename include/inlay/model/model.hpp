@@ -28,12 +28,21 @@ INLAY_BEGIN_NAMESPACE
 //   file's weights.
 enum class WeightMode : uint8_t { mapped, packed };
 
+// Asks the system to let this process use AMX, the matrix unit of Intel's servers since 2023:
+// models opened after it then read prompts several times as fast. Returns whether they may. False
+// where there is none, and on other systems than Linux.
+//
+// For a program's main(), before its threads start; a plug-in leaves it to its host. It holds for
+// the whole process and cannot be taken back: frames of signal handlers grow by 8 KiB, and from
+// then on sigaltstack() fails for stacks too small for that, as this does if a thread has one.
+bool request_amx() noexcept;
+
 struct ModelOptions {
   Host host;
   // Which SIMD targets may be used: a mask of target bits (Highway's HWY_*, and INLAY_AVX2_VNNI,
-  // INLAY_NEON_DOT and INLAY_NEON_I8MM of kernels/targets.hpp). The default allows all that were
-  // compiled in; Model::target says which was chosen. The least that the CPU can run is always
-  // allowed.
+  // INLAY_AVX3_AMX, INLAY_NEON_DOT and INLAY_NEON_I8MM of kernels/targets.hpp). The default allows
+  // all that were compiled in; Model::target says which was chosen. The least that the CPU can run
+  // is always allowed.
   int64_t targets = -1;
   WeightMode weights = WeightMode::mapped;
   // What to use in place of what the file says of its tokenizer.

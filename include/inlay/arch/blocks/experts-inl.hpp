@@ -265,7 +265,7 @@ inline void multiply_expert(const State& s, const ExpertMatrix& matrix,
   m.rows = matrix.rows;
   m.x = x;
   m.x_stride = m.k;
-  m.xq = xq;
+  m.xq = is_quantized(m.type) ? xq : nullptr;
   m.out = out + a.first * m.rows;
   m.out_stride = m.rows;
   m.bias = matrix.bias == nullptr ? nullptr : matrix.bias + a.expert * m.rows;

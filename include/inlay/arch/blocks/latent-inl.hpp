@@ -71,7 +71,7 @@ inline void head_product(const void* work, void* state, uint32_t task, void* scr
   Matmul m = matmul_of(matrix, s.n, s);
   m.x = s.row(w.in, 0) + size_t{head} * w.in_stride;
   m.x_stride = s.width(w.in);
-  m.xq = s.quantized + head * quantized_bytes(s.n, m.k);
+  m.xq = is_quantized(m.type) ? s.quantized + head * quantized_bytes(s.n, m.k) : nullptr;
   m.out = s.row(w.out, 0) + size_t{head} * w.out_stride;
   m.out_stride = s.width(w.out);
   multiply(s, &m, range, scratch);

@@ -1,0 +1,175 @@
+// Products on AMX, where this CPU has it: against the product of floats, with the bound of what is
+// rounded to bfloat16.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "inlay/kernels/kernels.hpp"
+#include "inlay/kernels/targets.hpp"
+#include "support/matmul_problem.hpp"
+
+using namespace inlay_test;
+
+namespace {
+
+// [columns, rows, k] such that tiles of 16 are whole or not, of blocks one or several.
+struct Shape {
+  size_t n, rows, blocks;
+};
+const Shape kShapes[] = {{16, 16, 1},  {17, 33, 2},  {31, 1, 3},   {32, 48, 20},
+                         {33, 130, 1}, {64, 37, 17}, {257, 32, 4}, {300, 150, 1}};
+
+template <class F>
+void with_amx(F f) {
+  for (const detail::Kernels* kernels : targets()) {
+    if (kernels->target == INLAY_AVX3_AMX) f(*kernels);
+  }
+}
+
+// The product of floats. Weights and activations are rounded to the nearest of 8 bits, off by 2^-9
+// of a value each; or they are sums of two such, of 17 bits together, and the product of the second
+// ones is left out: 2^-17 thrice. Each of k / 2 additions of a pair rounds by 2^-24 of a sum at
+// most, twice. The instruction takes subnormal sums as zeros.
+std::vector<Reference> multiply_floats(const Problem& p) {
+  std::vector<Reference> out(p.n * p.rows);
+  std::vector<float> w(p.k);
+  const Type* type = quantized_type(p.type);
+  const auto info = inlay::tensor_type_info(p.type);
+  const double rounding = plain(p.type) ? 3 * 0x1p-17 : 2 * 0x1p-9 + 0x1p-18;
+  for (size_t row = 0; row < p.rows; ++row) {
+    const uint8_t* bytes = p.w.data() + row * p.row_bytes();
+    REQUIRE(detail::dequantize_row(p.type, bytes, p.k, w.data()));
+    for (size_t column = 0; column < p.n; ++column) {
+      Reference& r = out[column * p.rows + row];
+      double terms = 0, scales = 0;
+      for (size_t i = 0; i < p.k; ++i) {
+        const double x = static_cast<double>(p.x[column * p.x_stride() + i]);
+        r.value += static_cast<double>(w[i]) * x;
+        terms += std::fabs(static_cast<double>(w[i]) * x);
+        // scale * u and what is taken from it are rounded as floats.
+        if (type != nullptr) {
+          const uint8_t* block = bytes + i / info.block_elements * info.block_bytes;
+          scales += largest_scale(*type, block) * type->largest_sub_scale * 256 * std::fabs(x);
+        }
+      }
+      r.bound = terms * (rounding + static_cast<double>(p.k) * 0x1p-24) + scales * 0x1p-23 +
+                static_cast<double>(p.k) * 0x1p-126;
+      r.value *= static_cast<double>(p.scale);
+      r.bound *= std::fabs(static_cast<double>(p.scale));
+      if (!p.bias.empty()) {
+        r.value += static_cast<double>(p.bias[row]);
+        r.bound += (std::fabs(r.value) + std::fabs(static_cast<double>(p.bias[row]))) * 0x1p-23;
+      }
+    }
+  }
+  return out;
+}
+
+void random_plain_weights(Random& random, Problem* p) {
+  p->w.resize(p->rows * p->row_bytes());
+  for (size_t i = 0; i < p->rows * p->k; ++i) {
+    const float value = uniform(random, -1.0f, 1.0f);
+    if (p->type == TensorType::f16) {
+      put_half(&p->w[i * 2], i % 7 == 0 ? value * 0x1p-20f : value);  // some subnormal
+    } else {
+      uint32_t bits;
+      std::memcpy(&bits, &value, 4);
+      const uint16_t high = static_cast<uint16_t>(bits >> 16);
+      std::memcpy(&p->w[i * 2], &high, 2);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_SUITE("amx") {
+  TEST_CASE("every quantized type, as the file has it and packed") {
+    Random random(1);
+    for (const Type& type : quantized_types()) {
+      const size_t block = inlay::tensor_type_info(type.id).block_elements;
+      for (const Shape& shape : kShapes) {
+        const size_t k = block < 256 ? shape.blocks * block : (shape.blocks % 5 + 1) * 256;
+        Problem p = make_problem(type.id, shape.rows, k, shape.n);
+        random_weights(type, random, &p);
+        random_columns(random, &p);
+        p.scale = shape.n % 2 == 0 ? 1.0f : -2.5f;
+        if (shape.n % 3 == 0) {
+          for (size_t i = 0; i < p.rows; ++i) p.bias.push_back(uniform(random, -9.0f, 9.0f));
+        }
+        const size_t bytes = detail::packed_bytes(type.id, p.rows, p.k);
+        const Aligned packed = aligned(bytes + 1);
+        if (bytes != 0) detail::pack_panels(type.id, p.w.data(), p.k, 0, p.rows, packed.get());
+        const std::vector<Reference> expected = multiply_floats(p);
+        with_amx([&](const detail::Kernels& kernels) {
+          CAPTURE(name_of(type.id));
+          CAPTURE(shape.n);
+          CAPTURE(shape.rows);
+          CAPTURE(k);
+          const std::vector<float> mapped = multiply(kernels, p, 32);
+          check_near(mapped, expected);
+          CHECK(multiply(kernels, p, 160) == mapped);  // whatever the tasks' rows are
+          CHECK(multiply(kernels, p, 16, false, false, nullptr, 64) == mapped);  // or columns
+          if (bytes != 0) CHECK(multiply(kernels, p, 64, false, false, packed.get()) == mapped);
+          check_near(multiply(kernels, p, 48, true), expected, 3.0);
+        });
+      }
+    }
+  }
+
+  TEST_CASE("what 8 bits hold is exact") {
+    Random random(2);
+    for (const Type& type : quantized_types()) {
+      if (type.largest_sub_scale > 1) continue;
+      for (size_t n : std::initializer_list<size_t>{16, 45}) {
+        Problem p = make_problem(type.id, 35, 512, n);
+        exact_problem(type, random, &p);
+        const std::vector<Reference> expected = multiply_floats(p);
+        with_amx([&](const detail::Kernels& kernels) {
+          CAPTURE(name_of(type.id));
+          CHECK(count_inexact(multiply(kernels, p, 32), expected) == 0);
+        });
+      }
+    }
+  }
+
+  TEST_CASE("plain floats, any k") {
+    Random random(3);
+    for (TensorType type : {TensorType::f16, TensorType::bf16}) {
+      for (size_t k : std::initializer_list<size_t>{1, 31, 32, 100, 128, 129, 777}) {
+        for (const Shape& shape : kShapes) {
+          Problem p = make_problem(type, shape.rows, k, shape.n);
+          random_plain_weights(random, &p);
+          random_columns(random, &p);
+          const std::vector<Reference> expected = multiply_floats(p);
+          with_amx([&](const detail::Kernels& kernels) {
+            CAPTURE(name_of(type));
+            CAPTURE(shape.n);
+            CAPTURE(k);
+            const std::vector<float> got = multiply(kernels, p, 32);
+            check_near(got, expected);
+            CHECK(multiply(kernels, p, 160) == got);
+          });
+        }
+      }
+    }
+  }
+
+  TEST_CASE("results that must not depend on the batch are those without it") {
+    Random random(4);
+    for (const Type& type : quantized_types()) {
+      Problem p = make_problem(type.id, 40, 512, 20);
+      random_weights(type, random, &p);
+      random_columns(random, &p);
+      with_amx([&](const detail::Kernels& kernels) {
+        const detail::Kernels* without = detail::pick_kernels(~INLAY_AVX3_AMX);
+        REQUIRE(without->target != INLAY_AVX3_AMX);
+        CHECK(multiply(kernels, p, 32, false, true) == multiply(*without, p, 32, false, true));
+      });
+    }
+  }
+}
