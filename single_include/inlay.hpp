@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xfe61fcd8
+#define INLAY_SELF_ID_ 0xaf1934bb
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xfe61fcd8
+#elif INLAY_SELF_ID_ != 0xaf1934bb
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -43138,13 +43138,6 @@ class Binding {
 };
 
 INLAY_COLD inline Status Binding::begin(const ModelOptions& options) noexcept {
-  m_->kernels = pick_kernels(options.targets);
-  if (m_->kernels == nullptr) {
-    return Error(ErrorCode::unsupported,
-                 "this processor has none of the instruction sets of this build, expected SSE4.2 "
-                 "at least");
-  }
-  m_->reading = reading_of_cpu();
   if (m_->kernels->takes_packed) m_->weight_mode = options.weights;
   m_->plan_only = options.plan_only;
   Hyper& h = m_->hparams;
@@ -43341,6 +43334,13 @@ INLAY_COLD inline Status Loading::go_on(uint64_t deadline_us) noexcept {
                                        std::move(*tokenizer_));
     if (model_ == nullptr) return Error(ErrorCode::out_of_memory);
     model_->architecture = architecture_;
+    model_->kernels = pick_kernels(options_.targets);
+    if (model_->kernels == nullptr) {
+      return Error(ErrorCode::unsupported,
+                   "this processor has none of the instruction sets of this build, expected SSE4.2 "
+                   "at least");
+    }
+    model_->reading = reading_of_cpu();
     binding_ = detail::create<Binding>(allocator, model_);
     if (binding_ == nullptr) return Error(ErrorCode::out_of_memory);
     stage_ = Stage::layers;

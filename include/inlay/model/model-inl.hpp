@@ -84,13 +84,6 @@ class Binding {
 };
 
 INLAY_COLD inline Status Binding::begin(const ModelOptions& options) noexcept {
-  m_->kernels = pick_kernels(options.targets);
-  if (m_->kernels == nullptr) {
-    return Error(ErrorCode::unsupported,
-                 "this processor has none of the instruction sets of this build, expected SSE4.2 "
-                 "at least");
-  }
-  m_->reading = reading_of_cpu();
   if (m_->kernels->takes_packed) m_->weight_mode = options.weights;
   m_->plan_only = options.plan_only;
   Hyper& h = m_->hparams;
@@ -287,6 +280,13 @@ INLAY_COLD inline Status Loading::go_on(uint64_t deadline_us) noexcept {
                                        std::move(*tokenizer_));
     if (model_ == nullptr) return Error(ErrorCode::out_of_memory);
     model_->architecture = architecture_;
+    model_->kernels = pick_kernels(options_.targets);
+    if (model_->kernels == nullptr) {
+      return Error(ErrorCode::unsupported,
+                   "this processor has none of the instruction sets of this build, expected SSE4.2 "
+                   "at least");
+    }
+    model_->reading = reading_of_cpu();
     binding_ = detail::create<Binding>(allocator, model_);
     if (binding_ == nullptr) return Error(ErrorCode::out_of_memory);
     stage_ = Stage::layers;
