@@ -10,6 +10,7 @@
 #include "inlay/core/memory.hpp"
 #include "inlay/gguf/gguf.hpp"
 #include "inlay/gguf/tensor_type.hpp"
+#include "inlay/kernels/kernels.hpp"
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
