@@ -197,6 +197,7 @@ Options read(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   const Options o = read(argc, argv);
   Bench bench(o);
   const Cost turns = bench.run(o.characters, Bench::As::turns);

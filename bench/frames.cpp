@@ -689,6 +689,7 @@ Options parse(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   const Options o = parse(argc, argv);
   inlay::ModelOptions options;
   if (o.weights == "packed") options.weights = inlay::WeightMode::packed;

@@ -166,6 +166,7 @@ double time_to_stop(int64_t wait_us, Work work, Meanwhile meanwhile, Stop stop) 
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   if (argc < 2) fail("usage: bench_hosting MODEL.gguf [THREADS [OPENINGS]]");
   prepare();
   const int before = threads_now();

@@ -95,6 +95,7 @@ struct Agreement {
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   if (argc < 4) return fail("usage: bench_speculation MODEL OLD NEW [NAME=VALUE…]");
   inlay::ModelOptions model_options;
   inlay::SessionOptions options;

@@ -31,6 +31,7 @@ int fail(const char* text) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   if (argc < 3) return fail("usage: bench_typing MODEL TRACE [NAME=VALUE…]");
   inlay::ModelOptions model_options;
   inlay::CompletionOptions options;

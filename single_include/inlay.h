@@ -132,6 +132,10 @@ typedef struct inlay_model_options {
   int32_t plan_only;  /* 1: reads the header only, to say what the model is and what it would take */
 } inlay_model_options;
 
+/* Asks Linux to let this process use AMX, for models opened after it: 1 if they may. For a program's start, not for a
+ * plug-in: see request_amx() in model/model.hpp. */
+INLAY_C_API int32_t inlay_request_amx(void);
+
 INLAY_C_API void inlay_model_options_init(inlay_model_options* options, uint32_t struct_size);
 
 /* A file that the program reads itself: an archive, an encrypted asset, a descriptor. */

@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xaf1934bb
+#define INLAY_SELF_ID_ 0xf348690b
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xaf1934bb
+#elif INLAY_SELF_ID_ != 0xf348690b
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -49824,6 +49824,10 @@ typedef struct inlay_model_options {
   int32_t plan_only;  /* 1: reads the header only, to say what the model is and what it would take */
 } inlay_model_options;
 
+/* Asks Linux to let this process use AMX, for models opened after it: 1 if they may. For a program's start, not for a
+ * plug-in: see request_amx() in model/model.hpp. */
+INLAY_C_API int32_t inlay_request_amx(void);
+
 INLAY_C_API void inlay_model_options_init(inlay_model_options* options, uint32_t struct_size);
 
 /* A file that the program reads itself: an archive, an encrypted asset, a descriptor. */
@@ -50881,6 +50885,8 @@ INLAY_C_API const char* inlay_status_text(inlay_status status) {
 INLAY_C_API void inlay_host_init(inlay_host* host, uint32_t struct_size) {
   detail::c_put(inlay_host{}, host, struct_size);
 }
+
+INLAY_C_API int32_t inlay_request_amx(void) { return request_amx() ? 1 : 0; }
 
 INLAY_C_API void inlay_model_options_init(inlay_model_options* options, uint32_t struct_size) {
   detail::c_put(detail::c_defaults(ModelOptions{}), options, struct_size);

@@ -751,6 +751,7 @@ int fail(const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   Settings settings;
   for (int i = 1; i < argc; i += 2) {
     const std::string option = argv[i], given = i + 1 < argc ? argv[i + 1] : "";

@@ -324,6 +324,7 @@ int fail(const char* text) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  inlay::request_amx();
   if (argc < 2 || argc > 3) return fail("usage: lsp MODEL [THREADS]");
   auto model = inlay::Model::open(argv[1]);
   if (!model) return fail(model.error().message());

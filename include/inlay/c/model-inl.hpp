@@ -157,6 +157,8 @@ INLAY_C_API void inlay_host_init(inlay_host* host, uint32_t struct_size) {
   detail::c_put(inlay_host{}, host, struct_size);
 }
 
+INLAY_C_API int32_t inlay_request_amx(void) { return request_amx() ? 1 : 0; }
+
 INLAY_C_API void inlay_model_options_init(inlay_model_options* options, uint32_t struct_size) {
   detail::c_put(detail::c_defaults(ModelOptions{}), options, struct_size);
 }
