@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf19f757a
+#define INLAY_SELF_ID_ 0x64375dcc
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf19f757a
+#elif INLAY_SELF_ID_ != 0x64375dcc
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -45955,10 +45955,11 @@ inline Status take_workspace(SessionImpl* s) noexcept {
   return {};
 }
 
-// Leaves it to others, unless a batch is under way.
+// Leaves it to others, unless a batch is under way; what its last logits were made of is kept where
+// a state needs it: of a recurrent session, and while nothing has been drawn from them.
 inline void leave_workspace(SessionImpl* s) noexcept {
   if (s->stage != SessionImpl::Stage::idle || !s->workspace->is_taken_by(s)) return;
-  if (s->recurrent.used() && s->state.n > 0) {
+  if (s->state.n > 0 && (s->recurrent.used() || s->next_row < s->n_rows)) {
     std::memcpy(s->row, s->state.row(Buffer::x, s->state.n - 1),
                 s->impl->hparams.n_embd * sizeof(float));
   }

@@ -323,7 +323,7 @@ TEST_CASE("the memory is what was said before") {
     const auto packed = open(memory, options);
     REQUIRE(packed);
     CHECK(again.peak_bytes() >= least);
-    CHECK(again.peak_bytes() <= least + 1024);  // what opens it
+    CHECK(again.peak_bytes() <= least + 3 * 1024);  // what opens it: three objects
     CHECK(again.peak_bytes() == packed->memory().peak);
     CHECK(again.live_bytes() == packed->memory().total());
   }

@@ -633,10 +633,11 @@ inline Status take_workspace(SessionImpl* s) noexcept {
   return {};
 }
 
-// Leaves it to others, unless a batch is under way.
+// Leaves it to others, unless a batch is under way; what its last logits were made of is kept where
+// a state needs it: of a recurrent session, and while nothing has been drawn from them.
 inline void leave_workspace(SessionImpl* s) noexcept {
   if (s->stage != SessionImpl::Stage::idle || !s->workspace->is_taken_by(s)) return;
-  if (s->recurrent.used() && s->state.n > 0) {
+  if (s->state.n > 0 && (s->recurrent.used() || s->next_row < s->n_rows)) {
     std::memcpy(s->row, s->state.row(Buffer::x, s->state.n - 1),
                 s->impl->hparams.n_embd * sizeof(float));
   }
