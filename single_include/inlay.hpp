@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x45dc562e
+#define INLAY_SELF_ID_ 0xf5a7bd90
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x45dc562e
+#elif INLAY_SELF_ID_ != 0xf5a7bd90
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4858,7 +4858,9 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
-  uint32_t batch_speed;  // of matmul with many columns; 1: int8 products of SIMD
+  // From so many columns on, unless Matmul::tiles says otherwise, quantized types are multiplied
+  // `batch_speed` times as fast as SIMD's int8 products are.
+  uint32_t batch_columns, batch_speed;
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
@@ -11873,8 +11875,9 @@ namespace detail {
 namespace HWY_NAMESPACE {
 namespace amx {
 
-// Fewer are faster as int8.
-static constexpr size_t kLeastColumns = 16;
+// Fewer are faster as int8: Q4_0, packed, from 40 on, mapped or with scales of superblocks from 24
+// on.
+static constexpr size_t kLeastColumns = 40;
 
 static constexpr size_t kTileSize = 16;               // rows, and columns, of a tile
 static constexpr size_t kTileBytes = kTileSize * 64;  // 16 rows of 64 bytes: a register
@@ -12269,6 +12272,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
                                      quantize,
                                      matmul,
+                                     0,
                                      1,
                                      attention,
                                      combine_attention,
@@ -12294,7 +12298,8 @@ static constexpr Kernels with_tiles() {
   kernels.name = "AVX3_AMX";
   kernels.quantize = quantize;
   kernels.matmul = matmul;
-  kernels.batch_speed = 8;
+  kernels.batch_columns = kLeastColumns;
+  kernels.batch_speed = 4;
   kernels.quantizes_for_halves = true;
   return kernels;
 }
@@ -38874,9 +38879,11 @@ class RowTasks {
   uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
 };
 
-// The products of one row with n columns; where many take less time, as many as would take it.
+// The products of one row with n columns; where they are faster, as many as would take the time.
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
-  return size_t{n} * weight.cols / (is_quantized(weight.type) ? s.kernels->batch_speed : 1);
+  const Kernels& kernels = *s.kernels;
+  const bool fast = is_quantized(weight.type) && n >= kernels.batch_columns && !s.invariant;
+  return size_t{n} * weight.cols / (fast ? kernels.batch_speed : 1);
 }
 
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {

@@ -187,9 +187,11 @@ class RowTasks {
   uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
 };
 
-// The products of one row with n columns; where many take less time, as many as would take it.
+// The products of one row with n columns; where they are faster, as many as would take the time.
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
-  return size_t{n} * weight.cols / (is_quantized(weight.type) ? s.kernels->batch_speed : 1);
+  const Kernels& kernels = *s.kernels;
+  const bool fast = is_quantized(weight.type) && n >= kernels.batch_columns && !s.invariant;
+  return size_t{n} * weight.cols / (fast ? kernels.batch_speed : 1);
 }
 
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {

@@ -15,8 +15,9 @@ namespace detail {
 namespace HWY_NAMESPACE {
 namespace amx {
 
-// Fewer are faster as int8.
-static constexpr size_t kLeastColumns = 16;
+// Fewer are faster as int8: Q4_0, packed, from 40 on, mapped or with scales of superblocks from 24
+// on.
+static constexpr size_t kLeastColumns = 40;
 
 static constexpr size_t kTileSize = 16;               // rows, and columns, of a tile
 static constexpr size_t kTileBytes = kTileSize * 64;  // 16 rows of 64 bytes: a register

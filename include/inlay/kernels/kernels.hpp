@@ -213,7 +213,9 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
-  uint32_t batch_speed;  // of matmul with many columns; 1: int8 products of SIMD
+  // From so many columns on, unless Matmul::tiles says otherwise, quantized types are multiplied
+  // `batch_speed` times as fast as SIMD's int8 products are.
+  uint32_t batch_columns, batch_speed;
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.

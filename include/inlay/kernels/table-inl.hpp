@@ -21,6 +21,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      &HWY_STR(HWY_NAMESPACE)[2],  // "N_AVX2" from its third letter
                                      quantize,
                                      matmul,
+                                     0,
                                      1,
                                      attention,
                                      combine_attention,
@@ -46,7 +47,8 @@ static constexpr Kernels with_tiles() {
   kernels.name = "AVX3_AMX";
   kernels.quantize = quantize;
   kernels.matmul = matmul;
-  kernels.batch_speed = 8;
+  kernels.batch_columns = kLeastColumns;
+  kernels.batch_speed = 4;
   kernels.quantizes_for_halves = true;
   return kernels;
 }
