@@ -37,7 +37,6 @@ double logit_error(const std::vector<float>& p, const std::vector<float>& q) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  inlay::request_amx();
   const size_t vocabulary = argc == 4 ? std::strtoul(argv[1], nullptr, 10) : 0;
   if (vocabulary == 0) {
     std::fprintf(stderr, "usage: bench_divergence VOCABULARY REFERENCE OTHER\n");
