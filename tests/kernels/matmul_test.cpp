@@ -141,7 +141,7 @@ TEST_SUITE("matmul") {
     for (TensorType id : {TensorType::tq1_0, TensorType::q2_k, TensorType::q3_k, TensorType::q4_k,
                           TensorType::q5_k, TensorType::q6_k, TensorType::iq4_xs}) {
       for (size_t n : std::initializer_list<size_t>{1, 2}) {
-        Problem p = make_problem(id, 21, 256 * 400, n);
+        Problem p = make_problem(id, 21, 256 * 480, n);
         REQUIRE(detail::matmul_scratch_bytes(p.k) > detail::matmul_scratch_bytes(256));
         random_weights(*quantized_type(id), random, &p);
         random_columns(random, &p);
