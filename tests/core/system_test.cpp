@@ -15,6 +15,8 @@
 #  include <unistd.h>
 #endif
 
+#include "support/folder.hpp"
+
 using namespace inlay::detail;
 using inlay::Clock;
 using inlay::ErrorCode;
@@ -22,6 +24,7 @@ using inlay::Log;
 using inlay::LogLevel;
 using inlay::Result;
 using inlay::Status;
+using inlay_test::Folder;
 
 TEST_CASE("the clock never goes back, and the host's comes first") {
   uint64_t last = now_us(Clock());
@@ -185,18 +188,6 @@ TEST_CASE("the process's signals are not delivered to inlay's threads") {
 
 namespace {
 
-struct Folder {
-  Folder() {
-    for (int i = 0; path.empty(); ++i) {
-      const auto p =
-          std::filesystem::temp_directory_path() / ("inlay_system_test_" + std::to_string(i));
-      if (std::filesystem::create_directory(p)) path = p;
-    }
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
-
 std::string failure(const std::string& path) {
   const Result<FileMapping> mapping = FileMapping::open(path.c_str());
   if (mapping) return "";
@@ -208,7 +199,7 @@ std::string failure(const std::string& path) {
 
 TEST_CASE("a file is mapped as it is") {
   const Folder folder;
-  const std::string path = (folder.path / "\xe2\x82\xac file").string();
+  const std::string path = folder / "\xe2\x82\xac file";
   std::string bytes;
   for (int i = 0; i < 100001; ++i) bytes += static_cast<char>(i * 7);
   std::ofstream(path, std::ios::binary) << bytes;
@@ -219,8 +210,8 @@ TEST_CASE("a file is mapped as it is") {
   FileMapping moved = std::move(*mapping);
   CHECK(moved.data() == data);
   CHECK(mapping->data() == nullptr);
-  std::ofstream((folder.path / "b").string(), std::ios::binary) << "b";
-  Result<FileMapping> other = FileMapping::open((folder.path / "b").string().c_str());
+  std::ofstream(folder / "b", std::ios::binary) << "b";
+  Result<FileMapping> other = FileMapping::open((folder / "b").c_str());
   REQUIRE(other);
   moved = std::move(*other);
   CHECK(moved.size() == 1);
@@ -229,7 +220,7 @@ TEST_CASE("a file is mapped as it is") {
 
 TEST_CASE("a mapping knows when its file was changed") {
   const Folder folder;
-  const std::string path = (folder.path / "file").string();
+  const std::string path = folder / "file";
   const auto modified = [&] {
     const Result<FileMapping> mapping = FileMapping::open(path.c_str());
     REQUIRE(mapping);
@@ -246,7 +237,7 @@ TEST_CASE("a mapping knows when its file was changed") {
 
 TEST_CASE("dropped pages come back as they were") {
   const Folder folder;
-  const std::string path = (folder.path / "file").string();
+  const std::string path = folder / "file";
   std::string bytes;
   for (int i = 0; i < 300000; ++i) bytes += static_cast<char>(i * 7 + i / 256);
   std::ofstream(path, std::ios::binary) << bytes;
@@ -269,14 +260,10 @@ TEST_CASE("dropped pages come back as they were") {
 
 TEST_CASE("a file is replaced whole or not at all") {
   const Folder folder;
-  const std::string path = (folder.path / "\xe2\x82\xac file").string();
+  const std::string path = folder / "\xe2\x82\xac file";
   const auto content = [&] {
     std::ifstream file(path, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(file), {});
-  };
-  const auto files = [&] {
-    return std::distance(std::filesystem::directory_iterator(folder.path),
-                         std::filesystem::directory_iterator());
   };
   {
     FileReplacement unused;
@@ -305,7 +292,7 @@ TEST_CASE("a file is replaced whole or not at all") {
     CHECK(content() == "second");
   }
   CHECK(content() == "second");
-  CHECK(files() == 1);
+  CHECK(folder.files() == 1);
   CHECK(std::string(reinterpret_cast<const char*>(old->data()), old->size()) == "one");
 }
 
@@ -331,8 +318,7 @@ TEST_CASE("why a file cannot be replaced is said") {
   CHECK(failure_of(root + "/folder") == "it is a directory");
   REQUIRE(mkfifo((root + "/pipe").c_str(), 0600) == 0);
   CHECK(failure_of(root + "/pipe") == "it is not a regular file");
-  CHECK(std::distance(std::filesystem::directory_iterator(folder.path),
-                      std::filesystem::directory_iterator()) == 3);
+  CHECK(folder.files() == 3);
 }
 #  endif
 

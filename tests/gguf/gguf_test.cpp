@@ -16,6 +16,7 @@
 
 #include "gguf/malformed.hpp"
 #include "support/counting_allocator.hpp"
+#include "support/folder.hpp"
 #include "support/vocabulary_folder.hpp"
 
 using inlay::ErrorCode;
@@ -29,6 +30,7 @@ using inlay::TensorType;
 using inlay::TensorView;
 using inlay_test::CountingAllocator;
 using inlay_test::FileBytes;
+using inlay_test::Folder;
 using inlay_test::valid_file;
 
 namespace {
@@ -67,24 +69,6 @@ struct Source {
   std::string bytes;
   size_t calls = 0, fail_at = SIZE_MAX, largest = 0, total = 0;
   bool out_of_range = false;
-};
-
-// A folder that is removed again.
-struct Folder {
-  Folder() {
-    for (int i = 0; path.empty(); ++i) {
-      const auto p =
-          std::filesystem::temp_directory_path() / ("inlay_gguf_test_" + std::to_string(i));
-      if (std::filesystem::create_directory(p)) path = p;
-    }
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string write(const std::string& name, const std::string& bytes) const {
-    const std::string file = (path / name).string();
-    std::ofstream(file, std::ios::binary) << bytes;
-    return file;
-  }
-  std::filesystem::path path;
 };
 
 bool contains(const std::string& text, const std::string& part) {
@@ -782,7 +766,7 @@ TEST_CASE("what can be wrong with a split model") {
     const Folder folder;
     folder.write("m-00001-of-00002.gguf", row.first.bytes());
     folder.write("m-00002-of-00002.gguf", row.second.bytes());
-    const Result<Gguf> file = Gguf::open((folder.path / row.name).string().c_str());
+    const Result<Gguf> file = Gguf::open((folder / row.name).c_str());
     REQUIRE_FALSE(file);
     CHECK(file.error().code() == row.code);
     CHECK_MESSAGE(contains(file.error().message(), row.place), std::string(file.error().message()));
@@ -813,7 +797,7 @@ TEST_CASE("what can be wrong with a split model") {
 TEST_CASE("paths that cannot be opened") {
   const Folder folder;
   CHECK(Gguf::open(nullptr).error().code() == ErrorCode::bad_argument);
-  const std::string missing = (folder.path / "none.gguf").string();
+  const std::string missing = folder / "none.gguf";
   Result<Gguf> file = Gguf::open(missing.c_str());
   REQUIRE_FALSE(file);
   CHECK(file.error().code() == ErrorCode::io);

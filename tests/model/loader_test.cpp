@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <inlay.hpp>
 #include <string>
 #include <string_view>
@@ -20,12 +18,12 @@
 
 #include "support/counting_allocator.hpp"
 #include "support/demo_model.hpp"
+#include "support/folder.hpp"
 #include "support/logits.hpp"
 #include "support/models/shapes.hpp"
 
 namespace {
 
-namespace fs = std::filesystem;
 using inlay::ErrorCode;
 using inlay::GgufSource;
 using inlay::Model;
@@ -50,15 +48,8 @@ struct Archive {
         offset(before),
         bytes(before + model.size() + 777, 0xa5) {
     std::memcpy(bytes.data() + offset, model.data(), model.size());
-    path = (fs::temp_directory_path() /
-            ("inlay_loader_test_" + std::to_string(reinterpret_cast<uintptr_t>(this))))
-               .string();
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
+    path = folder.write("archive", bytes.data(), bytes.size());
   }
-  ~Archive() { fs::remove(path); }
-  Archive(const Archive&) = delete;
 
   GgufSource part() const {
     GgufSource source;
@@ -95,6 +86,7 @@ struct Archive {
   Memory model;
   size_t offset;
   std::vector<uint8_t> bytes;
+  inlay_test::Folder folder;
   std::string path;
   size_t reads = 0, longest = 0, fail_at = SIZE_MAX;
 };

@@ -21,6 +21,7 @@
 
 #include "inlay/kernels/kernels.hpp"
 #include "support/counting_allocator.hpp"
+#include "support/folder.hpp"
 #include "support/logits.hpp"
 #include "support/matmul_problem.hpp"
 #include "support/models/shapes.hpp"
@@ -38,6 +39,7 @@ using inlay::Token;
 using inlay::WeightMode;
 using inlay::detail::CacheHead;
 using inlay_test::CountingAllocator;
+using inlay_test::Folder;
 using inlay_test::logits_of;
 using inlay_test::same_bits;
 using random_model::Memory;
@@ -84,21 +86,6 @@ double error_of(const std::vector<float>& a, const std::vector<float>& expected)
 Result<Model> open(const Memory& memory, const ModelOptions& options = {}) {
   return Model::from_memory({memory.data(), memory.size()}, options);
 }
-
-// A folder of its own for each test, and model files in it.
-struct Folder {
-  fs::path path = fs::temp_directory_path() /
-                  ("inlay_packing_test_" +
-                   std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()));
-  Folder() { fs::create_directory(path); }
-  ~Folder() { fs::remove_all(path); }
-  Folder(const Folder&) = delete;
-  std::string operator/(const char* name) const { return (path / name).string(); }
-  size_t files() const {
-    return static_cast<size_t>(
-        std::distance(fs::directory_iterator(path), fs::directory_iterator()));
-  }
-};
 
 void write(const std::string& path, const void* data, size_t size) {
   std::ofstream(path, std::ios::binary)
