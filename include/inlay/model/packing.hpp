@@ -92,7 +92,6 @@ class Packing {
   uint32_t n_tasks_ = 0, n_chunks_ = 0;
   const char* cache_ = nullptr;
   const std::atomic<bool>* cancelled_ = nullptr;
-  bool verify_sources_ = false;
   std::atomic<bool> mismatch_{false};
   std::atomic<uint32_t> n_done_{0};  // tasks of this stage
   float fraction_ = 0;
@@ -101,6 +100,7 @@ class Packing {
   FileMapping file_;
   FileReplacement replacement_;
   size_t written_ = 0;
+  bool verify_sources_ = false;
 #endif
   Executor executor_;  // last: its workers end before what they work on does
 };
