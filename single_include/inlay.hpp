@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xbb40cf48
+#define INLAY_SELF_ID_ 0x6199a2e5
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xbb40cf48
+#elif INLAY_SELF_ID_ != 0x6199a2e5
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -42648,7 +42648,6 @@ class Packing {
   uint32_t n_tasks_ = 0, n_chunks_ = 0;
   const char* cache_ = nullptr;
   const std::atomic<bool>* cancelled_ = nullptr;
-  bool verify_sources_ = false;
   std::atomic<bool> mismatch_{false};
   std::atomic<uint32_t> n_done_{0};  // tasks of this stage
   float fraction_ = 0;
@@ -42657,6 +42656,7 @@ class Packing {
   FileMapping file_;
   FileReplacement replacement_;
   size_t written_ = 0;
+  bool verify_sources_ = false;
 #endif
   Executor executor_;  // last: its workers end before what they work on does
 };

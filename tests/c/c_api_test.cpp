@@ -416,7 +416,7 @@ TEST_CASE("a completion follows what is typed") {
   shown.struct_size = sizeof shown;
   REQUIRE(update() == INLAY_OK);
   int32_t step;
-  while ((step = inlay_completion_run(completion, 10000000)) == INLAY_STEP_PIECE) {
+  while ((step = inlay_completion_run(completion, 60000000)) == INLAY_STEP_PIECE) {
   }
   CHECK(step == INLAY_STEP_DONE);
   REQUIRE(inlay_completion_suggestion(completion, &shown, &error) == INLAY_OK);

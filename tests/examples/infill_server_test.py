@@ -32,7 +32,7 @@ def check_shapes(url):
 
 
 def check_answers(url):
-    greedy = {**infill.VSCODE, "temperature": 0, "samplers": ["temperature"], "n_predict": 12}
+    greedy = {**infill.VSCODE, "temperature": 0, "samplers": ["temperature"], "n_predict": 12, "t_max_predict_ms": -1}
     first = post(url, "/infill", greedy)
     assert first["content"] and first["tokens_predicted"] <= 12, first
     assert first["prompt"].startswith("<|repo_name|>myproject\n<|file_sep|>a.h\nint a();\n<|file_sep|>filename\n")
