@@ -61,7 +61,7 @@ void measure(const detail::Kernels& kernels, TensorType type, size_t n, const Op
   const auto info = inlay::tensor_type_info(type);
   const size_t k = options.k, row_bytes = k / info.block_elements * info.block_bytes;
   // Few columns: new weights from memory each time, as in a model. Many: one task's rows.
-  const bool cold = !options.hot && n < 16;
+  const bool cold = !options.hot && n < 64;
   size_t rows = options.rows != 0 ? options.rows
                 : cold            ? bench::kSampleBytes / row_bytes / 64 * 64
                                   : 64;

@@ -305,7 +305,7 @@ static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, siz
       continue;
     }
     if (bits.m.packed) {
-      decode_packed(bits.m.type, r, rows[0], u, here, own, t.decoded, p);
+      decode_packed(bits.m.type, r, rows[0], u, here, t.decoded, p);
     } else {
       r.decode(rows, u, here, own, t.decoded, p);
     }

@@ -96,6 +96,7 @@ INLAY_COLD Reading reading_of_cpu() noexcept {
   if (leaf0[1] == 0x756e6547) {  // "Genu", of GenuineIntel
     r.ahead = 512;
     r.rows_ahead = 1024;
+    r.panel_columns = 12;
   } else if ((cpu_targets() & HWY_AVX3_DL) != 0) {
     r.streams = 1;
   }

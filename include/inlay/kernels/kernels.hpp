@@ -38,7 +38,8 @@ struct Reading {
   // is not 0, of plain floats too; four times as far ahead into the second cache. 0: the
   // processor's own prefetching keeps up.
   uint16_t ahead = 0;
-  uint32_t rows_ahead = 448;  // of rows as the file has them
+  uint32_t rows_ahead = 448;    // of rows as the file has them
+  uint32_t panel_columns = 16;  // of packed weights; more of them are faster by tiles
 };
 
 struct Matmul {
