@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf020254c
+#define INLAY_SELF_ID_ 0x1a02b650
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf020254c
+#elif INLAY_SELF_ID_ != 0x1a02b650
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4674,6 +4674,7 @@ struct Quantize {
   bool tiles;                      // as in Matmul
   void* xq;                        // quantized_bytes(n, k)
   const uint32_t* rows = nullptr;  // [n] rows of x that are the columns; null: the first n
+  bool halves = true;              // f16 or bf16 weights may be multiplied with it
 };
 
 // How a processor reads weights from memory fastest, for few columns: results are the same bits.
@@ -4860,8 +4861,9 @@ struct Kernels {
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
   // From so many columns on, unless Matmul::tiles says otherwise, quantized types are multiplied
-  // `batch_speed` times as fast as SIMD's int8 products are.
-  uint32_t batch_columns, batch_speed;
+  // `batch_speed` times as fast as SIMD's int8 products are, after what takes as long as products
+  // with `batch_start` columns.
+  uint32_t batch_columns, batch_speed, batch_start;
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
@@ -11973,7 +11975,7 @@ static HWY_INLINE hn::Vec<hn::Full512<float>> left(hn::Vec<hn::Full512<float>> v
   return hn::Sub(v, hn::BitCast(df, hn::And(rounded(v), hn::Set(d, 0xffff0000u))));
 }
 
-// Kernels::quantize. A column is followed by what is left of it.
+// Kernels::quantize. A column is followed by what is left of it, if that is needed.
 static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
   if (q.n < kLeastColumns || q.tiles) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
   const hn::Full512<float> df;
@@ -11988,6 +11990,7 @@ static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin
       const size_t here = k < k_end ? k_end - k : 0;
       const auto v = here >= 16 ? hn::LoadU(df, x + k) : hn::LoadN(df, x + k, here);
       hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(v))), d16, to + k);
+      if (!q.halves) continue;
       hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(left(v)))), d16,
                 to + round_up(q.k, kStepK) + k);
     }
@@ -12297,6 +12300,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      matmul,
                                      0,
                                      1,
+                                     0,
                                      attention,
                                      combine_attention,
                                      store_kv,
@@ -12323,6 +12327,7 @@ static constexpr Kernels with_tiles() {
   kernels.matmul = matmul;
   kernels.batch_columns = kLeastColumns;
   kernels.batch_speed = 4;
+  kernels.batch_start = 24;
   kernels.quantizes_for_halves = true;
   return kernels;
 }
@@ -38495,6 +38500,7 @@ struct Needs {
   // while its own input is still read, and of all other buffers.
   uint32_t quantized = 0, quantized_hidden = 0;
   uint32_t matmul_k = 0;  // columns of the widest matrix
+  bool halves = false;    // F16 or BF16 matrices read what is quantized
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
@@ -38564,7 +38570,8 @@ struct State {
   }
   // How n rows of the first `k` columns of `buffer` are quantized.
   Quantize quantize_of(Buffer buffer, uint32_t k, uint32_t rows) const noexcept {
-    return {row(buffer, 0), width(buffer), rows, k, invariant, quantized_of(buffer)};
+    return {row(buffer, 0), width(buffer),        rows,    k,
+            invariant,      quantized_of(buffer), nullptr, needs->halves};
   }
 };
 
@@ -38907,7 +38914,7 @@ class RowTasks {
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
   const bool fast = is_quantized(weight.type) && n >= kernels.batch_columns && !s.invariant;
-  return size_t{n} * weight.cols / (fast ? kernels.batch_speed : 1);
+  return weight.cols * (fast ? size_t{kernels.batch_start} + n / kernels.batch_speed : size_t{n});
 }
 
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
@@ -38935,15 +38942,25 @@ inline void multiply(const State& s, Matmul* m, RowTasks::Range range, void* scr
   s.kernels->matmul(*m, range.begin, range.end, scratch);
 }
 
+// Where a product goes: [n][stride].
+struct Rows {
+  float* first;
+  size_t stride;
+  float* row(size_t i) const noexcept { return first + i * stride; }
+};
+inline Rows rows_of(Buffer buffer, const State& s) noexcept {
+  return {s.row(buffer, 0), s.width(buffer)};
+}
+
 // Rows `range` of one matrix times n rows of `in`.
-inline void multiply(const MatmulPart& part, Buffer in, bool add, uint32_t n, const State& s,
-                     RowTasks::Range range, void* scratch) noexcept {
+inline void multiply(const MatmulPart& part, Buffer in, const Rows& out, bool add, uint32_t n,
+                     const State& s, RowTasks::Range range, void* scratch) noexcept {
   Matmul m = matmul_of(*part.weight, n, s);
   m.x = s.row(in, 0);
   m.x_stride = s.width(in);
   m.xq = s.quantized_of(in);
-  m.out = s.row(part.out, 0);
-  m.out_stride = s.width(part.out);
+  m.out = out.first;
+  m.out_stride = out.stride;
   m.bias = part.bias;
   m.add = add;
   multiply(s, &m, range, scratch);
@@ -38964,14 +38981,20 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
     const RowTasks tasks = tasks_of(*w.parts[p].weight, s.n, s);
     const uint32_t count = tasks.count();
     if (task < count) {
-      return multiply(w.parts[p], w.in, w.add, s.n, s, tasks.task(task), scratch);
+      return multiply(w.parts[p], w.in, rows_of(w.parts[p].out, s), w.add, s.n, s, tasks.task(task),
+                      scratch);
     }
     task -= count;
   }
 }
 
 // The same rows of gate and up, and what the activation makes of them: the task's values of both
-// are still in the cache.
+// are still in the cache. If only what is quantized of them is read later, and they are not too
+// many, they never leave it: they are in the worker's scratch memory, behind the matmul's. A frame
+// of a game finds the buffers themselves in memory only: what others do with the processor in
+// between has put them out of its caches.
+inline constexpr size_t kTaskValues = size_t{32} << 10;
+
 inline RowTasks gate_up_tasks(const GateUpWork& w, const State& s) noexcept {
   const Weight& up = *w.up.weight;
   const size_t matrices = w.gate.weight != nullptr ? 2 : 1;
@@ -38989,19 +39012,35 @@ inline void gate_up(const void* work, void* state, uint32_t task, void* scratch)
   const State& s = state_of(state);
   const RowTasks::Range range = gate_up_tasks(w, s).task(task);
   const bool gated = w.gate.weight != nullptr;
-  if (gated) multiply(w.gate, w.in, false, s.n, s, range, scratch);
-  multiply(w.up, w.in, false, s.n, s, range, scratch);
   const uint32_t end = s.n < range.end_column ? s.n : range.end_column;
+  const size_t stride = round_up(range.end - range.begin, kPanelRows);
+  const size_t values = stride * (end - range.first_column);
+  Rows gates = rows_of(Buffer::gate, s), ups = gates;
+  if (w.quantize && !s.needs->halves && values * (gated ? 2 : 1) <= kTaskValues) {
+    // Both are counted from the first row and column of all.
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(scratch) +
+                            round_up(matmul_scratch_bytes(s.needs->matmul_k), kAlignment) -
+                            (range.first_column * stride + range.begin) * sizeof(float);
+    gates = {reinterpret_cast<float*>(begin), stride};
+    ups = {reinterpret_cast<float*>(begin + values * sizeof(float)), stride};
+  } else if (gated) {
+    ups = rows_of(Buffer::up, s);
+  }
+  if (gated) multiply(w.gate, w.in, gates, false, s.n, s, range, scratch);
+  multiply(w.up, w.in, gated ? ups : gates, false, s.n, s, range, scratch);
   for (uint32_t i = range.first_column; i < end; ++i) {
-    float* gate = s.row(Buffer::gate, i) + range.begin;
-    const float* up = gated ? s.row(Buffer::up, i) + range.begin : nullptr;
-    s.kernels->activate(w.activation, gate, up, range.end - range.begin, gate);
+    float* gate = gates.row(i);
+    const float* up = gated ? ups.row(i) + range.begin : nullptr;
+    s.kernels->activate(w.activation, gate + range.begin, up, range.end - range.begin,
+                        gate + range.begin);
     if (w.divisors == nullptr) continue;
-    for (uint32_t j = range.begin; j < range.end; ++j) s.row(Buffer::gate, i)[j] /= w.divisors[j];
+    for (uint32_t j = range.begin; j < range.end; ++j) gate[j] /= w.divisors[j];
   }
   if (w.quantize) {
-    s.kernels->quantize(s.quantize_of(Buffer::gate, w.up.weight->rows, s.n), range.first_column,
-                        end, range.begin, range.end);
+    Quantize q = s.quantize_of(Buffer::gate, w.up.weight->rows, s.n);
+    q.x = gates.first;
+    q.x_stride = gates.stride;
+    s.kernels->quantize(q, range.first_column, end, range.begin, range.end);
   }
 }
 
@@ -39018,7 +39057,8 @@ inline void head(const void* work, void* state, uint32_t task, void* scratch) no
   const State& s = state_of(state);
   const Hyper& h = *s.hparams;
   const RowTasks::Range range = tasks_of(*w.output, s.head_n, s).task(task);
-  multiply({w.output, w.bias, Buffer::logits}, Buffer::norm, false, s.head_n, s, range, scratch);
+  multiply({w.output, w.bias, Buffer::logits}, Buffer::norm, rows_of(Buffer::logits, s), false,
+           s.head_n, s, range, scratch);
   for (uint32_t i = 0; i < s.head_n; ++i) {
     float* logits = s.row(Buffer::logits, i);
     const uint32_t n = range.end - range.begin;
@@ -39230,6 +39270,7 @@ INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorTy
   needs_->widen(buffer, width);
   needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
   if (!reads_quantized(kernels_, type)) return;
+  needs_->halves = needs_->halves || !is_quantized(type);
   const bool hidden = buffer == Buffer::gate;
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;
@@ -39253,6 +39294,7 @@ INLAY_COLD inline void PlanWriter::fills_quantized(uint32_t heads, uint32_t k) n
   const uint32_t width = heads * static_cast<uint32_t>(round_up(k, kQuantizePadding));
   needs_->quantized = width > needs_->quantized ? width : needs_->quantized;
   areas_[0] = {Buffer::logits, phases_->size() + 1};
+  needs_->halves = true;  // it is not known here what reads them
 }
 
 INLAY_COLD inline void PlanWriter::embed(const EmbedWork& work) noexcept {
@@ -39346,7 +39388,9 @@ inline size_t phase_scratch_bytes(const Hyper& h, const Needs& needs) noexcept {
                              : attention_scratch_bytes(l.n_heads / l.n_kv_heads, l.head_k, l.head_v,
                                                        kAttentionQueries);
   });
-  const size_t matmul = matmul_scratch_bytes(needs.matmul_k);
+  const size_t values =
+      needs.quantized_hidden == 0 || needs.halves ? 0 : phase::kTaskValues * sizeof(float);
+  const size_t matmul = round_up(matmul_scratch_bytes(needs.matmul_k), kAlignment) + values;
   return round_up(attention > matmul ? attention : matmul, kAlignment);
 }
 
@@ -39853,7 +39897,8 @@ inline void pooled_matmul(const void* work, void* state, uint32_t task, void* sc
   const PooledMatmulWork& w = work_of<PooledMatmulWork>(work);
   const State& s = state_of(state);
   const RowTasks tasks = tasks_of(*w.part.weight, s.head_n, s);
-  multiply(w.part, w.in, /*add=*/false, s.head_n, s, tasks.task(task), scratch);
+  multiply(w.part, w.in, rows_of(w.part.out, s), /*add=*/false, s.head_n, s, tasks.task(task),
+           scratch);
 }
 
 inline void classifier(const void* work, void* state, uint32_t task, void*) noexcept {

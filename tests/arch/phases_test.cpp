@@ -10,10 +10,102 @@
 
 namespace {
 
-using inlay::detail::kLeastTaskColumns;
-using inlay::detail::kPanelRows;
-using inlay::detail::kQuantizeStep;
+using namespace inlay::detail;
+using inlay::TensorType;
 using inlay::detail::phase::RowTasks;
+
+std::vector<const Kernels*> all_kernels() {
+  const Kernels* kernels[8];
+  const size_t n = runnable_kernels(kernels);
+  return {kernels, kernels + n};
+}
+
+// [rows][cols] of Q8_0.
+struct Matrix {
+  std::vector<uint8_t> bytes;
+  Weight weight;
+  Matrix(uint32_t rows, uint32_t cols) {
+    weight.type = TensorType::q8_0;
+    weight.rows = rows;
+    weight.cols = cols;
+    bytes.resize(rows * weight.row_bytes());
+    uint32_t random = rows;
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      random = random * 1664525 + 1013904223;
+      bytes[i] = i % 34 == 0 ? 0 : i % 34 == 1 ? 0x20 : static_cast<uint8_t>(random >> 24);
+    }
+    weight.data = bytes.data();
+  }
+};
+
+// x, gate and up of n tokens, and what is computed of them.
+struct FeedForward {
+  static constexpr uint32_t kEmbd = 2048, kHidden = 96;
+  const Kernels& kernels;
+  uint32_t n;
+  Matrix gate{kHidden, kEmbd}, up{kHidden, kEmbd}, down{kEmbd, kHidden};
+  Hyper hyper;
+  Needs needs;
+  State s;
+  std::vector<float> gates, ups, x, out;
+  std::vector<uint8_t> memory;
+
+  FeedForward(const Kernels& k, uint32_t tokens)
+      : kernels(k),
+        n(tokens),
+        gates(size_t{n} * kHidden),
+        ups(gates.size()),
+        x(size_t{n} * kEmbd),
+        out(x.size()) {
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) / 50 - 1;
+    needs.widen(Buffer::x, kEmbd);
+    needs.widen(Buffer::branch, kEmbd);
+    needs.widen(Buffer::gate, kHidden);
+    needs.widen(Buffer::up, kHidden);
+    needs.quantized = kEmbd;
+    needs.quantized_hidden = needs.matmul_k = kHidden;
+    s.kernels = &kernels;
+    s.hparams = &hyper;
+    s.needs = &needs;
+    s.n = n;
+    s.buffers[static_cast<size_t>(Buffer::x)] = x.data();
+    s.buffers[static_cast<size_t>(Buffer::gate)] = gates.data();
+    s.buffers[static_cast<size_t>(Buffer::up)] = ups.data();
+    s.buffers[static_cast<size_t>(Buffer::branch)] = out.data();
+  }
+  // down(activation(gate) * up).
+  std::vector<float> run() {
+    const size_t quantized = round_up(quantized_capacity(needs, n), 64);
+    const size_t hidden = round_up(quantized_hidden_capacity(needs, n), 64);
+    memory.assign(quantized + hidden + phase_scratch_bytes(hyper, needs) + 64, 0);
+    const size_t off = -reinterpret_cast<uintptr_t>(memory.data()) % 64;
+    s.quantized = memory.data() + off;
+    s.quantized_hidden = s.quantized + quantized;
+    uint8_t* const scratch = s.quantized_hidden + hidden;
+    for (uint32_t i = 0; i < phase::row_tasks(n); ++i) {
+      phase::quantize_rows(s, Buffer::x, kEmbd, n, i);
+    }
+    GateUpWork work = {{&gate.weight, nullptr, Buffer::gate},
+                       {&up.weight, nullptr, Buffer::up},
+                       Buffer::x,
+                       inlay::detail::Activation::silu,
+                       nullptr,
+                       /*quantize=*/true};
+    for (uint32_t i = 0; i < phase::count_gate_up(&work, &s); ++i) {
+      phase::gate_up(&work, &s, i, scratch);
+    }
+    const MatmulWork last = {{{&down.weight, nullptr, Buffer::branch}}, 1, Buffer::gate, false};
+    for (uint32_t i = 0; i < phase::count_matmul(&last, &s); ++i) {
+      phase::matmul(&last, &s, i, scratch);
+    }
+    return out;
+  }
+  bool touches_buffers() const {
+    const auto zero = [](float value) { return value == 0; };
+    return !std::all_of(gates.begin(), gates.end(), zero) ||
+           !std::all_of(ups.begin(), ups.end(), zero);
+  }
+};
 
 }  // namespace
 
@@ -56,5 +148,41 @@ TEST_SUITE("phases") {
         }
       }
     }
+  }
+
+  TEST_CASE("gate and up stay in scratch memory if only their product is read: the same bits") {
+    for (const Kernels* kernels : all_kernels()) {
+      for (const uint32_t n : {1u, 3u, 7u, 64u, 260u}) {
+        CAPTURE(kernels->name);
+        CAPTURE(n);
+        FeedForward in_scratch(*kernels, n), in_buffers(*kernels, n);
+        in_buffers.needs.halves = true;
+        const std::vector<float> out = in_scratch.run();
+        CHECK_FALSE(in_scratch.touches_buffers());
+        CHECK(out == in_buffers.run());
+        CHECK(in_buffers.touches_buffers());
+        CHECK(std::any_of(out.begin(), out.end(), [](float value) { return value != 0; }));
+      }
+    }
+  }
+
+  TEST_CASE("where products take less time, and start late, tasks take as many as fill it") {
+    Kernels kernels = *all_kernels().front();
+    kernels.batch_columns = 40;
+    kernels.batch_speed = 4;
+    kernels.batch_start = 24;
+    State s;
+    s.kernels = &kernels;
+    Weight weight;
+    weight.type = TensorType::q8_0;
+    weight.cols = 32;
+    CHECK(phase::row_products(weight, 39, s) == 32 * 39);
+    CHECK(phase::row_products(weight, 40, s) == 32 * (24 + 10));
+    CHECK(phase::row_products(weight, 256, s) == 32 * (24 + 64));
+    s.invariant = true;
+    CHECK(phase::row_products(weight, 256, s) == 32 * 256);
+    s.invariant = false;
+    weight.type = TensorType::f16;
+    CHECK(phase::row_products(weight, 256, s) == 32 * 256);
   }
 }

@@ -79,7 +79,8 @@ inline void pooled_matmul(const void* work, void* state, uint32_t task, void* sc
   const PooledMatmulWork& w = work_of<PooledMatmulWork>(work);
   const State& s = state_of(state);
   const RowTasks tasks = tasks_of(*w.part.weight, s.head_n, s);
-  multiply(w.part, w.in, /*add=*/false, s.head_n, s, tasks.task(task), scratch);
+  multiply(w.part, w.in, rows_of(w.part.out, s), /*add=*/false, s.head_n, s, tasks.task(task),
+           scratch);
 }
 
 inline void classifier(const void* work, void* state, uint32_t task, void*) noexcept {

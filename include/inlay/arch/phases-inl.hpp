@@ -191,7 +191,7 @@ class RowTasks {
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
   const bool fast = is_quantized(weight.type) && n >= kernels.batch_columns && !s.invariant;
-  return size_t{n} * weight.cols / (fast ? kernels.batch_speed : 1);
+  return weight.cols * (fast ? size_t{kernels.batch_start} + n / kernels.batch_speed : size_t{n});
 }
 
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
@@ -219,15 +219,25 @@ inline void multiply(const State& s, Matmul* m, RowTasks::Range range, void* scr
   s.kernels->matmul(*m, range.begin, range.end, scratch);
 }
 
+// Where a product goes: [n][stride].
+struct Rows {
+  float* first;
+  size_t stride;
+  float* row(size_t i) const noexcept { return first + i * stride; }
+};
+inline Rows rows_of(Buffer buffer, const State& s) noexcept {
+  return {s.row(buffer, 0), s.width(buffer)};
+}
+
 // Rows `range` of one matrix times n rows of `in`.
-inline void multiply(const MatmulPart& part, Buffer in, bool add, uint32_t n, const State& s,
-                     RowTasks::Range range, void* scratch) noexcept {
+inline void multiply(const MatmulPart& part, Buffer in, const Rows& out, bool add, uint32_t n,
+                     const State& s, RowTasks::Range range, void* scratch) noexcept {
   Matmul m = matmul_of(*part.weight, n, s);
   m.x = s.row(in, 0);
   m.x_stride = s.width(in);
   m.xq = s.quantized_of(in);
-  m.out = s.row(part.out, 0);
-  m.out_stride = s.width(part.out);
+  m.out = out.first;
+  m.out_stride = out.stride;
   m.bias = part.bias;
   m.add = add;
   multiply(s, &m, range, scratch);
@@ -248,14 +258,20 @@ inline void matmul(const void* work, void* state, uint32_t task, void* scratch) 
     const RowTasks tasks = tasks_of(*w.parts[p].weight, s.n, s);
     const uint32_t count = tasks.count();
     if (task < count) {
-      return multiply(w.parts[p], w.in, w.add, s.n, s, tasks.task(task), scratch);
+      return multiply(w.parts[p], w.in, rows_of(w.parts[p].out, s), w.add, s.n, s, tasks.task(task),
+                      scratch);
     }
     task -= count;
   }
 }
 
 // The same rows of gate and up, and what the activation makes of them: the task's values of both
-// are still in the cache.
+// are still in the cache. If only what is quantized of them is read later, and they are not too
+// many, they never leave it: they are in the worker's scratch memory, behind the matmul's. A frame
+// of a game finds the buffers themselves in memory only: what others do with the processor in
+// between has put them out of its caches.
+inline constexpr size_t kTaskValues = size_t{32} << 10;
+
 inline RowTasks gate_up_tasks(const GateUpWork& w, const State& s) noexcept {
   const Weight& up = *w.up.weight;
   const size_t matrices = w.gate.weight != nullptr ? 2 : 1;
@@ -273,19 +289,35 @@ inline void gate_up(const void* work, void* state, uint32_t task, void* scratch)
   const State& s = state_of(state);
   const RowTasks::Range range = gate_up_tasks(w, s).task(task);
   const bool gated = w.gate.weight != nullptr;
-  if (gated) multiply(w.gate, w.in, false, s.n, s, range, scratch);
-  multiply(w.up, w.in, false, s.n, s, range, scratch);
   const uint32_t end = s.n < range.end_column ? s.n : range.end_column;
+  const size_t stride = round_up(range.end - range.begin, kPanelRows);
+  const size_t values = stride * (end - range.first_column);
+  Rows gates = rows_of(Buffer::gate, s), ups = gates;
+  if (w.quantize && !s.needs->halves && values * (gated ? 2 : 1) <= kTaskValues) {
+    // Both are counted from the first row and column of all.
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(scratch) +
+                            round_up(matmul_scratch_bytes(s.needs->matmul_k), kAlignment) -
+                            (range.first_column * stride + range.begin) * sizeof(float);
+    gates = {reinterpret_cast<float*>(begin), stride};
+    ups = {reinterpret_cast<float*>(begin + values * sizeof(float)), stride};
+  } else if (gated) {
+    ups = rows_of(Buffer::up, s);
+  }
+  if (gated) multiply(w.gate, w.in, gates, false, s.n, s, range, scratch);
+  multiply(w.up, w.in, gated ? ups : gates, false, s.n, s, range, scratch);
   for (uint32_t i = range.first_column; i < end; ++i) {
-    float* gate = s.row(Buffer::gate, i) + range.begin;
-    const float* up = gated ? s.row(Buffer::up, i) + range.begin : nullptr;
-    s.kernels->activate(w.activation, gate, up, range.end - range.begin, gate);
+    float* gate = gates.row(i);
+    const float* up = gated ? ups.row(i) + range.begin : nullptr;
+    s.kernels->activate(w.activation, gate + range.begin, up, range.end - range.begin,
+                        gate + range.begin);
     if (w.divisors == nullptr) continue;
-    for (uint32_t j = range.begin; j < range.end; ++j) s.row(Buffer::gate, i)[j] /= w.divisors[j];
+    for (uint32_t j = range.begin; j < range.end; ++j) gate[j] /= w.divisors[j];
   }
   if (w.quantize) {
-    s.kernels->quantize(s.quantize_of(Buffer::gate, w.up.weight->rows, s.n), range.first_column,
-                        end, range.begin, range.end);
+    Quantize q = s.quantize_of(Buffer::gate, w.up.weight->rows, s.n);
+    q.x = gates.first;
+    q.x_stride = gates.stride;
+    s.kernels->quantize(q, range.first_column, end, range.begin, range.end);
   }
 }
 
@@ -302,7 +334,8 @@ inline void head(const void* work, void* state, uint32_t task, void* scratch) no
   const State& s = state_of(state);
   const Hyper& h = *s.hparams;
   const RowTasks::Range range = tasks_of(*w.output, s.head_n, s).task(task);
-  multiply({w.output, w.bias, Buffer::logits}, Buffer::norm, false, s.head_n, s, range, scratch);
+  multiply({w.output, w.bias, Buffer::logits}, Buffer::norm, rows_of(Buffer::logits, s), false,
+           s.head_n, s, range, scratch);
   for (uint32_t i = 0; i < s.head_n; ++i) {
     float* logits = s.row(Buffer::logits, i);
     const uint32_t n = range.end - range.begin;
@@ -514,6 +547,7 @@ INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorTy
   needs_->widen(buffer, width);
   needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
   if (!reads_quantized(kernels_, type)) return;
+  needs_->halves = needs_->halves || !is_quantized(type);
   const bool hidden = buffer == Buffer::gate;
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;
@@ -537,6 +571,7 @@ INLAY_COLD inline void PlanWriter::fills_quantized(uint32_t heads, uint32_t k) n
   const uint32_t width = heads * static_cast<uint32_t>(round_up(k, kQuantizePadding));
   needs_->quantized = width > needs_->quantized ? width : needs_->quantized;
   areas_[0] = {Buffer::logits, phases_->size() + 1};
+  needs_->halves = true;  // it is not known here what reads them
 }
 
 INLAY_COLD inline void PlanWriter::embed(const EmbedWork& work) noexcept {
@@ -630,7 +665,9 @@ inline size_t phase_scratch_bytes(const Hyper& h, const Needs& needs) noexcept {
                              : attention_scratch_bytes(l.n_heads / l.n_kv_heads, l.head_k, l.head_v,
                                                        kAttentionQueries);
   });
-  const size_t matmul = matmul_scratch_bytes(needs.matmul_k);
+  const size_t values =
+      needs.quantized_hidden == 0 || needs.halves ? 0 : phase::kTaskValues * sizeof(float);
+  const size_t matmul = round_up(matmul_scratch_bytes(needs.matmul_k), kAlignment) + values;
   return round_up(attention > matmul ? attention : matmul, kAlignment);
 }
 

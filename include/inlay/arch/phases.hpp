@@ -60,6 +60,7 @@ struct Needs {
   // while its own input is still read, and of all other buffers.
   uint32_t quantized = 0, quantized_hidden = 0;
   uint32_t matmul_k = 0;  // columns of the widest matrix
+  bool halves = false;    // F16 or BF16 matrices read what is quantized
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
@@ -129,7 +130,8 @@ struct State {
   }
   // How n rows of the first `k` columns of `buffer` are quantized.
   Quantize quantize_of(Buffer buffer, uint32_t k, uint32_t rows) const noexcept {
-    return {row(buffer, 0), width(buffer), rows, k, invariant, quantized_of(buffer)};
+    return {row(buffer, 0), width(buffer),        rows,    k,
+            invariant,      quantized_of(buffer), nullptr, needs->halves};
   }
 };
 

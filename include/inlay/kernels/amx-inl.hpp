@@ -91,7 +91,7 @@ static HWY_INLINE hn::Vec<hn::Full512<float>> left(hn::Vec<hn::Full512<float>> v
   return hn::Sub(v, hn::BitCast(df, hn::And(rounded(v), hn::Set(d, 0xffff0000u))));
 }
 
-// Kernels::quantize. A column is followed by what is left of it.
+// Kernels::quantize. A column is followed by what is left of it, if that is needed.
 static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
   if (q.n < kLeastColumns || q.tiles) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
   const hn::Full512<float> df;
@@ -106,6 +106,7 @@ static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin
       const size_t here = k < k_end ? k_end - k : 0;
       const auto v = here >= 16 ? hn::LoadU(df, x + k) : hn::LoadN(df, x + k, here);
       hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(v))), d16, to + k);
+      if (!q.halves) continue;
       hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(left(v)))), d16,
                 to + round_up(q.k, kStepK) + k);
     }

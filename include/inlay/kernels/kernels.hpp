@@ -29,6 +29,7 @@ struct Quantize {
   bool tiles;                      // as in Matmul
   void* xq;                        // quantized_bytes(n, k)
   const uint32_t* rows = nullptr;  // [n] rows of x that are the columns; null: the first n
+  bool halves = true;              // f16 or bf16 weights may be multiplied with it
 };
 
 // How a processor reads weights from memory fastest, for few columns: results are the same bits.
@@ -215,8 +216,9 @@ struct Kernels {
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
   // From so many columns on, unless Matmul::tiles says otherwise, quantized types are multiplied
-  // `batch_speed` times as fast as SIMD's int8 products are.
-  uint32_t batch_columns, batch_speed;
+  // `batch_speed` times as fast as SIMD's int8 products are, after what takes as long as products
+  // with `batch_start` columns.
+  uint32_t batch_columns, batch_speed, batch_start;
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.

@@ -23,6 +23,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      matmul,
                                      0,
                                      1,
+                                     0,
                                      attention,
                                      combine_attention,
                                      store_kv,
@@ -49,6 +50,7 @@ static constexpr Kernels with_tiles() {
   kernels.matmul = matmul;
   kernels.batch_columns = kLeastColumns;
   kernels.batch_speed = 4;
+  kernels.batch_start = 24;
   kernels.quantizes_for_halves = true;
   return kernels;
 }
