@@ -36,8 +36,8 @@ struct Quantize {
 struct Reading {
   uint16_t streams = 4;  // panels of packed weights at a time, in lockstep: up to 4
   // Bytes between what a stream computes and what it prefetches: of packed weights and, where this
-  // is not 0, of plain floats too; four times as far ahead into the second cache. 0: the
-  // processor's own prefetching keeps up.
+  // is not 0, of plain floats too; twice as far ahead into the second cache. 0: the processor's own
+  // prefetching keeps up.
   uint16_t ahead = 0;
   uint32_t rows_ahead = 448;    // of rows as the file has them
   uint32_t panel_columns = 16;  // of packed weights; more of them are faster by tiles

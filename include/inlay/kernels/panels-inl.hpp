@@ -535,7 +535,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
               // keeps open can wait.
               for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
                 INLAY_PREFETCH(p + ahead + line, 3);
-                INLAY_PREFETCH(p + 4 * ahead + line, 2);
+                INLAY_PREFETCH(p + 2 * ahead + line, 2);
               }
             } else if (n > kColumns && row == 0) {
               // Zen 4 does not see the panels' order between this many reads of activations; with
