@@ -69,7 +69,8 @@ void measure(const detail::Kernels& kernels, TensorType type, size_t n, const Op
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 7 % 101) - 50.0f;
   void* xq = aligned(detail::quantized_bytes(n, k));
   void* scratch = aligned(detail::matmul_scratch_bytes(k));
-  kernels.quantize({x.data(), k, n, k, false, xq}, 0, n, 0, k);
+  const bool halves = type == TensorType::f16 || type == TensorType::bf16;
+  kernels.quantize({x.data(), k, n, k, false, xq, nullptr, halves}, 0, n, 0, k);
   detail::Matmul m = {};
   m.type = type;
   m.reading = detail::reading_of_cpu();

@@ -1,5 +1,5 @@
 // Products on AMX, where this CPU has it: against the product of floats, with the bound of what is
-// rounded to bfloat16.
+// rounded to bfloat16, or to integers of 16 bits.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -33,34 +33,57 @@ void with_amx(F f) {
   }
 }
 
-// The product of floats. Weights and activations are rounded to the nearest of 8 bits, off by 2^-9
-// of a value each; or they are sums of two such, of 17 bits together, and the product of the second
-// ones is left out: 2^-17 thrice. Each of k / 2 additions of a pair rounds by 2^-24 of a sum at
-// most, twice. The instruction takes subnormal sums as zeros.
+// The product of floats.
+//
+// Of quantized types, weights and activations are rounded to the nearest of 8 bits, off by 2^-9 of
+// a value each. Each of k / 2 additions of a pair rounds by 2^-24 of a sum at most, twice. The
+// instruction takes subnormal sums as zeros.
+//
+// Of F16 and BF16, both are rounded to steps of 1 / 32639 of the largest of 512 values, off by half
+// of one, and by 2^-23 of 32639 for the inverse of a step. The products of digits are exact; as
+// floats, they are rounded three times in a block, which is added to those before it.
+constexpr size_t kDigitBlock = 512;
+
 std::vector<Reference> multiply_floats(const Problem& p) {
   std::vector<Reference> out(p.n * p.rows);
   std::vector<float> w(p.k);
   const Type* type = quantized_type(p.type);
   const auto info = inlay::tensor_type_info(p.type);
-  const double rounding = plain(p.type) ? 3 * 0x1p-17 : 2 * 0x1p-9 + 0x1p-18;
   for (size_t row = 0; row < p.rows; ++row) {
     const uint8_t* bytes = p.w.data() + row * p.row_bytes();
     REQUIRE(detail::dequantize_row(p.type, bytes, p.k, w.data()));
     for (size_t column = 0; column < p.n; ++column) {
       Reference& r = out[column * p.rows + row];
-      double terms = 0, scales = 0;
+      const float* x = &p.x[column * p.x_stride()];
+      const auto step = [&](const float* v, size_t block) {
+        float largest = 0;
+        for (size_t i = block; i < std::min(p.k, block + kDigitBlock); ++i)
+          largest = std::max(largest, std::fabs(v[i]));
+        return static_cast<double>(largest) / 32639;
+      };
+      double terms = 0, scales = 0, w_step = 0, x_step = 0;
       for (size_t i = 0; i < p.k; ++i) {
-        const double x = static_cast<double>(p.x[column * p.x_stride() + i]);
-        r.value += static_cast<double>(w[i]) * x;
-        terms += std::fabs(static_cast<double>(w[i]) * x);
+        const double a = std::fabs(static_cast<double>(w[i]));
+        const double b = std::fabs(static_cast<double>(x[i]));
+        r.value += static_cast<double>(w[i]) * static_cast<double>(x[i]);
         // scale * u and what is taken from it are rounded as floats.
         if (type != nullptr) {
+          terms += a * b;
           const uint8_t* block = bytes + i / info.block_elements * info.block_bytes;
-          scales += largest_scale(*type, block) * type->largest_sub_scale * 256 * std::fabs(x);
+          scales += largest_scale(*type, block) * type->largest_sub_scale * 256 * b;
+          continue;
         }
+        if (i % kDigitBlock == 0) w_step = step(w.data(), i), x_step = step(x, i);
+        r.bound += 0.51 * (a * x_step + b * w_step + 0.51 * w_step * x_step);
+        terms += (a + 128 * w_step) * (b + 128 * x_step);
       }
-      r.bound = terms * (rounding + static_cast<double>(p.k) * 0x1p-24) + scales * 0x1p-23 +
-                static_cast<double>(p.k) * 0x1p-126;
+      if (type != nullptr) {
+        r.bound += terms * (2 * 0x1p-9 + 0x1p-18 + static_cast<double>(p.k) * 0x1p-24) +
+                   scales * 0x1p-23 + static_cast<double>(p.k) * 0x1p-126;
+      } else {
+        const double blocks = static_cast<double>((p.k + kDigitBlock - 1) / kDigitBlock);
+        r.bound += terms * (8 + blocks) * 0x1p-24;
+      }
       r.value *= static_cast<double>(p.scale);
       r.bound *= std::fabs(static_cast<double>(p.scale));
       if (!p.bias.empty()) {
@@ -142,7 +165,7 @@ TEST_SUITE("amx") {
   TEST_CASE("plain floats, any k") {
     Random random(3);
     for (TensorType type : {TensorType::f16, TensorType::bf16}) {
-      for (size_t k : std::initializer_list<size_t>{1, 31, 32, 100, 128, 129, 777}) {
+      for (size_t k : std::initializer_list<size_t>{1, 63, 64, 100, 128, 511, 513, 1600}) {
         for (const Shape& shape : kShapes) {
           Problem p = make_problem(type, shape.rows, k, shape.n);
           random_plain_weights(random, &p);
@@ -155,10 +178,58 @@ TEST_SUITE("amx") {
             const std::vector<float> got = multiply(kernels, p, 32);
             check_near(got, expected);
             CHECK(multiply(kernels, p, 160) == got);
+            CHECK(multiply(kernels, p, 32, false, false, nullptr, 64) == got);
           });
         }
       }
     }
+  }
+
+  // Others round activations to F16 and multiply them with the weights as they are.
+  TEST_CASE("no further from the product of floats than activations in F16 are") {
+    Random random(5);
+    std::normal_distribution<float> normal;
+    for (float outlier : {0.0f, 30.0f, 1000.0f}) {  // one in 512, so many times as large as usual
+      Problem p = make_problem(TensorType::f16, 64, 2048, 64);
+      p.w.resize(p.rows * p.row_bytes());
+      for (size_t i = 0; i < p.rows * p.k; ++i) put_half(&p.w[i * 2], normal(random));
+      p.x.resize(p.n * p.x_stride());
+      for (float& x : p.x) x = normal(random);
+      for (size_t i = 0; outlier > 0 && i + 512 < p.x.size(); i += 512)
+        p.x[i + random() % 512] *= outlier;
+      const std::vector<Reference> exact = multiply_floats(p);
+      Problem in_halves = p;
+      for (float& x : in_halves.x) x = detail::half_to_float(detail::float_to_half(x));
+      const std::vector<Reference> others = multiply_floats(in_halves);
+      with_amx([&](const detail::Kernels& kernels) {
+        const std::vector<float> got = multiply(kernels, p, 32);
+        double error = 0, of_others = 0;
+        for (size_t i = 0; i < got.size(); ++i) {
+          error += std::pow(static_cast<double>(got[i]) - exact[i].value, 2);
+          of_others += std::pow(others[i].value - exact[i].value, 2);
+        }
+        CAPTURE(outlier);
+        CHECK(error <= of_others * (outlier == 0 ? 0.0625 : 1));
+      });
+    }
+  }
+
+  TEST_CASE("zeros, the smallest floats, and what is not finite, in F16") {
+    Problem p = make_problem(TensorType::f16, 32, 1024, 48);
+    p.w.resize(p.rows * p.row_bytes());
+    for (size_t i = 0; i < p.rows * p.k; ++i) put_half(&p.w[i * 2], i / p.k == 1 ? 0.0f : 1.0f);
+    const auto run = [&](float value) {
+      p.x.assign(p.n * p.x_stride(), 0.0f);
+      p.x[3 * p.x_stride() + 700] = value;  // of column 3
+      std::vector<float> got;
+      with_amx([&](const detail::Kernels& kernels) { got = multiply(kernels, p, 32); });
+      for (size_t i = 0; i < got.size(); ++i) CHECK((i / p.rows == 3 || got[i] == 0.0f));
+      return got.empty() ? got : std::vector<float>(&got[3 * p.rows], &got[4 * p.rows]);
+    };
+    for (float value : run(0.0f)) CHECK(value == 0.0f);
+    for (float value : run(1e-40f)) CHECK(std::fabs(value) <= 1e-40f);
+    for (float value : run(INFINITY)) CHECK(!std::isfinite(value));
+    for (float value : run(NAN)) CHECK(!std::isfinite(value));
   }
 
   TEST_CASE("results that must not depend on the batch are those without it") {

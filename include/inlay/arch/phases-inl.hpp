@@ -39,11 +39,13 @@ void for_rows(uint32_t n, uint32_t task, F&& f) {
 }
 
 // Quantizes the task's rows of `buffer`, of n, for the matmul that follows.
-inline void quantize_rows(const State& s, Buffer buffer, uint32_t width, uint32_t n,
-                          uint32_t task) noexcept {
+inline void quantize_rows(const State& s, Buffer buffer, uint32_t width, uint32_t n, uint32_t task,
+                          bool halves = false) noexcept {
   const uint32_t begin = task * kRowsPerTask;
   const uint32_t end = n < begin + kRowsPerTask ? n : begin + kRowsPerTask;
-  s.kernels->quantize(s.quantize_of(buffer, width, n), begin, end, 0, width);
+  Quantize q = s.quantize_of(buffer, width, n);
+  q.halves = halves;
+  s.kernels->quantize(q, begin, end, 0, width);
 }
 
 inline void normalize(const State& s, const NormWeights& w, const float* x, uint32_t n,
@@ -111,13 +113,16 @@ inline void norm(const void* work, void* state, uint32_t task, void*) noexcept {
 
 inline uint32_t count_quantize(const void* work, const void* state) noexcept {
   const State& s = state_of(state);
-  return row_tasks(work_of<QuantizeWork>(work).head ? s.head_n : s.n);
+  const QuantizeWork& w = work_of<QuantizeWork>(work);
+  const uint32_t n = w.head ? s.head_n : s.n;
+  if (w.halves && (s.invariant || n < s.kernels->batch_columns)) return 0;
+  return row_tasks(n);
 }
 
 inline void quantize(const void* work, void* state, uint32_t task, void*) noexcept {
   const QuantizeWork& w = work_of<QuantizeWork>(work);
   const State& s = state_of(state);
-  quantize_rows(s, w.in, w.width, w.head ? s.head_n : s.n, task);
+  quantize_rows(s, w.in, w.width, w.head ? s.head_n : s.n, task, w.halves);
 }
 
 // How the rows of a matrix are cut into tasks.
@@ -540,10 +545,12 @@ INLAY_COLD inline void PlanWriter::wrote(Buffer buffer, uint32_t width, bool* qu
   written_[b] = phases_->size();
   for (Area& area : areas_) {
     if (area.holds == buffer) area.holds = Buffer::logits;  // what is quantized is of old values
+    if (area.halves == buffer) area.halves = Buffer::logits;
   }
 }
 
-INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorType type) noexcept {
+INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorType type,
+                                         bool head) noexcept {
   needs_->widen(buffer, width);
   needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
   if (!reads_quantized(kernels_, type)) return;
@@ -553,15 +560,20 @@ INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorTy
   widest = width > widest ? width : widest;
   Area& area = areas_[hidden];
   const size_t b = static_cast<size_t>(buffer);
-  if (area.holds != buffer) {
+  const bool halves = !is_quantized(type);
+  Buffer& holds = halves ? area.halves : area.holds;
+  if (holds != buffer) {
     // The phase that wrote the buffer quantizes it too, unless that would overwrite what is used
-    // in between.
-    if (quantize_flag_[b] != nullptr && area.used < written_[b]) {
+    // in between, or whole rows are needed.
+    if (quantize_flag_[b] != nullptr && area.used < written_[b] && !halves) {
       *quantize_flag_[b] = true;
     } else {
-      append(phase::count_quantize, phase::quantize, QuantizeWork{buffer, width, pooled_});
+      append(phase::count_quantize, phase::quantize,
+             QuantizeWork{buffer, width, head || pooled_, halves});
     }
-    area.holds = buffer;
+    Buffer& other = halves ? area.holds : area.halves;
+    if (other != buffer) other = Buffer::logits;
+    holds = buffer;
   }
   area.used = phases_->size() + 1;
 }
@@ -570,8 +582,7 @@ INLAY_COLD inline void PlanWriter::fills_quantized(uint32_t heads, uint32_t k) n
   // As one row of all heads, each padded to what the kernels pad rows to: it takes as much or more.
   const uint32_t width = heads * static_cast<uint32_t>(round_up(k, kQuantizePadding));
   needs_->quantized = width > needs_->quantized ? width : needs_->quantized;
-  areas_[0] = {Buffer::logits, phases_->size() + 1};
-  needs_->halves = true;  // it is not known here what reads them
+  areas_[0] = {Buffer::logits, Buffer::logits, phases_->size() + 1};
 }
 
 INLAY_COLD inline void PlanWriter::embed(const EmbedWork& work) noexcept {
@@ -647,7 +658,7 @@ INLAY_COLD inline void PlanWriter::head(const NormWeights& norm, const HeadWork&
                           NormWork{norm, Buffer::x, Buffer::norm, width, /*head=*/true, false});
   if (kept == nullptr) return;
   wrote(Buffer::norm, width, &kept->quantize);
-  reads(Buffer::norm, width, work.output->type);
+  reads(Buffer::norm, width, work.output->type, /*head=*/true);
   append(phase::count_head, phase::head, work);
   needs_->widen(Buffer::logits, work.output->rows);
 }

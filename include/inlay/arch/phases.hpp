@@ -60,7 +60,7 @@ struct Needs {
   // while its own input is still read, and of all other buffers.
   uint32_t quantized = 0, quantized_hidden = 0;
   uint32_t matmul_k = 0;  // columns of the widest matrix
-  bool halves = false;    // F16 or BF16 matrices read what is quantized
+  bool halves = false;    // F16 or BF16 matrices read what is quantized for them
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
@@ -130,8 +130,7 @@ struct State {
   }
   // How n rows of the first `k` columns of `buffer` are quantized.
   Quantize quantize_of(Buffer buffer, uint32_t k, uint32_t rows) const noexcept {
-    return {row(buffer, 0), width(buffer),        rows,    k,
-            invariant,      quantized_of(buffer), nullptr, needs->halves};
+    return {row(buffer, 0), width(buffer), rows, k, invariant, quantized_of(buffer)};
   }
 };
 
@@ -171,7 +170,8 @@ struct MatmulWork {
 struct QuantizeWork {
   Buffer in;
   uint32_t width;
-  bool head;  // as in NormWork
+  bool head;    // as in NormWork
+  bool halves;  // as in Quantize
 };
 struct HeadsWork {
   uint32_t layer;
@@ -251,8 +251,9 @@ class PlanWriter {
   }
   // A phase wrote `buffer`; it can quantize it, if a flag is given.
   void wrote(Buffer buffer, uint32_t width, bool* quantize = nullptr) noexcept;
-  // A matrix with weights of this type and `width` columns reads `buffer`.
-  void reads(Buffer buffer, uint32_t width, TensorType type) noexcept;
+  // A matrix with weights of this type and `width` columns reads `buffer`; with `head`, the rows of
+  // State::head_first.
+  void reads(Buffer buffer, uint32_t width, TensorType type, bool head = false) noexcept;
   // The next phase quantizes `heads` rows of k values for each token into State::quantized, one
   // head after the other.
   void fills_quantized(uint32_t heads, uint32_t k) noexcept;
@@ -270,9 +271,11 @@ class PlanWriter {
   // Of each buffer: the flag of the phase that wrote it, and that phase's number.
   bool* quantize_flag_[kBuffers] = {};
   size_t written_[kBuffers] = {};
-  // Of both quantized areas: whose values are in it, and the last phase that filled or read it.
+  // Of both quantized areas: whose values are in it, those for f16 and bf16 weights, and the last
+  // phase that filled or read it. Both kinds are there only of one buffer.
   struct Area {
     Buffer holds = Buffer::logits;
+    Buffer halves = Buffer::logits;
     size_t used = 0;
   } areas_[2];
 };

@@ -4,9 +4,17 @@
 // scale costs a conversion and two operations for each of its sums, more than the products: so
 // weights become bfloat16 with their scale, once for 256 columns, and nothing but products is left.
 // That is also nearer to the product of floats than int8 with a scale for 32 activations: two
-// roundings by 2^-9 of a value at most, not one by 1/254 of the largest of 32. F16 and BF16 are
-// multiplied as sums of two bfloat16 each, of which only the product of both second ones is left
-// out. Included by the pass of AVX3_DL; no include guard.
+// roundings by 2^-9 of a value at most, not one by 1/254 of the largest of 32.
+//
+// F16 and BF16 need more bits. Their weights, and activations for them, become integers of 16 bits,
+// each 512 k with a scale of their own, and those two digits of eight: tdpbssd takes 64 k at a
+// time, so that the four products of digits take 1.7 times less than three of bfloat16, which two
+// parts of each value would need. Off by 2^-16 of the largest of 512 at most, that is 5 times
+// nearer to the product of floats than activations rounded to F16 are, of values with one normal
+// distribution, and no further if one in 512 is a thousand times the others. Without the product of
+// both low digits it would be: beside large values the others have only those.
+//
+// Included by the pass of AVX3_DL; no include guard.
 
 #if INLAY_HAS_AVX3_AMX && HWY_TARGET == HWY_AVX3_DL
 HWY_BEFORE_NAMESPACE();
@@ -21,10 +29,12 @@ static constexpr size_t kLeastColumns = 40;
 
 static constexpr size_t kTileSize = 16;               // rows, and columns, of a tile
 static constexpr size_t kTileBytes = kTileSize * 64;  // 16 rows of 64 bytes: a register
-static constexpr size_t kStepK = 32;                  // k of a tile
-// What is kept of sums; and of weights, so that they and their part of 32 columns fit L1. Plain
-// floats are read from memory 1.2 times as fast if more of each row is read at a time.
-static constexpr size_t kBlockRows = 128, kBlockK = 256, kPlainBlockK = 512;
+static constexpr size_t kStepK = 32;                  // k of a tile of bfloat16
+// What is kept of sums; and of weights, so that they and their part of 32 columns fit L1.
+static constexpr size_t kBlockRows = 128, kBlockK = 256;
+// Of digits: k of a tile; k that share a scale; and the largest integer, 127 for both digits.
+static constexpr size_t kDigitStepK = 64, kDigitBlockK = 512;
+static constexpr float kLargest = 127 * 256 + 127;
 
 // Instructions by name: intrinsics are macros in GCC and checked against the command line in Clang,
 // and neither compiler keeps values in tile registers unless told to.
@@ -41,9 +51,15 @@ static constexpr size_t kBlockRows = 128, kBlockK = 256, kPlainBlockK = 512;
                      : "memory")
 #  define INLAY_TILE_ZERO(tile) \
     __asm__ volatile("{tilezero %%tmm" #tile "|tilezero tmm" #tile "}" ::)
-#  define INLAY_TILE_MULTIPLY(sum, a, b)                                                     \
-    __asm__ volatile("{tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #sum "|tdpbf16ps tmm" #sum \
+#  define INLAY_TILE_DOT(name, sum, a, b)                                                  \
+    __asm__ volatile("{" name " %%tmm" #b ", %%tmm" #a ", %%tmm" #sum "|" name " tmm" #sum \
                      ", tmm" #a ", tmm" #b "}" ::)
+#  define INLAY_TILE_MULTIPLY(sum, a, b)      \
+    if (digits) {                             \
+      INLAY_TILE_DOT("tdpbssd", sum, a, b);   \
+    } else {                                  \
+      INLAY_TILE_DOT("tdpbf16ps", sum, a, b); \
+    }
 
 // The shapes of the tile registers; see ldtilecfg.
 struct alignas(64) TileConfig {
@@ -68,12 +84,32 @@ struct alignas(64) TileConfig {
 // Where a column is: at a stride that does not depend on how many there are.
 static constexpr size_t column_stride(size_t k) { return GroupLayout(k).bytes() / kColumns; }
 
-using Pairs = uint32_t[kTileSize];  // [row][2 k], bfloat16
+// The digits of a column for F16 and BF16 weights: behind what is there for other weights.
+struct DigitLayout {
+  size_t begin, scales;  // [blocks] floats
+  explicit constexpr DigitLayout(size_t k)
+      : begin(round_up(k, kStepK) * 2), scales(begin + 2 * round_up(k, kDigitStepK)) {}
+  // Of a block that begins at k: its high digits, followed by its low ones.
+  constexpr size_t at(size_t k) const { return begin + 2 * k; }
+};
+// Of fewer, there is no room for them.
+static constexpr size_t kLeastDigitK = 2 * kStepK;
+static_assert(DigitLayout(kLeastDigitK).scales + 4 <= column_stride(kLeastDigitK) &&
+              DigitLayout(3 * kStepK).scales + 4 <= column_stride(3 * kStepK) &&
+              DigitLayout(5 * kStepK).scales + 4 <= column_stride(5 * kStepK) &&
+              DigitLayout(kDigitBlockK + 1).scales + 8 <= column_stride(kDigitBlockK + 1));
+
+using Quads = uint32_t[kTileSize];  // [row][2 k of bfloat16, or 4 digits]
 struct Scratch {
-  // 32 rows, decoded as for other targets; then as bfloat16, [row tile]; of plain floats the first
-  // half is what is nearest, the second what is left.
+  // 32 rows, decoded as for other targets; then as bfloat16, [row tile]; or their high digits and
+  // low ones.
   MatmulScratch decoded;
-  alignas(64) Pairs w[2][kPlainBlockK];
+  alignas(64) Quads w[2][kDigitBlockK / 2];
+  alignas(64) float scale[2][kTileSize];  // of digits
+  // A row's digits, where no two rows compete for a line of the nearest cache.
+  alignas(64) uint32_t rows[2][kTileSize][kDigitBlockK / 4 + kTileSize];
+  // Sums of digits: both high; one high, one low; both low. [column tile][row tile][column][row]
+  alignas(64) int32_t sums[3][2][2][kTileSize][kTileSize];
   // [32 rows][column tile][row tile][column][row]
   alignas(64) float c[kBlockRows / kTileRows][kTileColumns / kTileSize][2][kTileSize][kTileSize];
 };
@@ -84,16 +120,67 @@ static HWY_INLINE hn::Vec<hn::Full512<uint32_t>> rounded(hn::Vec<hn::Full512<flo
   const hn::Full512<uint32_t> d;
   return hn::Add(hn::BitCast(d, v), hn::Set(d, 0x8000u));
 }
-// What v is more than that.
-static HWY_INLINE hn::Vec<hn::Full512<float>> left(hn::Vec<hn::Full512<float>> v) {
+// Digits of 64 values, `steps` to one; of four consecutive bytes of both, each is from another v.
+static HWY_INLINE void to_digits(hn::Vec<hn::Full512<float>> v0, hn::Vec<hn::Full512<float>> v1,
+                                 hn::Vec<hn::Full512<float>> v2, hn::Vec<hn::Full512<float>> v3,
+                                 hn::Vec<hn::Full512<float>> steps, uint32_t* HWY_RESTRICT high,
+                                 uint32_t* HWY_RESTRICT low) {
   const hn::Full512<float> df;
   const hn::Full512<uint32_t> d;
-  return hn::Sub(v, hn::BitCast(df, hn::And(rounded(v), hn::Set(d, 0xffff0000u))));
+  const hn::Full512<uint16_t> d16;
+  // Added to a float, rounds to an integer, in its low bits: by 128 more, so that the upper byte is
+  // the nearest digit.
+  const auto magic = hn::Set(df, 0x1.8p23f + 128);
+  const auto integer = [&](hn::Vec<decltype(df)> v)
+                           HWY_ATTR { return hn::BitCast(d, hn::MulAdd(v, steps, magic)); };
+  const auto both = [&](hn::Vec<decltype(d)> a, hn::Vec<decltype(d)> b) HWY_ATTR {
+    return hn::BitCast(d16, hn::OrAnd(hn::ShiftLeft<16>(b), a, hn::Set(d, 0xffffu)));
+  };
+  const auto a = both(integer(v0), integer(v1)), b = both(integer(v2), integer(v3));
+  const auto upper = hn::Set(d16, static_cast<uint16_t>(0xff00u));
+  const auto lower = hn::Set(d16, static_cast<uint16_t>(0x00ffu));
+  const auto middle = hn::Set(d16, static_cast<uint16_t>(0x8080u));
+  hn::Store(hn::BitCast(d, hn::OrAnd(hn::ShiftRight<8>(a), b, upper)), d, high);
+  hn::Store(hn::BitCast(d, hn::Xor(hn::OrAnd(hn::ShiftLeft<8>(b), a, lower), middle)), d, low);
 }
 
-// Kernels::quantize. A column is followed by what is left of it, if that is needed.
+// What one step of integers is, if the largest absolute value has these bits: not a number if that
+// is none or infinite. Never so little that its inverse were infinite.
+static float step_of(uint32_t bits) {
+  constexpr uint32_t kLeast = (127u - 64) << 23;
+  bits = HWY_MAX(bits, kLeast);
+  float largest;
+  std::memcpy(&largest, &bits, sizeof largest);
+  return largest / kLargest;
+}
+
+// Of a column for F16 and BF16 weights.
+static void quantize_digits(const float* x, size_t k, uint8_t* column) {
+  const hn::Full512<float> df;
+  const hn::Full512<uint32_t> d;
+  const DigitLayout layout(k);
+  float* scale = reinterpret_cast<float*>(column + layout.scales);
+  for (size_t first = 0; first < k; first += kDigitBlockK, ++scale) {
+    const size_t end = HWY_MIN(k, first + kDigitBlockK);
+    const auto load = [&](size_t i) HWY_ATTR {
+      return i + 16 <= end ? hn::LoadU(df, x + i) : hn::LoadN(df, x + i, i < end ? end - i : 0);
+    };
+    auto most = hn::Zero(d);
+    for (size_t i = first; i < end; i += 16) most = hn::Max(most, hn::BitCast(d, hn::Abs(load(i))));
+    *scale = step_of(hn::ReduceMax(d, most));
+    const auto steps = hn::Set(df, 1 / *scale);
+    uint32_t* high = reinterpret_cast<uint32_t*>(column + layout.at(first));
+    uint32_t* low = high + round_up(end - first, kDigitStepK) / 4;
+    for (size_t i = first; i < end; i += kDigitStepK, high += 16, low += 16)
+      to_digits(load(i), load(i + 16), load(i + 32), load(i + 48), steps, high, low);
+  }
+}
+
+// Kernels::quantize.
 static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
-  if (q.n < kLeastColumns || q.tiles) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
+  const bool few = q.n < kLeastColumns || q.tiles;
+  if (few && !q.halves) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
+  if (q.halves && (few || q.k < kLeastDigitK)) return;  // floats are read
   const hn::Full512<float> df;
   const hn::Full512<uint32_t> d;
   const hn::Rebind<uint16_t, decltype(d)> d16;
@@ -101,14 +188,16 @@ static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin
   const size_t last = k_end == q.k ? round_up(k_end, kStepK) : k_end;
   for (size_t c = begin; c < end; ++c) {
     const float* x = q.x + (q.rows == nullptr ? c : q.rows[c]) * q.x_stride;
-    uint16_t* to = reinterpret_cast<uint16_t*>(static_cast<uint8_t*>(q.xq) + c * stride);
+    uint8_t* const column = static_cast<uint8_t*>(q.xq) + c * stride;
+    if (q.halves) {
+      quantize_digits(x, q.k, column);
+      continue;
+    }
+    uint16_t* to = reinterpret_cast<uint16_t*>(column);
     for (size_t k = k_begin; k < last; k += 16) {
       const size_t here = k < k_end ? k_end - k : 0;
       const auto v = here >= 16 ? hn::LoadU(df, x + k) : hn::LoadN(df, x + k, here);
       hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(v))), d16, to + k);
-      if (!q.halves) continue;
-      hn::Store(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded(left(v)))), d16,
-                to + round_up(q.k, kStepK) + k);
     }
   }
 }
@@ -123,7 +212,7 @@ static HWY_INLINE hn::Vec<hn::Full512<uint32_t>> pairs(hn::Vec<hn::Full512<uint3
 
 // `subs` sub-blocks of `sub` k of panel p, decoded, to bfloat16.
 static HWY_NOINLINE void to_bfloat16(const MatmulScratch& t, size_t p, const Recipe& r, size_t subs,
-                                     Pairs* HWY_RESTRICT to) {
+                                     Quads* HWY_RESTRICT to) {
   const hn::Full512<float> df;
   const hn::Full512<int32_t> di;
   const hn::Full512<uint32_t> d;
@@ -153,16 +242,17 @@ static HWY_NOINLINE void to_bfloat16(const MatmulScratch& t, size_t p, const Rec
   }
 }
 
-// Pairs of k of 16 rows, from [row][pair].
-static HWY_INLINE void transpose(const uint32_t (*HWY_RESTRICT from)[kTileSize],
-                                 Pairs* HWY_RESTRICT to) {
+// [quad][row] of 16 rows, from rows at a stride.
+static HWY_INLINE void transpose(const uint32_t* HWY_RESTRICT from, size_t stride,
+                                 Quads* HWY_RESTRICT to) {
   const hn::Full128<uint32_t> d128;
   const hn::Full512<uint32_t> d;
   const hn::Full512<uint64_t> d64;
   INLAY_UNROLL(4) for (size_t four = 0; four < kTileSize; four += 4) {
     const auto load = [&](size_t row) HWY_ATTR {  // of every fourth row
-      const auto block = [&](size_t i)
-                             HWY_ATTR { return hn::Load(d128, from[row + 4 * i] + four); };
+      const auto block = [&](size_t i) HWY_ATTR {
+        return hn::Load(d128, from + (row + 4 * i) * stride + four);
+      };
       auto v = hn::ResizeBitCast(d, block(0));
       v = hn::InsertBlock<1>(v, block(1));
       v = hn::InsertBlock<2>(v, block(2));
@@ -180,41 +270,50 @@ static HWY_INLINE void transpose(const uint32_t (*HWY_RESTRICT from)[kTileSize],
   }
 }
 
-// `count` F16 or BF16 of 16 rows, and zeros up to a multiple of kStepK.
+// `count` F16 or BF16 of 16 rows to digits, with zeros up to a multiple of kDigitStepK.
 template <bool half>
-static HWY_NOINLINE void split_halves(const uint8_t* const* rows, size_t first, size_t count,
-                                      Pairs* HWY_RESTRICT to) {
+static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t count, Scratch& t,
+                               size_t p) {
   const hn::Full512<float> df;
   const hn::Full512<uint16_t> d16;
+  const hn::Rebind<uint16_t, decltype(df)> dn;
   const hn::Rebind<hwy::float16_t, decltype(df)> dh;
-  const hn::Repartition<uint16_t, decltype(dh)> dh16;
-  // Of two vectors of floats, the high halves.
-  const auto tops = [&](hn::Vec<decltype(df)> low, hn::Vec<decltype(df)> high) HWY_ATTR {
-    const auto a = hn::BitCast(d16, rounded(low)), b = hn::BitCast(d16, rounded(high));
-    return hn::BitCast(hn::Full512<uint32_t>(), hn::ConcatOdd(d16, b, a));
-  };
-  HWY_ALIGN uint32_t nearest[kTileSize][kTileSize], rest[kTileSize][kTileSize];
-  for (size_t k = 0; k < count; k += kStepK, to += kStepK / 2) {
-    for (size_t row = 0; row < kTileSize; ++row) {
-      const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first + k;
-      HWY_ALIGN uint16_t tail[kStepK];
-      if (HWY_UNLIKELY(count - k < kStepK)) {
-        std::memset(tail, 0, sizeof tail);
-        std::memcpy(tail, from, (count - k) * 2);
-        from = tail;
-      }
-      if constexpr (half) {
-        const auto low = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh16, from)));
-        const auto high = hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(dh16, from + 16)));
-        hn::Store(tops(low, high), hn::Full512<uint32_t>(), nearest[row]);
-        hn::Store(tops(left(low), left(high)), hn::Full512<uint32_t>(), rest[row]);
-      } else {
-        hn::Store(hn::BitCast(hn::Full512<uint32_t>(), hn::LoadU(d16, from)),
-                  hn::Full512<uint32_t>(), nearest[row]);
-      }
+  const hn::Rebind<hwy::bfloat16_t, decltype(df)> db;
+  const auto promoted = [&](hn::Vec<decltype(dn)> v) HWY_ATTR {
+    if constexpr (half) {
+      return hn::PromoteTo(df, hn::BitCast(dh, v));
+    } else {
+      return hn::PromoteTo(df, hn::BitCast(db, v));
     }
-    transpose(nearest, to);
-    if constexpr (half) transpose(rest, to + kPlainBlockK / 2);
+  };
+  const auto load = [&](const uint16_t* from) HWY_ATTR { return promoted(hn::LoadU(dn, from)); };
+  const size_t whole = count / kDigitStepK * kDigitStepK, padded = round_up(count, kDigitStepK);
+  for (size_t row = 0; row < kTileSize; ++row) {
+    const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first;
+    HWY_ALIGN uint16_t tail[kDigitStepK] = {};
+    if (HWY_UNLIKELY(whole < padded)) std::memcpy(tail, from + whole, (count - whole) * 2);
+    auto most = hn::Zero(d16);
+    const auto see = [&](const uint16_t* at) HWY_ATTR {
+      const auto magnitude = hn::Set(d16, static_cast<uint16_t>(0x7fffu));
+      most = hn::Max(most, hn::And(hn::LoadU(d16, at), magnitude));
+      most = hn::Max(most, hn::And(hn::LoadU(d16, at + 32), magnitude));
+    };
+    for (size_t k = 0; k < whole; k += kDigitStepK) see(from + k);
+    if (HWY_UNLIKELY(whole < padded)) see(tail);
+    const uint16_t largest = hn::ReduceMax(d16, most);
+    const float step = t.scale[p][row] =
+        step_of(hn::GetLane(hn::BitCast(hn::Full512<uint32_t>(), promoted(hn::Set(dn, largest)))));
+    const auto steps = hn::Set(df, 1 / step);
+    for (size_t k = 0; k < padded; k += kDigitStepK) {
+      const uint16_t* at = k < whole ? from + k : tail;
+      to_digits(load(at), load(at + 16), load(at + 32), load(at + 48), steps,
+                t.rows[0][row] + k / 4, t.rows[1][row] + k / 4);
+    }
+  }
+  for (size_t digit = 0; digit < 2; ++digit) {
+    Quads* to = t.w[p] + digit * (kDigitBlockK / 4);
+    for (size_t k = 0; k < padded; k += kDigitStepK, to += kDigitStepK / 4)
+      transpose(t.rows[digit][0] + k / 4, sizeof t.rows[0][0] / 4, to);
   }
 }
 
@@ -222,14 +321,14 @@ static HWY_NOINLINE void split_halves(const uint8_t* const* rows, size_t first, 
 // A part of the columns times a part of the rows; in the order in which they are added.
 struct Term {
   const uint8_t* columns;
-  const Pairs* rows;  // of the first row tile
+  const Quads* rows;  // of the first row tile
 };
 
 // Adds to c the products of up to 32 columns, of the second 16 only if `both`, with 32 rows.
-// `steps` of kStepK.
-template <bool both>
+// `steps` tiles of k, of bfloat16 or of digits.
+template <bool both, bool digits, class Sum>
 static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride, size_t steps,
-                                bool first, float (*c)[2][kTileSize][kTileSize]) {
+                                bool first, Sum (*c)[2][kTileSize][kTileSize]) {
   const size_t line = 64;
   if (first) {
     INLAY_TILE_ZERO(0);
@@ -271,6 +370,36 @@ static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride
   }
 }
 
+// The same of a block of digits, whose scales `columns` columns have at `scale`.
+template <bool both>
+static HWY_NOINLINE void multiply_digits(const uint8_t* a, const float* scale, size_t stride,
+                                         size_t columns, size_t steps, bool first, Scratch& t,
+                                         float (*c)[2][kTileSize][kTileSize]) {
+  const hn::Full512<float> df;
+  const hn::Full512<int32_t> d;
+  const uint8_t* const a_low = a + steps * kDigitStepK;
+  const Quads *high = t.w[0], *low = high + kDigitBlockK / 4;
+  const Term terms[4] = {{a, high}, {a, low}, {a_low, high}, {a_low, low}};
+  multiply<both, true>(terms, 1, stride, steps, true, t.sums[0]);
+  multiply<both, true>(terms + 1, 2, stride, steps, true, t.sums[1]);
+  multiply<both, true>(terms + 3, 1, stride, steps, true, t.sums[2]);
+  const auto base = hn::Set(df, 256.0f);
+  for (size_t i = 0; i < columns; ++i) {
+    const size_t tile = i / kTileSize, column = i % kTileSize;
+    const float own =
+        *reinterpret_cast<const float*>(reinterpret_cast<const uint8_t*>(scale) + i * stride);
+    for (size_t p = 0; p < 2; ++p) {
+      const auto sum = [&](size_t part) HWY_ATTR {
+        return hn::ConvertTo(df, hn::Load(d, t.sums[part][tile][p][column]));
+      };
+      const auto all = hn::MulAdd(hn::MulAdd(sum(0), base, sum(1)), base, sum(2));
+      const auto product = hn::Mul(hn::Load(df, t.scale[p]), hn::Set(df, own));
+      float* to = c[tile][p][column];
+      hn::Store(first ? hn::Mul(all, product) : hn::MulAdd(all, product, hn::Load(df, to)), df, to);
+    }
+  }
+}
+
 // Where units [u, u + here) of a matrix's rows lie: of each row by itself, or of 16 together.
 struct Bits {
   const Matmul& m;
@@ -301,8 +430,7 @@ static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, siz
     const uint8_t* rows[kPanelRows];
     for (size_t i = 0; i < kPanelRows; ++i) rows[i] = bits.at(first + i, 0);
     if (r.tile == nullptr) {
-      const auto split = bits.m.type == TensorType::f16 ? split_halves<true> : split_halves<false>;
-      split(rows, u, here, t.w[p]);
+      (bits.m.type == TensorType::f16 ? split<true> : split<false>)(rows, u, here, t, p);
       continue;
     }
     if (bits.m.packed) {
@@ -316,9 +444,9 @@ static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, siz
 
 static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_t end, Scratch& t) {
   const size_t units = m.k / r.unit, stride = column_stride(m.k);
-  const size_t block_units = (r.tile == nullptr ? kPlainBlockK : kBlockK) / r.unit;
-  const size_t n_terms = r.tile != nullptr ? 1 : m.type == TensorType::bf16 ? 2 : 3;
-  const size_t left_bytes = round_up(m.k, kStepK) * 2;  // from a column to what is left of it
+  const bool digits = r.tile == nullptr;
+  const size_t block_units = (digits ? kDigitBlockK : kBlockK) / r.unit;
+  const DigitLayout layout(m.k);
   const Bits bits = {m, r.unit_bytes8, units * r.unit_bytes8 / 8};
   const TileConfig whole(2 * kTileSize);
   for (size_t column0 = m.first; column0 < m.n; column0 += kTileColumns) {
@@ -329,7 +457,7 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
       const size_t block_end = HWY_MIN(end, block + kBlockRows);
       for (size_t u = 0; u < units; u += block_units) {
         const size_t here = HWY_MIN(block_units, units - u);
-        const size_t steps = div_up(here * r.unit, kStepK);
+        const size_t steps = div_up(here * r.unit, digits ? kDigitStepK : kStepK);
         for (size_t row0 = block; row0 < block_end; row0 += kTileRows) {
           decode(bits, r, row0, u, here, t);
           size_t next_row = row0 + kTileRows, next = u;  // also those of the next task
@@ -340,17 +468,25 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
           whole.load();
           for (size_t pair = 0; pair < n_pairs; ++pair) {
             bits.ask(next_row, next, here, pair, n_pairs);
-            const uint8_t* a = static_cast<const uint8_t*>(m.xq) +
-                               (column0 + pair * 2 * kTileSize) * stride + u * r.unit * 2;
-            const Term terms[3] = {
-                {a, t.w[0]}, {a + left_bytes, t.w[0]}, {a, t.w[0] + kPlainBlockK / 2}};
+            const uint8_t* x =
+                static_cast<const uint8_t*>(m.xq) + (column0 + pair * 2 * kTileSize) * stride;
             auto* c = t.c[(row0 - block) / kTileRows] + 2 * pair;
             const bool in_tail = rest != 0 && pair + 1 == n_pairs;
+            const bool both = !in_tail || rest > kTileSize;
             if (in_tail) tail.load();
-            if (in_tail && rest <= kTileSize) {
-              multiply<false>(terms, n_terms, stride, steps, u == 0, c);
+            if (digits) {
+              const float* scale =
+                  reinterpret_cast<const float*>(x + layout.scales) + u / kDigitBlockK;
+              (both ? multiply_digits<true>
+                    : multiply_digits<false>)(x + layout.at(u), scale, stride,
+                                              in_tail ? rest : 2 * kTileSize, steps, u == 0, t, c);
+              continue;
+            }
+            const Term term = {x + u * r.unit * 2, t.w[0]};
+            if (both) {
+              multiply<true, false>(&term, 1, stride, steps, u == 0, c);
             } else {
-              multiply<true>(terms, n_terms, stride, steps, u == 0, c);
+              multiply<false, false>(&term, 1, stride, steps, u == 0, c);
             }
           }
         }
@@ -370,7 +506,9 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
 
 // Kernels::matmul. F32 is left to the floats of other targets.
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
-  if (m.n < kLeastColumns || m.tiles || m.type == TensorType::f32 || m.xq == nullptr)
+  const bool halves = m.type == TensorType::f16 || m.type == TensorType::bf16;
+  if (m.n < kLeastColumns || m.tiles || m.type == TensorType::f32 || m.xq == nullptr ||
+      (halves && m.k < kLeastDigitK))
     return N_AVX3_DL::matmul(m, begin, end, scratch);
   if (begin >= end) return;
   multiply_tiles(m, recipe_of(m.type), begin, end, *static_cast<Scratch*>(scratch));
@@ -379,6 +517,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
 #  undef INLAY_TILE_LOAD
 #  undef INLAY_TILE_STORE
 #  undef INLAY_TILE_ZERO
+#  undef INLAY_TILE_DOT
 #  undef INLAY_TILE_MULTIPLY
 
 }  // namespace amx

@@ -21,7 +21,8 @@ inline constexpr size_t kPanelRows = 16;
 // ---- matmul: out[n][row] = sum over k of x[n][k] * w[row][k] ----
 // Activations are quantized once, by whoever produced them, to int8 with one float scale per 32
 // values ("A32"), in a buffer of quantized_bytes(n, k). Its layout is private to the kernels and
-// differs for small n. With AMX, many columns are rounded to bfloat16 instead.
+// differs for small n. With AMX, many columns are rounded to bfloat16 instead, and for f16 and bf16
+// weights to two int8 with a scale per 512 values.
 struct Quantize {
   const float* x;  // [n][x_stride]
   size_t x_stride;
@@ -29,7 +30,9 @@ struct Quantize {
   bool tiles;                      // as in Matmul
   void* xq;                        // quantized_bytes(n, k)
   const uint32_t* rows = nullptr;  // [n] rows of x that are the columns; null: the first n
-  bool halves = true;              // f16 or bf16 weights may be multiplied with it
+  // For f16 and bf16 weights, whole columns: has a place of its own in xq. Nothing for fewer
+  // columns than Kernels::batch_columns.
+  bool halves = false;
 };
 
 // How a processor reads weights from memory fastest, for few columns: results are the same bits.
@@ -253,8 +256,9 @@ struct Kernels {
   void (*softmax_weights)(const float* logits, size_t n, float top, uint64_t* bits,
                           uint64_t* weights);
 
-  bool takes_packed;          // weights in panels: else they stay as the file has them
-  bool quantizes_for_halves;  // f16 and bf16 weights, too, are multiplied with what quantize wrote
+  bool takes_packed;  // weights in panels: else they stay as the file has them
+  // From batch_columns on f16 and bf16 weights, too, are multiplied with what quantize wrote.
+  bool quantizes_for_halves;
 };
 
 // What layers with a state are computed with. Apart, so that a build without such an architecture

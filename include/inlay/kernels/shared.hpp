@@ -108,7 +108,7 @@ struct ColumnLayout {
 //   uint32_t start[kp / sub][4]        for each of kStarts
 //   int16_t wide[kp / 4][2][4][2 k]    q with k % 4 in {0, 2}, and in {1, 3}; not with VNNI
 //   int8_t paired[kp / 8][4][8 k]      in their place, with i8mm
-// With AMX, instead of all that: uint16_t [4 columns][bytes() / 4], bfloat16 and room behind them.
+// With AMX, instead of all that, [4 columns][bytes() / 4]: bfloat16, digits, and room behind them.
 struct GroupLayout {
   size_t kp;  // k rounded up to kGroup
   explicit constexpr GroupLayout(size_t k) : kp(round_up(k, kGroup)) {}
