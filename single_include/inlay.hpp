@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xa8ed8e7a
+#define INLAY_SELF_ID_ 0x0aaa3074
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xa8ed8e7a
+#elif INLAY_SELF_ID_ != 0x0aaa3074
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11761,8 +11761,8 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
 // Asks for a part of what the next tile decodes, packed: units [u, u + here) of 32 rows. Beside
 // products, of few columns, it is there sooner than asked for all at once: 1.15 (24 columns) to 1.3
 // times the speed (16) of a Xeon's AVX-512. With rows as the file has them nothing is gained.
-static HWY_INLINE void ask_panels(const Matmul& m, const Recipe& r, size_t row, size_t u,
-                                  size_t here, size_t part, size_t parts) {
+static HWY_NOINLINE void ask_panels(const Matmul& m, const Recipe& r, size_t row, size_t u,
+                                    size_t here, size_t part, size_t parts) {
   const size_t row_bytes = m.k / r.unit * r.unit_bytes8 / 8;
   const size_t bytes = kPanelRows * (here * r.unit_bytes8 / 8) + 63;
   for (size_t p = 0; p < kTileRows; p += kPanelRows) {

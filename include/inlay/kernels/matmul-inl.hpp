@@ -280,8 +280,8 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
 // Asks for a part of what the next tile decodes, packed: units [u, u + here) of 32 rows. Beside
 // products, of few columns, it is there sooner than asked for all at once: 1.15 (24 columns) to 1.3
 // times the speed (16) of a Xeon's AVX-512. With rows as the file has them nothing is gained.
-static HWY_INLINE void ask_panels(const Matmul& m, const Recipe& r, size_t row, size_t u,
-                                  size_t here, size_t part, size_t parts) {
+static HWY_NOINLINE void ask_panels(const Matmul& m, const Recipe& r, size_t row, size_t u,
+                                    size_t here, size_t part, size_t parts) {
   const size_t row_bytes = m.k / r.unit * r.unit_bytes8 / 8;
   const size_t bytes = kPanelRows * (here * r.unit_bytes8 / 8) + 63;
   for (size_t p = 0; p < kTileRows; p += kPanelRows) {
