@@ -488,7 +488,7 @@ class Interrupt(Case):
         process.stderr.close()
 
     def test_while_reading_the_prompt(self):
-        """No output yet: the signal must stop the prompt's computation, which would take minutes."""
+        """No output yet: the signal must stop the prompt's computation, which takes seconds more."""
         process = self.start("complete", path("slow.gguf"), "-f", write("long.txt", b"y " * 1800), "--threads", 1,
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.assertEqual(self.end(process), 130)
