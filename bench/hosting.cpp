@@ -86,7 +86,7 @@ class Engine {
 
 #else
 
-void prepare() {}
+void prepare() { inlay::request_amx(); }
 
 void open_until(const char* path, const std::atomic<bool>& stop) {
   inlay::ModelOptions options;
@@ -166,7 +166,6 @@ double time_to_stop(int64_t wait_us, Work work, Meanwhile meanwhile, Stop stop) 
 }  // namespace
 
 int main(int argc, char** argv) {
-  inlay::request_amx();
   if (argc < 2) fail("usage: bench_hosting MODEL.gguf [THREADS [OPENINGS]]");
   prepare();
   const int before = threads_now();
