@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x0aaa3074
+#define INLAY_SELF_ID_ 0x461e95ba
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x0aaa3074
+#elif INLAY_SELF_ID_ != 0x461e95ba
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -39425,13 +39425,13 @@ INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorTy
   needs_->widen(buffer, width);
   needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
   if (!reads_quantized(kernels_, type)) return;
-  needs_->halves = needs_->halves || !is_quantized(type);
+  const bool halves = !is_quantized(type);
+  needs_->halves = needs_->halves || halves;
   const bool hidden = buffer == Buffer::gate;
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;
   Area& area = areas_[hidden];
   const size_t b = static_cast<size_t>(buffer);
-  const bool halves = !is_quantized(type);
   Buffer& holds = halves ? area.halves : area.holds;
   if (holds != buffer) {
     // The phase that wrote the buffer quantizes it too, unless that would overwrite what is used

@@ -554,13 +554,13 @@ INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorTy
   needs_->widen(buffer, width);
   needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
   if (!reads_quantized(kernels_, type)) return;
-  needs_->halves = needs_->halves || !is_quantized(type);
+  const bool halves = !is_quantized(type);
+  needs_->halves = needs_->halves || halves;
   const bool hidden = buffer == Buffer::gate;
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;
   Area& area = areas_[hidden];
   const size_t b = static_cast<size_t>(buffer);
-  const bool halves = !is_quantized(type);
   Buffer& holds = halves ? area.halves : area.holds;
   if (holds != buffer) {
     // The phase that wrote the buffer quantizes it too, unless that would overwrite what is used
