@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "inlay/arch/blocks/experts-inl.hpp"
+#include "inlay/arch/weights-inl.hpp"
 #include "inlay/tensor/dequantize.hpp"
 #include "support/logits.hpp"
 #include "support/models/model_writer.hpp"
@@ -302,6 +304,51 @@ void check_batches(const Model& model) {
 }
 
 }  // namespace
+
+TEST_CASE(
+    "the kernels' scratch memory is for an expert's widest matrix; halves are not quantized") {
+  using namespace inlay::detail;
+  constexpr uint32_t kWide = 1024, kCount = 2;
+  for (const Type type : {Type::f16, Type::q8_0}) {
+    CAPTURE(static_cast<uint32_t>(type));
+    ModelWriter m("llama", 7, 0, type);
+    m.at_layer(0);
+    m.stack("ffn_gate_exps", kCount, kWide, kEmbd);
+    m.stack("ffn_up_exps", kCount, kWide, kEmbd);
+    m.stack("ffn_down_exps", kCount, kEmbd, kWide);
+    const Memory memory(m.file());
+    const auto file = inlay::Gguf::from_memory({memory.data(), memory.size()});
+    REQUIRE(file);
+    Array<Weight> weights{inlay::Allocator()};
+    Array<float> converted{inlay::Allocator()};
+    Binder tensors(*file, "llama", &weights, &converted);
+    REQUIRE(tensors.start());
+    tensors.enter_layer(0);
+    Kernels kernels = *pick_kernels(-1);
+    kernels.quantizes_for_halves = true;
+    Array<Phase> phases{inlay::Allocator()};
+    Array<uint8_t> works{inlay::Allocator()};
+    REQUIRE(works.reserve(1 << 16));
+    Needs needs;
+    PlanWriter plan(kernels, &phases, &works, &needs);
+    Facts facts = {};
+    facts.gated = true;
+    Hyper hyper;
+    hyper.n_embd = kEmbd;
+    hyper.experts.count = kCount;
+    hyper.experts.used = 1;
+    hyper.experts.ff = kWide;
+    BlockWriter block = {tensors, plan, facts, hyper};
+    inlay::arch::ExpertFeedForward::write_experts(block, {Buffer::norm, Buffer::x});
+    REQUIRE(tensors.status());
+    CHECK(needs.matmul_k == kWide);
+    const bool quantized = type == Type::q8_0;
+    CHECK(needs.quantized == (quantized ? kEmbd : 0));
+    CHECK(std::count_if(phases.begin(), phases.end(), [](const Phase& p) {
+            return p.run == phase::quantize;
+          }) == (quantized ? 1 : 0));
+  }
+}
 
 TEST_CASE("experts with quantized weights, packed or not, any number of threads, in any batches") {
   for (const Case& c : kCases) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <inlay.hpp>
+#include <string>
 #include <vector>
 
 #include "inlay/arch/phases-inl.hpp"
@@ -64,6 +65,7 @@ struct FeedForward {
     needs.widen(Buffer::up, kHidden);
     needs.quantized = kEmbd;
     needs.quantized_hidden = needs.matmul_k = kHidden;
+    needs.task_values = true;
     s.kernels = &kernels;
     s.hparams = &hyper;
     s.needs = &needs;
@@ -73,8 +75,9 @@ struct FeedForward {
     s.buffers[static_cast<size_t>(Buffer::up)] = ups.data();
     s.buffers[static_cast<size_t>(Buffer::branch)] = out.data();
   }
-  // down(activation(gate) * up).
-  std::vector<float> run() {
+  // down(activation(gate) * up). With `in_buffers`, what `down` reads is quantized by a phase of
+  // its own.
+  std::vector<float> run(bool in_buffers = false) {
     const size_t quantized = round_up(quantized_capacity(needs, n), 64);
     const size_t hidden = round_up(quantized_hidden_capacity(needs, n), 64);
     memory.assign(quantized + hidden + phase_scratch_bytes(hyper, needs) + 64, 0);
@@ -90,9 +93,12 @@ struct FeedForward {
                        Buffer::x,
                        inlay::detail::Activation::silu,
                        nullptr,
-                       /*quantize=*/true};
+                       /*quantize=*/!in_buffers};
     for (uint32_t i = 0; i < phase::count_gate_up(&work, &s); ++i) {
       phase::gate_up(&work, &s, i, scratch);
+    }
+    for (uint32_t i = 0; in_buffers && i < phase::row_tasks(n); ++i) {
+      phase::quantize_rows(s, Buffer::gate, kHidden, n, i);
     }
     const MatmulWork last = {{{&down.weight, nullptr, Buffer::branch}}, 1, Buffer::gate, false};
     for (uint32_t i = 0; i < phase::count_matmul(&last, &s); ++i) {
@@ -107,9 +113,117 @@ struct FeedForward {
   }
 };
 
+// A plan, and what it needs, for kernels that quantize for halves too.
+struct Plan {
+  Kernels kernels = *all_kernels().front();
+  Array<Phase> phases;
+  Array<uint8_t> works;
+  Needs needs;
+  PlanWriter writer{kernels, &phases, &works, &needs};
+  Weight q8_0, f16;
+  Plan() : phases(inlay::Allocator()), works(inlay::Allocator()) {
+    kernels.quantizes_for_halves = true;
+    REQUIRE(works.reserve(1 << 16));
+    q8_0.type = TensorType::q8_0;
+    f16.type = TensorType::f16;
+    for (Weight* weight : {&q8_0, &f16}) {
+      static constexpr uint8_t kAny[1] = {};
+      weight->data = kAny;
+      weight->rows = weight->cols = 32;
+    }
+  }
+  // Of each phase that quantizes on its own, 'h' for halves and 'q' for others; else '.', or 'n' of
+  // a norm that quantizes too.
+  std::string seen() const {
+    std::string text;
+    for (const Phase& p : phases) {
+      if (p.run == phase::quantize) {
+        text += static_cast<const QuantizeWork*>(p.work)->halves ? 'h' : 'q';
+      } else {
+        text += p.run == phase::norm && static_cast<const NormWork*>(p.work)->quantize ? 'n' : '.';
+      }
+    }
+    return text;
+  }
+};
+
 }  // namespace
 
 TEST_SUITE("phases") {
+  TEST_CASE("a buffer is quantized once for all that read it, each way that one of them takes") {
+    const auto plan_of = [](const auto& write) {
+      Plan plan;
+      write(plan, plan.writer);
+      CHECK_FALSE(plan.writer.out_of_memory());
+      return plan.seen();
+    };
+    const auto norm = [](PlanWriter& w) { w.norm({}, Buffer::x, Buffer::norm, 32); };
+    const auto read = [](PlanWriter& w, Buffer from, const Weight& weight) {
+      w.matmul(from, {{&weight, nullptr, Buffer::q}});
+    };
+    const auto both = [&](bool halves_first) {
+      return plan_of([&](Plan& p, PlanWriter& w) {
+        norm(w);
+        read(w, Buffer::norm, halves_first ? p.f16 : p.q8_0);
+        read(w, Buffer::norm, halves_first ? p.q8_0 : p.f16);
+        read(w, Buffer::norm, p.f16);
+        read(w, Buffer::norm, p.q8_0);
+      });
+    };
+    CHECK(both(false) == "n.h...");
+    CHECK(both(true) == ".h.q...");
+    CHECK(plan_of([&](Plan& p, PlanWriter& w) {
+            norm(w);
+            w.matmul(Buffer::norm, {{&p.f16, nullptr, Buffer::q}, {&p.q8_0, nullptr, Buffer::k}});
+          }) == ".hq.");
+    // Written again: what is there is of old values.
+    CHECK(plan_of([&](Plan& p, PlanWriter& w) {
+            norm(w);
+            read(w, Buffer::norm, p.q8_0);
+            read(w, Buffer::norm, p.f16);
+            norm(w);
+            read(w, Buffer::norm, p.f16);
+            norm(w);
+            read(w, Buffer::norm, p.q8_0);
+          }) == "n.h..h.n.");
+    // Another buffer takes the place of both.
+    CHECK(plan_of([&](Plan& p, PlanWriter& w) {
+            norm(w);
+            read(w, Buffer::norm, p.q8_0);
+            read(w, Buffer::norm, p.f16);
+            read(w, Buffer::attn, p.f16);
+            read(w, Buffer::norm, p.q8_0);
+            read(w, Buffer::norm, p.f16);
+          }) == "n.h.h.q.h.");
+    CHECK(plan_of([&](Plan& p, PlanWriter& w) {
+            norm(w);
+            read(w, Buffer::norm, p.q8_0);
+            w.fills_quantized(2, 32);
+            read(w, Buffer::norm, p.q8_0);
+          }) == "n.q.");
+  }
+
+  TEST_CASE(
+      "scratch memory for gate and up is there if a product with quantized weights reads it") {
+    for (const bool quantized : {false, true}) {
+      CAPTURE(quantized);
+      Plan plan;
+      const Weight& other = quantized ? plan.f16 : plan.q8_0;
+      const Weight& down = quantized ? plan.q8_0 : plan.f16;
+      plan.writer.norm({}, Buffer::x, Buffer::norm, 32);
+      plan.writer.gate_up(Buffer::norm, {&other, nullptr, Buffer::gate},
+                          {&other, nullptr, Buffer::up}, inlay::detail::Activation::silu);
+      plan.writer.matmul(Buffer::gate, {{&down, nullptr, Buffer::branch}});
+      const size_t bytes = phase_scratch_bytes({}, plan.needs);
+      CHECK(bytes == round_up(matmul_scratch_bytes(32), kAlignment) +
+                         (quantized ? phase::kTaskValues * sizeof(float) : 0));
+      for (const Phase& p : plan.phases) {
+        if (p.run != phase::gate_up) continue;
+        CHECK(static_cast<const GateUpWork*>(p.work)->quantize == quantized);
+      }
+    }
+  }
+
   TEST_CASE("tasks of a product take each row of each column once, and none is long") {
     for (const uint32_t rows : {1u, 16u, 100u, 2048u, 14336u}) {
       for (const uint32_t k : {64u, 2048u, 14336u, 53248u}) {
@@ -156,10 +270,9 @@ TEST_SUITE("phases") {
         CAPTURE(kernels->name);
         CAPTURE(n);
         FeedForward in_scratch(*kernels, n), in_buffers(*kernels, n);
-        in_buffers.needs.halves = true;
         const std::vector<float> out = in_scratch.run();
         CHECK_FALSE(in_scratch.touches_buffers());
-        CHECK(out == in_buffers.run());
+        CHECK(out == in_buffers.run(/*in_buffers=*/true));
         CHECK(in_buffers.touches_buffers());
         CHECK(std::any_of(out.begin(), out.end(), [](float value) { return value != 0; }));
       }

@@ -298,7 +298,7 @@ inline void gate_up(const void* work, void* state, uint32_t task, void* scratch)
   const size_t stride = round_up(range.end - range.begin, kPanelRows);
   const size_t values = stride * (end - range.first_column);
   Rows gates = rows_of(Buffer::gate, s), ups = gates;
-  if (w.quantize && !s.needs->halves && values * (gated ? 2 : 1) <= kTaskValues) {
+  if (w.quantize && values * (gated ? 2 : 1) <= kTaskValues) {
     // Both are counted from the first row and column of all.
     const uintptr_t begin = reinterpret_cast<uintptr_t>(scratch) +
                             round_up(matmul_scratch_bytes(s.needs->matmul_k), kAlignment) -
@@ -544,25 +544,25 @@ INLAY_COLD inline void PlanWriter::wrote(Buffer buffer, uint32_t width, bool* qu
   quantize_flag_[b] = quantize;
   written_[b] = phases_->size();
   for (Area& area : areas_) {
-    if (area.holds == buffer) area.holds = Buffer::logits;  // what is quantized is of old values
-    if (area.halves == buffer) area.halves = Buffer::logits;
+    if (area.of == buffer) area.of = Buffer::logits;  // what is quantized is of old values
   }
 }
 
 INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorType type,
                                          bool head) noexcept {
   needs_->widen(buffer, width);
-  needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
+  needs_->widen_matmul(width);
   if (!reads_quantized(kernels_, type)) return;
   const bool halves = !is_quantized(type);
-  needs_->halves = needs_->halves || halves;
   const bool hidden = buffer == Buffer::gate;
+  needs_->task_values = needs_->task_values || (hidden && !halves);
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;
   Area& area = areas_[hidden];
   const size_t b = static_cast<size_t>(buffer);
-  Buffer& holds = halves ? area.halves : area.holds;
-  if (holds != buffer) {
+  if (area.of != buffer) area = {buffer, {}, area.used};
+  if (!area.made[halves]) {
+    area.made[halves] = true;
     // The phase that wrote the buffer quantizes it too, unless that would overwrite what is used
     // in between, or whole rows are needed.
     if (quantize_flag_[b] != nullptr && area.used < written_[b] && !halves) {
@@ -571,9 +571,6 @@ INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorTy
       append(phase::count_quantize, phase::quantize,
              QuantizeWork{buffer, width, head || pooled_, halves});
     }
-    Buffer& other = halves ? area.holds : area.halves;
-    if (other != buffer) other = Buffer::logits;
-    holds = buffer;
   }
   area.used = phases_->size() + 1;
 }
@@ -582,7 +579,8 @@ INLAY_COLD inline void PlanWriter::fills_quantized(uint32_t heads, uint32_t k) n
   // As one row of all heads, each padded to what the kernels pad rows to: it takes as much or more.
   const uint32_t width = heads * static_cast<uint32_t>(round_up(k, kQuantizePadding));
   needs_->quantized = width > needs_->quantized ? width : needs_->quantized;
-  areas_[0] = {Buffer::logits, Buffer::logits, phases_->size() + 1};
+  needs_->widen_matmul(k);
+  areas_[0] = {Buffer::logits, {}, phases_->size() + 1};
 }
 
 INLAY_COLD inline void PlanWriter::embed(const EmbedWork& work) noexcept {
@@ -676,8 +674,7 @@ inline size_t phase_scratch_bytes(const Hyper& h, const Needs& needs) noexcept {
                              : attention_scratch_bytes(l.n_heads / l.n_kv_heads, l.head_k, l.head_v,
                                                        kAttentionQueries);
   });
-  const size_t values =
-      needs.quantized_hidden == 0 || needs.halves ? 0 : phase::kTaskValues * sizeof(float);
+  const size_t values = needs.task_values ? phase::kTaskValues * sizeof(float) : 0;
   const size_t matmul = round_up(matmul_scratch_bytes(needs.matmul_k), kAlignment) + values;
   return round_up(attention > matmul ? attention : matmul, kAlignment);
 }

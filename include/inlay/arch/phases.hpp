@@ -59,14 +59,15 @@ struct Needs {
   // Of what matrices are multiplied with, in the kernels' own layout: of `gate`, which is written
   // while its own input is still read, and of all other buffers.
   uint32_t quantized = 0, quantized_hidden = 0;
-  uint32_t matmul_k = 0;  // columns of the widest matrix
-  bool halves = false;    // F16 or BF16 matrices read what is quantized for them
+  uint32_t matmul_k = 0;     // columns of the widest matrix
+  bool task_values = false;  // a phase may keep phase::kTaskValues in scratch memory
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
     uint32_t& w = width[static_cast<size_t>(buffer)];
     w = to > w ? to : w;
   }
+  void widen_matmul(uint32_t k) noexcept { matmul_k = k > matmul_k ? k : matmul_k; }
 };
 
 // One of several texts in a batch: its first row, how many it has, and where these lie in the KV
@@ -192,7 +193,7 @@ struct GateUpWork {
   Buffer in;
   arch::Activation activation;
   const float* divisors;  // [rows] of the result, or null
-  bool quantize;
+  bool quantize;          // the result feeds quantized weights, and nothing else
 };
 struct AddWork {
   Buffer from, to;
@@ -271,11 +272,11 @@ class PlanWriter {
   // Of each buffer: the flag of the phase that wrote it, and that phase's number.
   bool* quantize_flag_[kBuffers] = {};
   size_t written_[kBuffers] = {};
-  // Of both quantized areas: whose values are in it, those for f16 and bf16 weights, and the last
-  // phase that filled or read it. Both kinds are there only of one buffer.
+  // Of both quantized areas: whose values are in it (logits: nobody's), for which weights, and the
+  // last phase that filled or read it.
   struct Area {
-    Buffer holds = Buffer::logits;
-    Buffer halves = Buffer::logits;
+    Buffer of = Buffer::logits;
+    bool made[2] = {};  // for quantized ones, for f16 and bf16
     size_t used = 0;
   } areas_[2];
 };

@@ -478,8 +478,12 @@ struct ExpertFeedForward {
     w.plan.append(phase::count_rows, phase::route, e);
     w.plan.append(phase::count_sort, phase::sort, e);
     w.plan.append(phase::count_gather, phase::gather, e);
-    if (e.gate != nullptr) w.plan.reads(e.in, n, e.gate->type);
-    w.plan.reads(e.in, n, e.up->type);
+    for (const Weight* weight : {e.gate, e.up}) {
+      if (weight == nullptr) continue;
+      // Of a halves' expert the kernels get floats only.
+      w.plan.reads(e.in, n, is_quantized(weight->type) ? weight->type : TensorType::f32);
+    }
+    w.plan.needs().widen_matmul(e.ff);
     w.plan.append(phase::count_expert_gate_up, phase::expert_gate_up, e);
     w.plan.append(phase::count_expert_down, phase::expert_down, e);
     w.plan.append(phase::count_rows, phase::sum_experts, e);
