@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x461e95ba
+#define INLAY_SELF_ID_ 0xb08fa846
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x461e95ba
+#elif INLAY_SELF_ID_ != 0xb08fa846
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -15166,11 +15166,13 @@ static uint64_t read_xcr0() noexcept {
   return uint64_t{high} << 32 | low;
 #  endif
 }
+#endif
 
 // The HWY_* bits of the targets this CPU can run. A target is a group of features, as Highway
 // defines it, plus the operating system's support; CPUID bits: Intel SDM volume 2A, AMD APM
 // volume 3.
 static int64_t cpu_targets() noexcept {
+#if HWY_ARCH_X86
   using hwy::x86::Cpuid;
   int64_t targets = 0;
   const uint32_t last = hwy::x86::MaxLevel();
@@ -15209,16 +15211,14 @@ static int64_t cpu_targets() noexcept {
     targets |= INLAY_AVX3_AMX;
   }
   return targets;
-}
 #elif HWY_ARCH_ARM_A64
-static int64_t cpu_targets() noexcept {
   const ArmFeatures has = arm_features();
   if (!has.dotprod) return 0;
   return has.i8mm ? INLAY_NEON_DOT | INLAY_NEON_I8MM : INLAY_NEON_DOT;
-}
 #else
-static int64_t cpu_targets() noexcept { return 0; }
+  return 0;
 #endif
+}
 
 // Lower: better. Of Highway's targets the lower bit is; a sub-target is better than its target.
 static constexpr int64_t rank(int64_t target) noexcept {
@@ -38644,14 +38644,15 @@ struct Needs {
   // Of what matrices are multiplied with, in the kernels' own layout: of `gate`, which is written
   // while its own input is still read, and of all other buffers.
   uint32_t quantized = 0, quantized_hidden = 0;
-  uint32_t matmul_k = 0;  // columns of the widest matrix
-  bool halves = false;    // F16 or BF16 matrices read what is quantized for them
+  uint32_t matmul_k = 0;     // columns of the widest matrix
+  bool task_values = false;  // a phase may keep phase::kTaskValues in scratch memory
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
     uint32_t& w = width[static_cast<size_t>(buffer)];
     w = to > w ? to : w;
   }
+  void widen_matmul(uint32_t k) noexcept { matmul_k = k > matmul_k ? k : matmul_k; }
 };
 
 // One of several texts in a batch: its first row, how many it has, and where these lie in the KV
@@ -38777,7 +38778,7 @@ struct GateUpWork {
   Buffer in;
   arch::Activation activation;
   const float* divisors;  // [rows] of the result, or null
-  bool quantize;
+  bool quantize;          // the result feeds quantized weights, and nothing else
 };
 struct AddWork {
   Buffer from, to;
@@ -38856,11 +38857,11 @@ class PlanWriter {
   // Of each buffer: the flag of the phase that wrote it, and that phase's number.
   bool* quantize_flag_[kBuffers] = {};
   size_t written_[kBuffers] = {};
-  // Of both quantized areas: whose values are in it, those for f16 and bf16 weights, and the last
-  // phase that filled or read it. Both kinds are there only of one buffer.
+  // Of both quantized areas: whose values are in it (logits: nobody's), for which weights, and the
+  // last phase that filled or read it.
   struct Area {
-    Buffer holds = Buffer::logits;
-    Buffer halves = Buffer::logits;
+    Buffer of = Buffer::logits;
+    bool made[2] = {};  // for quantized ones, for f16 and bf16
     size_t used = 0;
   } areas_[2];
 };
@@ -39169,7 +39170,7 @@ inline void gate_up(const void* work, void* state, uint32_t task, void* scratch)
   const size_t stride = round_up(range.end - range.begin, kPanelRows);
   const size_t values = stride * (end - range.first_column);
   Rows gates = rows_of(Buffer::gate, s), ups = gates;
-  if (w.quantize && !s.needs->halves && values * (gated ? 2 : 1) <= kTaskValues) {
+  if (w.quantize && values * (gated ? 2 : 1) <= kTaskValues) {
     // Both are counted from the first row and column of all.
     const uintptr_t begin = reinterpret_cast<uintptr_t>(scratch) +
                             round_up(matmul_scratch_bytes(s.needs->matmul_k), kAlignment) -
@@ -39415,25 +39416,25 @@ INLAY_COLD inline void PlanWriter::wrote(Buffer buffer, uint32_t width, bool* qu
   quantize_flag_[b] = quantize;
   written_[b] = phases_->size();
   for (Area& area : areas_) {
-    if (area.holds == buffer) area.holds = Buffer::logits;  // what is quantized is of old values
-    if (area.halves == buffer) area.halves = Buffer::logits;
+    if (area.of == buffer) area.of = Buffer::logits;  // what is quantized is of old values
   }
 }
 
 INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorType type,
                                          bool head) noexcept {
   needs_->widen(buffer, width);
-  needs_->matmul_k = width > needs_->matmul_k ? width : needs_->matmul_k;
+  needs_->widen_matmul(width);
   if (!reads_quantized(kernels_, type)) return;
   const bool halves = !is_quantized(type);
-  needs_->halves = needs_->halves || halves;
   const bool hidden = buffer == Buffer::gate;
+  needs_->task_values = needs_->task_values || (hidden && !halves);
   uint32_t& widest = hidden ? needs_->quantized_hidden : needs_->quantized;
   widest = width > widest ? width : widest;
   Area& area = areas_[hidden];
   const size_t b = static_cast<size_t>(buffer);
-  Buffer& holds = halves ? area.halves : area.holds;
-  if (holds != buffer) {
+  if (area.of != buffer) area = {buffer, {}, area.used};
+  if (!area.made[halves]) {
+    area.made[halves] = true;
     // The phase that wrote the buffer quantizes it too, unless that would overwrite what is used
     // in between, or whole rows are needed.
     if (quantize_flag_[b] != nullptr && area.used < written_[b] && !halves) {
@@ -39442,9 +39443,6 @@ INLAY_COLD inline void PlanWriter::reads(Buffer buffer, uint32_t width, TensorTy
       append(phase::count_quantize, phase::quantize,
              QuantizeWork{buffer, width, head || pooled_, halves});
     }
-    Buffer& other = halves ? area.holds : area.halves;
-    if (other != buffer) other = Buffer::logits;
-    holds = buffer;
   }
   area.used = phases_->size() + 1;
 }
@@ -39453,7 +39451,8 @@ INLAY_COLD inline void PlanWriter::fills_quantized(uint32_t heads, uint32_t k) n
   // As one row of all heads, each padded to what the kernels pad rows to: it takes as much or more.
   const uint32_t width = heads * static_cast<uint32_t>(round_up(k, kQuantizePadding));
   needs_->quantized = width > needs_->quantized ? width : needs_->quantized;
-  areas_[0] = {Buffer::logits, Buffer::logits, phases_->size() + 1};
+  needs_->widen_matmul(k);
+  areas_[0] = {Buffer::logits, {}, phases_->size() + 1};
 }
 
 INLAY_COLD inline void PlanWriter::embed(const EmbedWork& work) noexcept {
@@ -39547,8 +39546,7 @@ inline size_t phase_scratch_bytes(const Hyper& h, const Needs& needs) noexcept {
                              : attention_scratch_bytes(l.n_heads / l.n_kv_heads, l.head_k, l.head_v,
                                                        kAttentionQueries);
   });
-  const size_t values =
-      needs.quantized_hidden == 0 || needs.halves ? 0 : phase::kTaskValues * sizeof(float);
+  const size_t values = needs.task_values ? phase::kTaskValues * sizeof(float) : 0;
   const size_t matmul = round_up(matmul_scratch_bytes(needs.matmul_k), kAlignment) + values;
   return round_up(attention > matmul ? attention : matmul, kAlignment);
 }
@@ -40785,8 +40783,12 @@ struct ExpertFeedForward {
     w.plan.append(phase::count_rows, phase::route, e);
     w.plan.append(phase::count_sort, phase::sort, e);
     w.plan.append(phase::count_gather, phase::gather, e);
-    if (e.gate != nullptr) w.plan.reads(e.in, n, e.gate->type);
-    w.plan.reads(e.in, n, e.up->type);
+    for (const Weight* weight : {e.gate, e.up}) {
+      if (weight == nullptr) continue;
+      // Of a halves' expert the kernels get floats only.
+      w.plan.reads(e.in, n, is_quantized(weight->type) ? weight->type : TensorType::f32);
+    }
+    w.plan.needs().widen_matmul(e.ff);
     w.plan.append(phase::count_expert_gate_up, phase::expert_gate_up, e);
     w.plan.append(phase::count_expert_down, phase::expert_down, e);
     w.plan.append(phase::count_rows, phase::sum_experts, e);

@@ -158,6 +158,10 @@ int main(int argc, char** argv) {
   if (instrument == nullptr) return 1;
   if (watch::seen == before) return std::fputs("the plug-in is not watched\n", stderr), 1;
 
+  for (InstrumentStatistics s = {}; s.notes == 0 && !s.failed; s = statistics(instrument)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a song begins with a note
+  }
+
   using Clock = std::chrono::steady_clock;
   std::vector<float> samples(callbacks * kFrames);
   std::vector<double> took_us(callbacks);

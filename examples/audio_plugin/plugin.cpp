@@ -58,11 +58,11 @@ struct Instrument {
   Instrument(inlay::Session&& s, double rate)
       : session(std::move(s)), sample_rate(static_cast<float>(rate)) {}
 
-  void write();  // the model's thread
+  bool write();  // the model's thread; false if the model fails
 
   inlay::Session session;
   std::thread writer;
-  std::atomic<bool> quit{false};
+  std::atomic<bool> quit{false}, failed{false};
   std::atomic<float> temperature{0.8f};
   std::atomic<uint64_t> notes{0}, played{0}, longest_us{0};
   Queue<float, 32> queue;  // frequencies in Hz; 0: a rest. Three seconds ahead
@@ -73,14 +73,14 @@ struct Instrument {
   uint32_t left = 0, length = 0;  // samples of the note that sounds
 };
 
-void Instrument::write() {
+bool Instrument::write() {
   using Clock = std::chrono::steady_clock;
   inlay::Sampling sampling;
   while (!quit) {
     sampling.temperature = temperature.load();
     ++sampling.seed;
     session.set_sampling(sampling);
-    if (!session.prompt("void Song::play() {\n")) return;
+    if (!session.prompt("void Song::play() {\n")) return false;
     for (;;) {
       const auto start = Clock::now();
       const inlay::Piece* piece = session.next();  // takes as long as it takes
@@ -96,8 +96,9 @@ void Instrument::write() {
         ++notes;
       }
     }
-    if (!session.status()) return;  // it falls silent
+    if (!session.status()) return false;
   }
+  return true;
 }
 
 EXPORT Instrument* plugin_create(const char* path, double sample_rate) {
@@ -113,7 +114,8 @@ EXPORT Instrument* plugin_create(const char* path, double sample_rate) {
   auto session = inlay::Session::create(*model, options);
   if (!session) return fail(session.error());
   auto* instrument = new (std::nothrow) Instrument(std::move(*session), sample_rate);
-  if (instrument != nullptr) instrument->writer = std::thread([=] { instrument->write(); });
+  if (instrument != nullptr)
+    instrument->writer = std::thread([=] { instrument->failed = !instrument->write(); });
   return instrument;
 }
 
@@ -126,7 +128,7 @@ EXPORT void plugin_destroy(Instrument* instrument) {
 }
 
 EXPORT InstrumentStatistics plugin_statistics(const Instrument* instrument) {
-  return {instrument->notes, instrument->played, instrument->longest_us};
+  return {instrument->notes, instrument->played, instrument->longest_us, instrument->failed};
 }
 
 EXPORT void plugin_set_temperature(Instrument* instrument, float temperature) {

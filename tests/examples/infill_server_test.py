@@ -19,7 +19,7 @@ import infill  # noqa: E402
 
 
 def post(url, path, body):
-    with urllib.request.urlopen(infill.request(url + path, body), timeout=60) as answer:
+    with urllib.request.urlopen(infill.request(url + path, body)) as answer:
         return json.load(answer)
 
 

@@ -48,7 +48,7 @@ struct Archive {
         offset(before),
         bytes(before + model.size() + 777, 0xa5) {
     std::memcpy(bytes.data() + offset, model.data(), model.size());
-    path = folder.write("archive", bytes.data(), bytes.size());
+    path = folder.write("archive", bytes);
   }
 
   GgufSource part() const {

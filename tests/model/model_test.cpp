@@ -333,7 +333,7 @@ TEST_CASE("a file that ends early is refused, wherever it ends") {
 TEST_CASE("a model opened from a path, from memory and through a function is the same") {
   const Memory memory(random_model::make(spec_of("llama-gqa"), Type::q4_k));
   const inlay_test::Folder folder;
-  const std::string path = folder.write("model.gguf", memory.data(), memory.size());
+  const std::string path = folder.write("model.gguf", memory);
   inlay::ReadFunction function;
   function.size = memory.size();
   function.user = const_cast<Memory*>(&memory);

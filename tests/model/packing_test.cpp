@@ -87,15 +87,6 @@ Result<Model> open(const Memory& memory, const ModelOptions& options = {}) {
   return Model::from_memory({memory.data(), memory.size()}, options);
 }
 
-void write(const std::string& path, const void* data, size_t size) {
-  std::ofstream(path, std::ios::binary)
-      .write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
-}
-void write(const std::string& path, const Bytes& bytes) { write(path, bytes.data(), bytes.size()); }
-void write(const std::string& path, const Memory& memory) {
-  write(path, memory.data(), memory.size());
-}
-
 Bytes read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return Bytes(std::istreambuf_iterator<char>(file), {});
@@ -104,13 +95,12 @@ Bytes read(const std::string& path) {
 // A model file with a good cache beside it, and what belongs to both.
 struct Cached {
   Folder folder;
-  std::string model = folder / "model.gguf", cache = folder / "model.packed";
   Memory memory{random_model::make(spec_of("llama-gqa"), Type::q4_0, 1)};
+  std::string model = folder.write("model.gguf", memory), cache = folder / "model.packed";
   std::vector<float> logits;
   Bytes good;
 
   Cached() {
-    write(model, memory);
     Packed first(cache.c_str());
     const auto opened = Model::open(model.c_str(), first.options);
     REQUIRE(opened);
@@ -336,9 +326,8 @@ TEST_CASE("when any one allocation fails, packing fails cleanly") {
 
 TEST_CASE("packing stops between any two tickets and leaves nothing behind") {
   const Folder folder;
-  const std::string path = folder / "model.gguf", cache = folder / "model.packed";
   const Memory memory(random_model::make(spec_of("llama-gqa"), Type::q8_0));
-  write(path, memory);
+  const std::string path = folder.write("model.gguf", memory), cache = folder / "model.packed";
   struct Progress {
     std::vector<float> seen;
     size_t stop_at = SIZE_MAX;
@@ -442,7 +431,7 @@ TEST_CASE("a cache with any damage is made again") {
     CAPTURE(place);
     Bytes bad = c.good;
     bad[place] ^= 0x10;
-    write(c.cache, bad);
+    c.folder.write("model.packed", bad);
     CHECK_FALSE(c.used());
     CHECK(c.log.size() == 1);
     CHECK(same_bits(c.now, c.logits));
@@ -461,7 +450,7 @@ TEST_CASE("a cache of another length is made again") {
     CAPTURE(size);
     Bytes other = c.good;
     other.resize(size);
-    write(c.cache, other);
+    c.folder.write("model.packed", other);
     CHECK_FALSE(c.used());
     CHECK(same_bits(c.now, c.logits));
     CHECK(read(c.cache) == (size == 1 ? other : c.good));
@@ -474,8 +463,8 @@ TEST_CASE("a cache of other weights is not used") {
   const auto check_refused = [&](const Memory& memory, bool same_time) {
     const auto fresh = open(memory);
     REQUIRE(fresh);
-    write(c.cache, c.good);
-    write(c.model, memory);
+    c.folder.write("model.packed", c.good);
+    c.folder.write("model.gguf", memory);
     if (same_time) fs::last_write_time(c.model, time);
     CHECK_FALSE(c.used());
     CHECK(c.log.size() == 1);
@@ -505,8 +494,7 @@ TEST_CASE("a cache of other weights is not used") {
 TEST_CASE("a file that is no cache is left as it is") {
   Cached c;
   const Bytes model = read(c.model), text(100000, 'x');
-  write(c.folder / "text", text);
-  for (const std::string& path : {c.model, c.folder / "text"}) {
+  for (const std::string& path : {c.model, c.folder.write("text", text)}) {
     Packed packed(path.c_str());
     const auto opened = Model::open(c.model.c_str(), packed.options);
     REQUIRE(opened);

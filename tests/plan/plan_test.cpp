@@ -222,37 +222,40 @@ TEST_SUITE("plan") {
   }
 
   TEST_CASE("a worker that was put aside in a task is not waited for beyond a deadline") {
-    // Tasks of the caller wait some time for the other worker to be in one, and that one for
-    // `released`.
+    // Tasks of the caller wait for the other worker to be in one, and that one for `released`. Time
+    // is counted in looks at the clock: no other program has a part in it.
     struct Aside {
       static uint32_t count(const void*, const void*) { return 64; }
       static void run(const void*, void* state, uint32_t task, void*) {
         Aside& self = *static_cast<Aside*>(state);
         if (std::this_thread::get_id() == self.caller) {
-          const uint64_t until = inlay::detail::now_us({}) + 10000;
-          while (!self.is_aside && inlay::detail::now_us({}) < until) std::this_thread::yield();
+          while (!self.is_aside) std::this_thread::yield();
         } else if (!self.is_aside.exchange(true)) {
           while (!self.released) std::this_thread::yield();
         }
         ++self.ran[task];
       }
+      static uint64_t look(void* user) { return static_cast<Aside*>(user)->time += 10; }
+      uint64_t soon() { return time + 1000; }
+      std::atomic<uint64_t> time{0};
       const std::thread::id caller = std::this_thread::get_id();
       std::atomic<bool> is_aside{false}, released{false};
       std::atomic<uint32_t> ran[64] = {};
     };
     for (int round = 0; round < 20; ++round) {
-      Runner runner(2);
       Aside plan;
+      Clock clock;
+      clock.now_us = Aside::look;
+      clock.user = &plan;
+      Runner runner(2, {}, clock);
       const Phase phases[] = {{Aside::count, Aside::run, nullptr},
                               {Aside::count, Aside::run, nullptr}};
       runner.executor.open({phases, 2}, &plan);
-      const auto soon = [] { return inlay::detail::now_us({}) + 1000; };
-      while (!plan.is_aside) {
-        REQUIRE(runner.executor.run(inlay::detail::now_us({}) + 20000) == Outcome::budget_spent);
-      }
+      REQUIRE(runner.executor.run(plan.soon()) == Outcome::budget_spent);
+      REQUIRE(plan.is_aside);
       for (int runs = 0; runs < 3; ++runs) {
-        CHECK(runner.executor.run(soon()) == Outcome::budget_spent);
-        CHECK(!runner.executor.settle(soon()));
+        CHECK(runner.executor.run(plan.soon()) == Outcome::budget_spent);
+        CHECK(!runner.executor.settle(plan.soon()));
       }
       if (round % 3 == 0) {  // another plan: the task ends first
         std::thread release([&] { plan.released = true; });
@@ -265,7 +268,7 @@ TEST_SUITE("plan") {
         continue;
       }
       plan.released = true;  // it comes back in the next run, or before
-      while (runner.executor.run(round % 2 == 0 ? 0 : soon()) != Outcome::finished) {
+      while (runner.executor.run(round % 2 == 0 ? 0 : plan.soon()) != Outcome::finished) {
       }
       for (const auto& times : plan.ran) CHECK(times == 2);
     }

@@ -28,7 +28,9 @@ struct Folder {
         .write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
     return file;
   }
-  std::string write(const std::string& name, const std::string& bytes) const {
+  template <class T>
+  std::string write(const std::string& name, const T& bytes) const {
+    static_assert(sizeof(*bytes.data()) == 1);
     return write(name, bytes.data(), bytes.size());
   }
   size_t files() const {

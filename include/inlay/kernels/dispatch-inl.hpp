@@ -23,11 +23,13 @@ static uint64_t read_xcr0() noexcept {
   return uint64_t{high} << 32 | low;
 #  endif
 }
+#endif
 
 // The HWY_* bits of the targets this CPU can run. A target is a group of features, as Highway
 // defines it, plus the operating system's support; CPUID bits: Intel SDM volume 2A, AMD APM
 // volume 3.
 static int64_t cpu_targets() noexcept {
+#if HWY_ARCH_X86
   using hwy::x86::Cpuid;
   int64_t targets = 0;
   const uint32_t last = hwy::x86::MaxLevel();
@@ -66,16 +68,14 @@ static int64_t cpu_targets() noexcept {
     targets |= INLAY_AVX3_AMX;
   }
   return targets;
-}
 #elif HWY_ARCH_ARM_A64
-static int64_t cpu_targets() noexcept {
   const ArmFeatures has = arm_features();
   if (!has.dotprod) return 0;
   return has.i8mm ? INLAY_NEON_DOT | INLAY_NEON_I8MM : INLAY_NEON_DOT;
-}
 #else
-static int64_t cpu_targets() noexcept { return 0; }
+  return 0;
 #endif
+}
 
 // Lower: better. Of Highway's targets the lower bit is; a sub-target is better than its target.
 static constexpr int64_t rank(int64_t target) noexcept {
