@@ -318,7 +318,31 @@ TEST_CASE("lazy grammars sleep until a trigger") {
   CHECK(!matcher.awake());
   CHECK(write(matcher, "x <tool>{}"));
   CHECK(matcher.must_end());
-  // A trigger within a token.
+  // Bytes that did not come as tokens stay: they may begin a trigger.
+  matcher.reset();
+  CHECK(*matcher.accept("a <to"));
+  CHECK(write(matcher, "o"));
+  matcher.rollback(5);
+  CHECK(write(matcher, "ol>{"));
+  CHECK(matcher.awake());
+  auto fork = matcher.fork();
+  REQUIRE(fork);
+  for (GrammarMatcher* one : {&matcher, &*fork}) {
+    one->rollback(5);
+    CHECK(!one->awake());
+    CHECK(write(*one, "ol>{"));
+    CHECK(one->awake());
+  }
+  matcher.reset();
+  CHECK(write(matcher, "ol>"));
+  CHECK(!matcher.awake());
+  // A trigger within a token, and nothing before it.
+  matcher.reset();
+  CHECK(*matcher.accept(words.find("<tool>{\"")));
+  CHECK(matcher.awake());
+  matcher.rollback(1);
+  CHECK(!matcher.awake());
+  CHECK(write(matcher, "text"));
   matcher.reset();
   CHECK(*matcher.accept(words.find("x<tool>")));
   CHECK(matcher.awake());

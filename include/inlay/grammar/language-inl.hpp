@@ -1,6 +1,9 @@
 #ifndef INLAY_GRAMMAR_LANGUAGE_INL_HPP_
 #define INLAY_GRAMMAR_LANGUAGE_INL_HPP_
 
+#include <algorithm>
+#include <iterator>
+
 #include "inlay/grammar/automaton.hpp"
 #include "inlay/grammar/language.hpp"
 #include "inlay/grammar/machine.hpp"
@@ -14,11 +17,9 @@ INLAY_COLD inline Error language_too_large() noexcept {
 }
 
 INLAY_COLD bool Language::add_state(bool accepts, State dead) noexcept {
-  if (!accepts_.push_back(accepts)) return false;
-  const size_t first = next_.size();
-  if (!next_.resize(first + 256)) return false;
-  for (size_t i = first; i < next_.size(); ++i) next_[i] = dead;
-  return true;
+  State row[256];
+  std::fill(std::begin(row), std::end(row), dead);
+  return accepts_.push_back(accepts) && next_.append(row, std::size(row));
 }
 
 INLAY_COLD Result<Language> Language::of(const Expressions& grammar, uint32_t rule,

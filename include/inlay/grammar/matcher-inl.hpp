@@ -132,7 +132,8 @@ struct GrammarMatcherImpl {
         sum(memory),
         escapes(memory),
         piece(memory),
-        heard(memory) {}
+        heard(memory),
+        base_heard(memory) {}
   ~GrammarMatcherImpl() {
     drop_reference(vocabulary);
     drop_reference(masks);
@@ -166,7 +167,7 @@ struct GrammarMatcherImpl {
   // Of a lazy grammar.
   bool awake = true, base_awake = true;  // now, and in states[0]
   State search_state = 0;
-  String heard;  // the last bytes
+  String heard, base_heard;  // the last bytes, now and before the first of `tokens`
 
   Status create(const GrammarMatcherOptions& options) noexcept;
   Status copy_from(const GrammarMatcherImpl& other) noexcept;
@@ -218,7 +219,8 @@ inline Status GrammarMatcherImpl::create(const GrammarMatcherOptions& options) n
     }
   }
   if (!states.reserve(kStates + 1) || !walk.resize(deepest + 2) ||
-      (grammar->lazy && !heard.reserve(2 * kHeard + piece.size()))) {
+      (grammar->lazy &&
+       (!heard.reserve(2 * kHeard + piece.size()) || !base_heard.reserve(heard.capacity())))) {
     return no_memory;
   }
   if (!begin()) return failure();
@@ -238,7 +240,9 @@ inline Status GrammarMatcherImpl::copy_from(const GrammarMatcherImpl& other) noe
                   walk.resize(other.walk.size()) && bits.resize(other.bits.size()) &&
                   sum.resize(other.sum.size()) && escapes.reserve(other.escapes.capacity()) &&
                   piece.resize(other.piece.size()) && heard.reserve(other.heard.capacity()) &&
-                  heard.append(other.heard.data(), other.heard.size());
+                  heard.append(other.heard.data(), other.heard.size()) &&
+                  base_heard.reserve(other.base_heard.capacity()) &&
+                  base_heard.append(other.base_heard.data(), other.base_heard.size());
   forgotten = other.forgotten;
   awake = other.awake;
   base_awake = other.base_awake;
@@ -251,6 +255,7 @@ inline bool GrammarMatcherImpl::begin() noexcept {
   tokens.clear();
   states.clear();
   heard.clear();
+  base_heard.clear();
   forgotten = 0;
   awake = base_awake = !grammar->lazy;
   machine.set_work(kWork);
@@ -788,7 +793,12 @@ Result<bool> GrammarMatcher::accept(std::string_view text) noexcept {
     const size_t heard = impl_->heard.size();
     const auto search = impl_->search_state;
     const Impl::Heard what = impl_->hear(text);
-    if (what == Impl::Heard::nothing) return true;
+    if (what == Impl::Heard::nothing) {
+      impl_->tokens.clear();
+      impl_->base_heard.clear();
+      (void)impl_->base_heard.append(impl_->heard.data(), impl_->heard.size());  // there is room
+      return true;
+    }
     if (what != Impl::Heard::trigger) {
       impl_->heard.truncate(heard);
       impl_->search_state = search;
@@ -816,7 +826,7 @@ Result<bool> GrammarMatcher::accept(std::string_view text) noexcept {
 void GrammarMatcher::rollback(size_t tokens) noexcept {
   detail::GrammarMatcherImpl& m = *impl_;
   const size_t keep = m.tokens.size() - std::min(tokens, m.tokens.size());
-  if (m.awake && (keep > m.forgotten || m.forgotten == 0)) {
+  if (m.awake && (keep > m.forgotten || (m.forgotten == 0 && m.base_awake))) {
     m.tokens.truncate(keep);
     m.states.truncate(keep - m.forgotten + 1);
     return;
@@ -833,6 +843,7 @@ void GrammarMatcher::rollback(size_t tokens) noexcept {
     m.search.set_work(detail::GrammarMatcherImpl::kWork);
     (void)m.ask(
         &m.search, 0, [&] { return m.search.start(); }, &m.search_state);
+    (void)m.hear(detail::view(m.base_heard));
   }
   for (size_t i = 0; i < keep; ++i) (void)accept(m.tokens.data()[i]);
 }

@@ -417,13 +417,12 @@ class PatternParser {
     }
     if (!any) return unsupported("this property of characters");
     scratch_.clear();
-    for (uint32_t code = 0, begin = 0, before = 0; code <= kCodePoints; ++code) {
-      const bool in = code < kCodePoints && wanted[static_cast<size_t>(category_of(code))];
-      if (in && !before) begin = code;
-      if (!in && before && !scratch_.push_back({begin, code - 1})) {
+    for (CategoryRun run = first_category_run(); run.end < kCodePoints;) {
+      const uint32_t begin = run.end;
+      run.next();
+      if (wanted[static_cast<size_t>(run.category)] && !scratch_.push_back({begin, run.end - 1})) {
         return Error(ErrorCode::out_of_memory);
       }
-      before = in;
     }
     if (!Expressions::normalize(scratch_.span(), negated, &ranges_)) {
       return Error(ErrorCode::out_of_memory);
