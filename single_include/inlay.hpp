@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xb08fa846
+#define INLAY_SELF_ID_ 0xfa2a84b8
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xb08fa846
+#elif INLAY_SELF_ID_ != 0xfa2a84b8
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -24051,13 +24051,12 @@ class PatternParser {
     }
     if (!any) return unsupported("this property of characters");
     scratch_.clear();
-    for (uint32_t code = 0, begin = 0, before = 0; code <= kCodePoints; ++code) {
-      const bool in = code < kCodePoints && wanted[static_cast<size_t>(category_of(code))];
-      if (in && !before) begin = code;
-      if (!in && before && !scratch_.push_back({begin, code - 1})) {
+    for (CategoryRun run = first_category_run(); run.end < kCodePoints;) {
+      const uint32_t begin = run.end;
+      run.next();
+      if (wanted[static_cast<size_t>(run.category)] && !scratch_.push_back({begin, run.end - 1})) {
         return Error(ErrorCode::out_of_memory);
       }
-      before = in;
     }
     if (!Expressions::normalize(scratch_.span(), negated, &ranges_)) {
       return Error(ErrorCode::out_of_memory);
@@ -24154,11 +24153,9 @@ INLAY_COLD inline Error language_too_large() noexcept {
 }
 
 INLAY_COLD bool Language::add_state(bool accepts, State dead) noexcept {
-  if (!accepts_.push_back(accepts)) return false;
-  const size_t first = next_.size();
-  if (!next_.resize(first + 256)) return false;
-  for (size_t i = first; i < next_.size(); ++i) next_[i] = dead;
-  return true;
+  State row[256];
+  std::fill(std::begin(row), std::end(row), dead);
+  return accepts_.push_back(accepts) && next_.append(row, std::size(row));
 }
 
 INLAY_COLD Result<Language> Language::of(const Expressions& grammar, uint32_t rule,
@@ -28089,7 +28086,8 @@ struct GrammarMatcherImpl {
         sum(memory),
         escapes(memory),
         piece(memory),
-        heard(memory) {}
+        heard(memory),
+        base_heard(memory) {}
   ~GrammarMatcherImpl() {
     drop_reference(vocabulary);
     drop_reference(masks);
@@ -28123,7 +28121,7 @@ struct GrammarMatcherImpl {
   // Of a lazy grammar.
   bool awake = true, base_awake = true;  // now, and in states[0]
   State search_state = 0;
-  String heard;  // the last bytes
+  String heard, base_heard;  // the last bytes, now and before the first of `tokens`
 
   Status create(const GrammarMatcherOptions& options) noexcept;
   Status copy_from(const GrammarMatcherImpl& other) noexcept;
@@ -28175,7 +28173,8 @@ inline Status GrammarMatcherImpl::create(const GrammarMatcherOptions& options) n
     }
   }
   if (!states.reserve(kStates + 1) || !walk.resize(deepest + 2) ||
-      (grammar->lazy && !heard.reserve(2 * kHeard + piece.size()))) {
+      (grammar->lazy &&
+       (!heard.reserve(2 * kHeard + piece.size()) || !base_heard.reserve(heard.capacity())))) {
     return no_memory;
   }
   if (!begin()) return failure();
@@ -28195,7 +28194,9 @@ inline Status GrammarMatcherImpl::copy_from(const GrammarMatcherImpl& other) noe
                   walk.resize(other.walk.size()) && bits.resize(other.bits.size()) &&
                   sum.resize(other.sum.size()) && escapes.reserve(other.escapes.capacity()) &&
                   piece.resize(other.piece.size()) && heard.reserve(other.heard.capacity()) &&
-                  heard.append(other.heard.data(), other.heard.size());
+                  heard.append(other.heard.data(), other.heard.size()) &&
+                  base_heard.reserve(other.base_heard.capacity()) &&
+                  base_heard.append(other.base_heard.data(), other.base_heard.size());
   forgotten = other.forgotten;
   awake = other.awake;
   base_awake = other.base_awake;
@@ -28208,6 +28209,7 @@ inline bool GrammarMatcherImpl::begin() noexcept {
   tokens.clear();
   states.clear();
   heard.clear();
+  base_heard.clear();
   forgotten = 0;
   awake = base_awake = !grammar->lazy;
   machine.set_work(kWork);
@@ -28745,7 +28747,12 @@ Result<bool> GrammarMatcher::accept(std::string_view text) noexcept {
     const size_t heard = impl_->heard.size();
     const auto search = impl_->search_state;
     const Impl::Heard what = impl_->hear(text);
-    if (what == Impl::Heard::nothing) return true;
+    if (what == Impl::Heard::nothing) {
+      impl_->tokens.clear();
+      impl_->base_heard.clear();
+      (void)impl_->base_heard.append(impl_->heard.data(), impl_->heard.size());  // there is room
+      return true;
+    }
     if (what != Impl::Heard::trigger) {
       impl_->heard.truncate(heard);
       impl_->search_state = search;
@@ -28773,7 +28780,7 @@ Result<bool> GrammarMatcher::accept(std::string_view text) noexcept {
 void GrammarMatcher::rollback(size_t tokens) noexcept {
   detail::GrammarMatcherImpl& m = *impl_;
   const size_t keep = m.tokens.size() - std::min(tokens, m.tokens.size());
-  if (m.awake && (keep > m.forgotten || m.forgotten == 0)) {
+  if (m.awake && (keep > m.forgotten || (m.forgotten == 0 && m.base_awake))) {
     m.tokens.truncate(keep);
     m.states.truncate(keep - m.forgotten + 1);
     return;
@@ -28790,6 +28797,7 @@ void GrammarMatcher::rollback(size_t tokens) noexcept {
     m.search.set_work(detail::GrammarMatcherImpl::kWork);
     (void)m.ask(
         &m.search, 0, [&] { return m.search.start(); }, &m.search_state);
+    (void)m.hear(detail::view(m.base_heard));
   }
   for (size_t i = 0; i < keep; ++i) (void)accept(m.tokens.data()[i]);
 }
