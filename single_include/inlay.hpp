@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xfa2a84b8
+#define INLAY_SELF_ID_ 0x46b597a3
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xfa2a84b8
+#elif INLAY_SELF_ID_ != 0x46b597a3
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -8128,6 +8128,28 @@ struct Streams {
   HWY_INLINE Streams(size_t b, size_t e)
       : begin(b), end(e), length((e - b + kStreams - 1) / kStreams) {}
   HWY_INLINE size_t row(size_t stream, size_t i) const { return begin + stream * length + i; }
+  // Row i of each stream; where there is none, the last of all.
+  HWY_INLINE void rows_at(size_t i, const uint8_t* w, size_t row_bytes,
+                          const uint8_t** rows) const {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = w + HWY_MIN(row(s, i), end - 1) * row_bytes;
+    }
+  }
+};
+
+// A column of what quantize() wrote, for row kernels.
+struct QuantizedColumn {
+  const uint8_t* at;
+  ColumnLayout layout;
+  HWY_INLINE QuantizedColumn(const Matmul& m, size_t column)
+      : at(static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column)), layout(m.k) {}
+  HWY_INLINE const int8_t* q() const { return reinterpret_cast<const int8_t*>(at); }
+  HWY_INLINE const float* scale(size_t sub) const {
+    return reinterpret_cast<const float*>(at + layout.scale(sub));
+  }
+  HWY_INLINE const float* sum(size_t sub) const {
+    return reinterpret_cast<const float*>(at + layout.sum(sub));
+  }
 };
 
 static HWY_INLINE void store_result(const Matmul& m, size_t row, size_t column, float sum) {
@@ -8214,13 +8236,11 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
   const hn::Rebind<uint8_t, TernaryTag> d8;
   const hn::Repartition<uint32_t, decltype(d8)> d8x4;
   const hn::RepartitionToWide<decltype(d16)> d32;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
+  const QuantizedColumn xq(m, column);
   const size_t chunks = m.k / kChunk;
   TernaryChunk* const x = static_cast<TernaryChunk*>(scratch);
   for (size_t i = 0; i < chunks; ++i) {
-    prepare_ternary(reinterpret_cast<const int8_t*>(xq) + i * kChunk, x_scale + i * 8, x[i]);
+    prepare_ternary(xq.q() + i * kChunk, xq.scale(kGroup) + i * 8, x[i]);
   }
   // 256 * 3^n: the upper halves of products are q.
   constexpr uint16_t kPower[5] = {3 << 8, 9 << 8, 27 << 8, 81 << 8, 243 << 8};
@@ -8231,9 +8251,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
   const size_t ahead = m.reading.rows_ahead;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * Tq1_0::kChunkBytes;
-    }
+    streams.rows_at(i, m.w, chunks * Tq1_0::kChunkBytes, rows);
     ScaleVec total[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = hn::Zero(df);
     for (const TernaryChunk* chunk = x; chunk < x + chunks; ++chunk) {
@@ -8298,9 +8316,9 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
   const bool prefetched = columns > 1 || m.reading.ahead != 0;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    streams.rows_at(i, m.w, row_bytes, rows);
     ScaleVec sum[kStreams][columns];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
       INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) sum[s][c] = hn::Zero(df);
     }
     for (size_t j = 0; j < whole; j += kLanes) {
@@ -8567,14 +8585,13 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
   const hn::Repartition<int32_t, LaneTag> d32;
   using Factor = FactorsOfRows<T>;
   const size_t chunks = m.k / kChunk;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq[columns];
+  const int8_t* q[columns];
   SuperblockChunk* x[columns];
   for (size_t c = 0; c < columns; ++c) {
-    xq[c] = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column + c);
+    const QuantizedColumn xq(m, column + c);
+    q[c] = xq.q();
     x[c] = static_cast<SuperblockChunk*>(scratch) + c * chunks;
-    const float* scale = reinterpret_cast<const float*>(xq[c] + layout.scale(16));
-    const float* sum = reinterpret_cast<const float*>(xq[c] + layout.sum(T::kSub));
+    const float *scale = xq.scale(16), *sum = xq.sum(T::kSub);
     for (size_t i = 0; i < chunks; ++i) {
       prepare_superblock<T>(scale + i * 16, sum + i * (kChunk / T::kSub), x[c][i]);
     }
@@ -8584,10 +8601,8 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
   Factor factors[columns];
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    streams.rows_at(i, m.w, chunks * T::kChunkBytes, rows);
     ScaleVec sum[columns][kStreams], low[columns][Factor::kLows];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * T::kChunkBytes;
-    }
     INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[c][s] = hn::Zero(df);
       INLAY_UNROLL(4) for (size_t v = 0; v < Factor::kLows; ++v) low[c][v] = hn::Zero(df);
@@ -8611,7 +8626,7 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
       const uint8_t* middle[kStreams];
       hn::Vec<decltype(d32)> total[columns][kStreams], odd[columns][kStreams];
       INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-        a[c] = reinterpret_cast<const int8_t*>(xq[c]) + chunk * kChunk + kChunk / 2;
+        a[c] = q[c] + chunk * kChunk + kChunk / 2;
         INLAY_OPAQUE(a[c]);
         INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
           total[c][s] = odd[c][s] = hn::Zero(d32);
@@ -9772,22 +9787,18 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
                                        void*) {
   const ScaleTag df;
   constexpr size_t kSubs = kChunk / T::kSub;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(T::kSub));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(T::kSub));
-  const size_t groups = m.k / kGroup, chunks = layout.kp / kChunk;
+  const QuantizedColumn x(m, column);
+  const float *x_scale = x.scale(T::kSub), *x_sum = x.sum(T::kSub);
+  const size_t groups = m.k / kGroup, chunks = x.layout.kp / kChunk;
   const size_t row_bytes = groups * T::kChunkBytes / 8;
   const Streams streams(begin, end);
   const size_t ahead = m.reading.rows_ahead;
   ChunkScales<T> scales;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    streams.rows_at(i, m.w, row_bytes, rows);
     ScaleVec sum[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
-      sum[s] = hn::Zero(df);
-    }
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = hn::Zero(df);
     hn::Vec<typename ChunkScales<T>::LowTag> low[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       low[s] = hn::Zero(typename ChunkScales<T>::LowTag());
@@ -9809,7 +9820,7 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       }
       const size_t done = chunk - 1;
       const size_t here = HWY_MIN(size_t{8}, groups - done * 8);
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
+      const int8_t* a = x.q() + done * kChunk;
       // Unrolled, all shifts are constants.
       if constexpr (T::kBlock == kChunk) {
         INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T>(rows, done, g, a, scales, sum);
@@ -9830,25 +9841,21 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
                                                  size_t end, void*) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(kGroup));
+  const QuantizedColumn x(m, column);
+  const float *x_scale = x.scale(kGroup), *x_sum = x.sum(kGroup);
   const size_t chunks = m.k / kChunk;
   const Streams streams(begin, end);
   const size_t ahead = m.reading.rows_ahead;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * T::kChunkBytes;
-    }
+    streams.rows_at(i, m.w, chunks * T::kChunkBytes, rows);
     ScaleVec sum[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = hn::Zero(df);
     for (size_t chunk = 0; chunk < chunks; ++chunk) {
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead, 3);
       }
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
+      const int8_t* a = x.q() + chunk * kChunk;
       auto total = hn::Load(df, x_sum + chunk * 8);
       if constexpr (kScaleLanes == 4) total = hn::Add(total, hn::Load(df, x_sum + chunk * 8 + 4));
       ScaleVec part[kStreams];
@@ -9900,19 +9907,15 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
   constexpr size_t kSubs = kChunk / sub;
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(sub));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(sub));
+  const QuantizedColumn xq(m, column);
+  const float *x_scale = xq.scale(sub), *x_sum = xq.sum(sub);
   const size_t chunks = m.k / kChunk;
   const Streams streams(begin, end);
   const size_t ahead = m.reading.rows_ahead;
   GridChunk unpacked[2][kStreams];
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * chunk_bytes;
-    }
+    streams.rows_at(i, m.w, chunks * chunk_bytes, rows);
     ScaleVec sum[kStreams], low[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
     // A chunk is unpacked one turn before its products, which then need not wait for the stores: of
@@ -9927,7 +9930,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
       }
       if (chunk == 0) continue;
       const size_t done = chunk - 1;
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
+      const int8_t* a = xq.q() + done * kChunk;
       GridChunk* from = unpacked[done % 2];
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
@@ -9958,14 +9961,14 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
         }
       }
     }
+    ScaleVec total[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      total[s] = sum[s];
       if constexpr (kind == GridKind::shifts) {
-        sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(offset)), sum[s]);
-      }
-      if (streams.row(s, i) < end) {
-        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum[s]));
+        total[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(offset)), sum[s]);
       }
     }
+    store_streams(m, streams, i, column, total);
   }
 }
 

@@ -15,19 +15,15 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
   constexpr size_t kSubs = kChunk / sub;
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(sub));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(sub));
+  const QuantizedColumn xq(m, column);
+  const float *x_scale = xq.scale(sub), *x_sum = xq.sum(sub);
   const size_t chunks = m.k / kChunk;
   const Streams streams(begin, end);
   const size_t ahead = m.reading.rows_ahead;
   GridChunk unpacked[2][kStreams];
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * chunk_bytes;
-    }
+    streams.rows_at(i, m.w, chunks * chunk_bytes, rows);
     ScaleVec sum[kStreams], low[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = low[s] = hn::Zero(df);
     // A chunk is unpacked one turn before its products, which then need not wait for the stores: of
@@ -42,7 +38,7 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
       }
       if (chunk == 0) continue;
       const size_t done = chunk - 1;
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
+      const int8_t* a = xq.q() + done * kChunk;
       GridChunk* from = unpacked[done % 2];
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         INLAY_UNROLL(4) for (size_t j = 0; j < kSubs; j += kScaleLanes) {
@@ -73,14 +69,14 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
         }
       }
     }
+    ScaleVec total[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      total[s] = sum[s];
       if constexpr (kind == GridKind::shifts) {
-        sum[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(offset)), sum[s]);
-      }
-      if (streams.row(s, i) < end) {
-        store_result(m, streams.row(s, i), column, hn::ReduceSum(df, sum[s]));
+        total[s] = hn::NegMulAdd(low[s], hn::Set(df, static_cast<float>(offset)), sum[s]);
       }
     }
+    store_streams(m, streams, i, column, total);
   }
 }
 

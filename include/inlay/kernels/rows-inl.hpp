@@ -242,22 +242,18 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
                                        void*) {
   const ScaleTag df;
   constexpr size_t kSubs = kChunk / T::kSub;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(T::kSub));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(T::kSub));
-  const size_t groups = m.k / kGroup, chunks = layout.kp / kChunk;
+  const QuantizedColumn x(m, column);
+  const float *x_scale = x.scale(T::kSub), *x_sum = x.sum(T::kSub);
+  const size_t groups = m.k / kGroup, chunks = x.layout.kp / kChunk;
   const size_t row_bytes = groups * T::kChunkBytes / 8;
   const Streams streams(begin, end);
   const size_t ahead = m.reading.rows_ahead;
   ChunkScales<T> scales;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    streams.rows_at(i, m.w, row_bytes, rows);
     ScaleVec sum[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
-      sum[s] = hn::Zero(df);
-    }
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = hn::Zero(df);
     hn::Vec<typename ChunkScales<T>::LowTag> low[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
       low[s] = hn::Zero(typename ChunkScales<T>::LowTag());
@@ -279,7 +275,7 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
       }
       const size_t done = chunk - 1;
       const size_t here = HWY_MIN(size_t{8}, groups - done * 8);
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + done * kChunk;
+      const int8_t* a = x.q() + done * kChunk;
       // Unrolled, all shifts are constants.
       if constexpr (T::kBlock == kChunk) {
         INLAY_UNROLL(8) for (size_t g = 0; g < 8; ++g) add_group<T>(rows, done, g, a, scales, sum);
@@ -300,25 +296,21 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
                                                  size_t end, void*) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
-  const float* x_sum = reinterpret_cast<const float*>(xq + layout.sum(kGroup));
+  const QuantizedColumn x(m, column);
+  const float *x_scale = x.scale(kGroup), *x_sum = x.sum(kGroup);
   const size_t chunks = m.k / kChunk;
   const Streams streams(begin, end);
   const size_t ahead = m.reading.rows_ahead;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * T::kChunkBytes;
-    }
+    streams.rows_at(i, m.w, chunks * T::kChunkBytes, rows);
     ScaleVec sum[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[s] = hn::Zero(df);
     for (size_t chunk = 0; chunk < chunks; ++chunk) {
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead, 3);
       }
-      const int8_t* a = reinterpret_cast<const int8_t*>(xq) + chunk * kChunk;
+      const int8_t* a = x.q() + chunk * kChunk;
       auto total = hn::Load(df, x_sum + chunk * 8);
       if constexpr (kScaleLanes == 4) total = hn::Add(total, hn::Load(df, x_sum + chunk * 8 + 4));
       ScaleVec part[kStreams];

@@ -13,6 +13,28 @@ struct Streams {
   HWY_INLINE Streams(size_t b, size_t e)
       : begin(b), end(e), length((e - b + kStreams - 1) / kStreams) {}
   HWY_INLINE size_t row(size_t stream, size_t i) const { return begin + stream * length + i; }
+  // Row i of each stream; where there is none, the last of all.
+  HWY_INLINE void rows_at(size_t i, const uint8_t* w, size_t row_bytes,
+                          const uint8_t** rows) const {
+    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
+      rows[s] = w + HWY_MIN(row(s, i), end - 1) * row_bytes;
+    }
+  }
+};
+
+// A column of what quantize() wrote, for row kernels.
+struct QuantizedColumn {
+  const uint8_t* at;
+  ColumnLayout layout;
+  HWY_INLINE QuantizedColumn(const Matmul& m, size_t column)
+      : at(static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column)), layout(m.k) {}
+  HWY_INLINE const int8_t* q() const { return reinterpret_cast<const int8_t*>(at); }
+  HWY_INLINE const float* scale(size_t sub) const {
+    return reinterpret_cast<const float*>(at + layout.scale(sub));
+  }
+  HWY_INLINE const float* sum(size_t sub) const {
+    return reinterpret_cast<const float*>(at + layout.sum(sub));
+  }
 };
 
 static HWY_INLINE void store_result(const Matmul& m, size_t row, size_t column, float sum) {
@@ -99,13 +121,11 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
   const hn::Rebind<uint8_t, TernaryTag> d8;
   const hn::Repartition<uint32_t, decltype(d8)> d8x4;
   const hn::RepartitionToWide<decltype(d16)> d32;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column);
-  const float* x_scale = reinterpret_cast<const float*>(xq + layout.scale(kGroup));
+  const QuantizedColumn xq(m, column);
   const size_t chunks = m.k / kChunk;
   TernaryChunk* const x = static_cast<TernaryChunk*>(scratch);
   for (size_t i = 0; i < chunks; ++i) {
-    prepare_ternary(reinterpret_cast<const int8_t*>(xq) + i * kChunk, x_scale + i * 8, x[i]);
+    prepare_ternary(xq.q() + i * kChunk, xq.scale(kGroup) + i * 8, x[i]);
   }
   // 256 * 3^n: the upper halves of products are q.
   constexpr uint16_t kPower[5] = {3 << 8, 9 << 8, 27 << 8, 81 << 8, 243 << 8};
@@ -116,9 +136,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
   const size_t ahead = m.reading.rows_ahead;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * Tq1_0::kChunkBytes;
-    }
+    streams.rows_at(i, m.w, chunks * Tq1_0::kChunkBytes, rows);
     ScaleVec total[kStreams];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = hn::Zero(df);
     for (const TernaryChunk* chunk = x; chunk < x + chunks; ++chunk) {
@@ -183,9 +201,9 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
   const bool prefetched = columns > 1 || m.reading.ahead != 0;
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    streams.rows_at(i, m.w, row_bytes, rows);
     ScaleVec sum[kStreams][columns];
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * row_bytes;
       INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) sum[s][c] = hn::Zero(df);
     }
     for (size_t j = 0; j < whole; j += kLanes) {

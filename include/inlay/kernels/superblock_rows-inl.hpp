@@ -215,14 +215,13 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
   const hn::Repartition<int32_t, LaneTag> d32;
   using Factor = FactorsOfRows<T>;
   const size_t chunks = m.k / kChunk;
-  const ColumnLayout layout(m.k);
-  const uint8_t* xq[columns];
+  const int8_t* q[columns];
   SuperblockChunk* x[columns];
   for (size_t c = 0; c < columns; ++c) {
-    xq[c] = static_cast<const uint8_t*>(m.xq) + column_at(m.n, m.k, column + c);
+    const QuantizedColumn xq(m, column + c);
+    q[c] = xq.q();
     x[c] = static_cast<SuperblockChunk*>(scratch) + c * chunks;
-    const float* scale = reinterpret_cast<const float*>(xq[c] + layout.scale(16));
-    const float* sum = reinterpret_cast<const float*>(xq[c] + layout.sum(T::kSub));
+    const float *scale = xq.scale(16), *sum = xq.sum(T::kSub);
     for (size_t i = 0; i < chunks; ++i) {
       prepare_superblock<T>(scale + i * 16, sum + i * (kChunk / T::kSub), x[c][i]);
     }
@@ -232,10 +231,8 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
   Factor factors[columns];
   for (size_t i = 0; i < streams.length; ++i) {
     const uint8_t* rows[kStreams];
+    streams.rows_at(i, m.w, chunks * T::kChunkBytes, rows);
     ScaleVec sum[columns][kStreams], low[columns][Factor::kLows];
-    INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
-      rows[s] = m.w + HWY_MIN(streams.row(s, i), end - 1) * chunks * T::kChunkBytes;
-    }
     INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) sum[c][s] = hn::Zero(df);
       INLAY_UNROLL(4) for (size_t v = 0; v < Factor::kLows; ++v) low[c][v] = hn::Zero(df);
@@ -259,7 +256,7 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
       const uint8_t* middle[kStreams];
       hn::Vec<decltype(d32)> total[columns][kStreams], odd[columns][kStreams];
       INLAY_UNROLL(2) for (size_t c = 0; c < columns; ++c) {
-        a[c] = reinterpret_cast<const int8_t*>(xq[c]) + chunk * kChunk + kChunk / 2;
+        a[c] = q[c] + chunk * kChunk + kChunk / 2;
         INLAY_OPAQUE(a[c]);
         INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
           total[c][s] = odd[c][s] = hn::Zero(d32);
