@@ -195,7 +195,7 @@ class RowTasks {
 // The products of one row with n columns; where they are faster, as many as would take the time.
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
-  const bool fast = is_quantized(weight.type) && n >= kernels.batch_columns && !s.invariant;
+  const bool fast = weight.type != TensorType::f32 && n >= kernels.batch_columns && !s.invariant;
   return weight.cols * (fast ? size_t{kernels.batch_start} + n / kernels.batch_speed : size_t{n});
 }
 

@@ -288,8 +288,16 @@ static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t 
   };
   const auto load = [&](const uint16_t* from) HWY_ATTR { return promoted(hn::LoadU(dn, from)); };
   const size_t whole = count / kDigitStepK * kDigitStepK, padded = round_up(count, kDigitStepK);
+  constexpr size_t kRowsAhead = 2;
+  for (size_t row = 0; row < kRowsAhead; ++row) {
+    const uint16_t* after = reinterpret_cast<const uint16_t*>(rows[row]) + first;
+    for (size_t k = 0; k < whole; k += 32) __asm__ volatile("prefetcht0 %0" : : "m"(after[k]));
+  }
   for (size_t row = 0; row < kTileSize; ++row) {
     const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first;
+    const uint16_t* after =
+        reinterpret_cast<const uint16_t*>(rows[HWY_MIN(row + kRowsAhead, kTileSize - 1)]) + first;
+    for (size_t k = 0; k < whole; k += 32) __asm__ volatile("prefetcht0 %0" : : "m"(after[k]));
     HWY_ALIGN uint16_t tail[kDigitStepK] = {};
     if (HWY_UNLIKELY(whole < padded)) std::memcpy(tail, from + whole, (count - whole) * 2);
     auto most = hn::Zero(d16);
@@ -318,6 +326,44 @@ static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t 
 }
 
 // ---- products -----------------------------------------------------------------------------------
+// Where units [u, u + here) of a matrix's rows lie: of each row by itself, or of 16 together.
+struct Bits {
+  const Matmul& m;
+  size_t unit_bytes8, row_bytes;
+  size_t rows() const { return m.packed ? kPanelRows : 1; }
+  const uint8_t* at(size_t row, size_t u) const {
+    row = HWY_MIN(row, m.rows - 1) / rows() * rows();
+    return m.w + row * row_bytes + rows() * (u * unit_bytes8 / 8);
+  }
+};
+
+// Asks for units [u, u + here) of 32 rows, some lines beside each of `steps` products of tiles:
+// more at once would take the buffers that their loads need.
+class Asking {
+ public:
+  Asking(const Bits& bits, size_t row, size_t u, size_t here, size_t steps)
+      : bits_(bits), row_(row), end_(row + kTileRows), u_(u) {
+    bytes_ = bits.rows() * (here * bits.unit_bytes8 / 8) + 64;
+    each_ = div_up(kTileRows / bits.rows() * div_up(bytes_, 64), steps);
+    from_ = bits.at(row, u);
+  }
+  HWY_INLINE void step() {
+    for (size_t i = 0; i < each_ && row_ < end_; ++i) {
+      __asm__ volatile("prefetcht1 %0" : : "m"(from_[at_]));
+      at_ += 64;
+      if (at_ < bytes_) continue;
+      at_ = 0;
+      row_ += bits_.rows();
+      from_ = bits_.at(row_, u_);
+    }
+  }
+
+ private:
+  const Bits& bits_;
+  size_t row_, end_, u_, bytes_, each_, at_ = 0;
+  const uint8_t* from_;
+};
+
 // A part of the columns times a part of the rows; in the order in which they are added.
 struct Term {
   const uint8_t* columns;
@@ -328,7 +374,7 @@ struct Term {
 // `steps` tiles of k, of bfloat16 or of digits.
 template <bool both, bool digits, class Sum>
 static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride, size_t steps,
-                                bool first, Sum (*c)[2][kTileSize][kTileSize]) {
+                                bool first, Sum (*c)[2][kTileSize][kTileSize], Asking& asking) {
   const size_t line = 64;
   if (first) {
     INLAY_TILE_ZERO(0);
@@ -360,6 +406,7 @@ static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride
         INLAY_TILE_MULTIPLY(2, 5, 6);
         INLAY_TILE_MULTIPLY(3, 5, 7);
       }
+      asking.step();
     }
   }
   INLAY_TILE_STORE(0, c[0][0], line);
@@ -374,15 +421,15 @@ static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride
 template <bool both>
 static HWY_NOINLINE void multiply_digits(const uint8_t* a, const float* scale, size_t stride,
                                          size_t columns, size_t steps, bool first, Scratch& t,
-                                         float (*c)[2][kTileSize][kTileSize]) {
+                                         float (*c)[2][kTileSize][kTileSize], Asking& asking) {
   const hn::Full512<float> df;
   const hn::Full512<int32_t> d;
   const uint8_t* const a_low = a + steps * kDigitStepK;
   const Quads *high = t.w[0], *low = high + kDigitBlockK / 4;
   const Term terms[4] = {{a, high}, {a, low}, {a_low, high}, {a_low, low}};
-  multiply<both, true>(terms, 1, stride, steps, true, t.sums[0]);
-  multiply<both, true>(terms + 1, 2, stride, steps, true, t.sums[1]);
-  multiply<both, true>(terms + 3, 1, stride, steps, true, t.sums[2]);
+  multiply<both, true>(terms, 1, stride, steps, true, t.sums[0], asking);
+  multiply<both, true>(terms + 1, 2, stride, steps, true, t.sums[1], asking);
+  multiply<both, true>(terms + 3, 1, stride, steps, true, t.sums[2], asking);
   const auto base = hn::Set(df, 256.0f);
   for (size_t i = 0; i < columns; ++i) {
     const size_t tile = i / kTileSize, column = i % kTileSize;
@@ -399,26 +446,6 @@ static HWY_NOINLINE void multiply_digits(const uint8_t* a, const float* scale, s
     }
   }
 }
-
-// Where units [u, u + here) of a matrix's rows lie: of each row by itself, or of 16 together.
-struct Bits {
-  const Matmul& m;
-  size_t unit_bytes8, row_bytes;
-  size_t rows() const { return m.packed ? kPanelRows : 1; }
-  const uint8_t* at(size_t row, size_t u) const {
-    row = HWY_MIN(row, m.rows - 1) / rows() * rows();
-    return m.w + row * row_bytes + rows() * (u * unit_bytes8 / 8);
-  }
-  // Asks for a part of those of 32 rows. (GCC 12 drops these loops if they have INLAY_PREFETCH.)
-  void ask(size_t row, size_t u, size_t here, size_t part, size_t parts) const {
-    const size_t n = kTileRows / rows(), bytes = rows() * (here * unit_bytes8 / 8);
-    for (size_t i = n * part / parts; i < n * (part + 1) / parts; ++i) {
-      const uint8_t* from = at(row + i * rows(), u);
-      for (size_t j = 0; j < bytes + 64; j += 64)
-        __asm__ volatile("prefetcht1 %0" : : "m"(from[j]));
-    }
-  }
-};
 
 // Units [u, u + here) of 32 rows to t.w.
 static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, size_t here,
@@ -465,9 +492,9 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
             next = u + here < units ? u + here : 0;
             if (next != 0) next_row = block;
           }
+          Asking asking(bits, next_row, next, here, n_pairs * steps * (digits ? 4 : 1));
           whole.load();
           for (size_t pair = 0; pair < n_pairs; ++pair) {
-            bits.ask(next_row, next, here, pair, n_pairs);
             const uint8_t* x =
                 static_cast<const uint8_t*>(m.xq) + (column0 + pair * 2 * kTileSize) * stride;
             auto* c = t.c[(row0 - block) / kTileRows] + 2 * pair;
@@ -479,14 +506,15 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
                   reinterpret_cast<const float*>(x + layout.scales) + u / kDigitBlockK;
               (both ? multiply_digits<true>
                     : multiply_digits<false>)(x + layout.at(u), scale, stride,
-                                              in_tail ? rest : 2 * kTileSize, steps, u == 0, t, c);
+                                              in_tail ? rest : 2 * kTileSize, steps, u == 0, t, c,
+                                              asking);
               continue;
             }
             const Term term = {x + u * r.unit * 2, t.w[0]};
             if (both) {
-              multiply<true, false>(&term, 1, stride, steps, u == 0, c);
+              multiply<true, false>(&term, 1, stride, steps, u == 0, c, asking);
             } else {
-              multiply<false, false>(&term, 1, stride, steps, u == 0, c);
+              multiply<false, false>(&term, 1, stride, steps, u == 0, c, asking);
             }
           }
         }
