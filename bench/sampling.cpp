@@ -47,6 +47,11 @@ class Bench {
     for (inlay::Token& token : recent_) token = static_cast<inlay::Token>(random.below(50));
   }
 
+  // Less: more tokens that are about as probable.
+  void scale(float factor) {
+    for (float& logit : made_) logit *= factor;
+  }
+
   void run(const char* name, const Sampling& s, const uint64_t* allowed = nullptr,
            const Logprobs& logprobs = {}) {
     std::vector<double> us;
@@ -128,6 +133,8 @@ int main(int argc, char** argv) {
   s = off();
   s.top_p = 0.95f;
   bench.run("top-p alone", s);
+  s.temperature = 0.8f;
+  bench.run("top-p, temperature 0.8", s);
   s = off();
   s.top_n_sigma = 1;
   bench.run("top-n-sigma alone", s);
@@ -139,5 +146,14 @@ int main(int argc, char** argv) {
   bench.run("mirostat 1", s);
   s.mirostat = 2;
   bench.run("mirostat 2", s);
+  Sampling top_p = off(), typical_p = off();
+  top_p.top_p = 0.95f;
+  typical_p.typical_p = 0.9f;
+  bench.scale(2);  // few tokens are kept
+  bench.run("top-p alone, deviation 6", top_p);
+  bench.run("typical-p alone, deviation 6", typical_p);
+  bench.scale(0.05f);  // nearly all
+  bench.run("top-p alone, deviation 0.3", top_p);
+  bench.run("typical-p alone, deviation 0.3", typical_p);
   return 0;
 }

@@ -189,8 +189,9 @@ TEST_CASE("tokens are drawn with the probabilities that the chain left") {
 
 namespace {
 
-// What top_p, or else typical_p, must leave, and in which order, when nothing else has a part.
-std::vector<Token> front_of(const Sampling& s, const std::vector<float>& logits) {
+// What top_p, typical_p or min_p must leave, in the order in which the draw goes over it, when
+// nothing else has a part.
+Ids front_of(const Sampling& s, const std::vector<float>& logits) {
   struct Entry {
     double key;
     float logit;
@@ -199,39 +200,68 @@ std::vector<Token> front_of(const Sampling& s, const std::vector<float>& logits)
   };
   const float top = *std::max_element(logits.begin(), logits.end());
   std::vector<Entry> all;
-  uint64_t total = 0;
-  double products = 0;
+  uint64_t total = 0, high = 0, low = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
     if (logits[i] == -INFINITY) continue;
     const uint64_t bits = inlay::detail::to_bits(double{top} - double{logits[i]});
     const uint64_t weight = inlay::detail::exp2_negative(bits);
     all.push_back({double(bits), logits[i], Token(i), weight});
     total += weight;
-    products += double((weight >> 10) * (bits >> 12));
+    high += (weight >> 10) * (bits >> 12) >> 32;
+    low += (weight >> 10) * (bits >> 12) & 0xffffffff;
   }
-  const bool typical = s.typical_p < 1;
-  const double mean = products * 0x1p22 / double(total);
+  Ids front;
+  if (s.min_p > 0) {
+    for (const Entry& e : all) {
+      const double off = double{top} - double{e.logit};
+      if (off <= -inlay::detail::log2_exactly(double{s.min_p}) * inlay::detail::kLn2)
+        front.push_back(e.id);
+    }
+    return front;
+  }
+  const bool typical = s.typical_p < 1, in_order = typical || s.top_p < 1;
+  const double mean = (double(high) * 0x1p32 + double(low)) * 0x1p22 / double(total);
   for (Entry& e : all) e.key = typical ? std::fabs(e.key - mean) : 0;
-  std::sort(all.begin(), all.end(), [](const Entry& a, const Entry& b) {
+  std::sort(all.begin(), all.end(), [&](const Entry& a, const Entry& b) {
     if (a.key != b.key) return a.key < b.key;
-    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+    return (in_order && a.logit > b.logit) || ((!in_order || a.logit == b.logit) && a.id < b.id);
   });
   const double wanted = double{typical ? s.typical_p : float(s.top_p)} * double(total);
-  std::vector<Token> front;
   uint64_t sum = 0;
   for (const Entry& e : all) {
     front.push_back(e.id);
     sum += e.weight;
     const bool enough = typical ? double(sum) > wanted : double(sum) >= wanted;
-    if (enough && front.size() >= s.min_keep) break;
+    if (in_order && enough && front.size() >= s.min_keep) break;
   }
   return front;
+}
+
+// What is drawn from those, with their logits divided.
+Token drawn_from(const Ids& front, const std::vector<float>& logits, const Sampling& s) {
+  const auto divided = [&](Token id) { return logits[size_t(id)] / s.temperature; };
+  float top = -INFINITY;
+  for (const Token id : front) top = std::max(top, divided(id));
+  const auto weight = [&](Token id) {
+    return inlay::detail::exp2_negative(inlay::detail::to_bits(double{top} - double{divided(id)}));
+  };
+  uint64_t total = 0;
+  for (const Token id : front) total += weight(id);
+  uint64_t at = inlay::detail::Random(s.seed).below(total);
+  size_t i = 0;
+  while (at >= weight(front[i])) at -= weight(front[i++]);
+  return front[i];
+}
+
+Ids sorted(Ids ids) {
+  std::sort(ids.begin(), ids.end());
+  return ids;
 }
 
 }  // namespace
 
 TEST_CASE(
-    "top_p and typical_p leave the front of all candidates in order, however many there are") {
+    "top_p and typical_p leave the front of all candidates in order, which the draw goes over") {
   inlay::detail::Random random(5);
   for (const double deviation : {1e-30, 0.01, 1.0, 3.0, 40.0}) {
     for (const size_t n : {size_t{1}, size_t{2}, size_t{70}, size_t{5000}}) {
@@ -244,24 +274,38 @@ TEST_CASE(
         if (random.below(20) == 0) logit = -INFINITY;
       }
       logits[0] = 0;
+      const auto check = [&](Sampling s) {
+        for (const float temperature : {1.0f, 0.7f, 1.9f}) {
+          CAPTURE(temperature);
+          s.temperature = temperature;
+          s.seed = random.next();
+          SamplerState state(s);
+          Run run(s, logits, &state);
+          const Token drawn = run.sampler.draw();
+          Ids left;
+          for (const Candidate& c : run.sampler.left()) left.push_back(c.id);
+          const Ids front = front_of(s, logits);
+          CHECK(sorted(left) == sorted(front));
+          CHECK(drawn == drawn_from(front, logits, s));
+        }
+      };
+      CAPTURE(deviation);
+      CAPTURE(n);
+      check(inlay_test::sampling_off());
       for (const float share : {0.0f, 0.3f, 0.9f, 0.999f}) {
+        CAPTURE(share);
+        Sampling s = inlay_test::sampling_off();
+        s.min_p = share;
+        if (share > 0) check(s);
+        s.min_p = 0.0f;
         for (const uint32_t min_keep : {0u, 60u}) {
-          for (const bool typical : {false, true}) {
-            CAPTURE(deviation);
-            CAPTURE(n);
-            CAPTURE(share);
-            CAPTURE(typical);
-            Sampling s = inlay_test::sampling_off();
-            if (typical) s.typical_p = share;
-            if (!typical) s.top_p = share;
-            s.min_keep = min_keep;
-            SamplerState state(s);
-            Run run(s, logits, &state);
-            run.sampler.draw();
-            std::vector<Token> left;
-            for (const Candidate& c : run.sampler.left()) left.push_back(c.id);
-            CHECK(left == front_of(s, logits));
-          }
+          s.min_keep = min_keep;
+          s.top_p = share;
+          check(s);
+          s.top_p = 1.0f;
+          s.typical_p = share;
+          check(s);
+          s.typical_p = 1;
         }
       }
     }
@@ -503,10 +547,11 @@ TEST_CASE("what cannot be drawn from gives no token, and nothing else goes wrong
 TEST_CASE("a second draw is made from what is allowed, with the logits as they were changed") {
   const std::vector<float> logits = logits_of("code");
   const Ids before = encode(inlay_test::kRepetitive);
-  for (const char* order : {"edskypmxt", "kpe", "tke"}) {
+  for (const char* order : {"edskypmxt", "kpe", "tke", "ptk", "yt", "tpm"}) {
     Sampling s;
     s.repeat_penalty = 1.3f;
     s.frequency_penalty = 0.2f;
+    s.typical_p = 0.9f;
     s.chain = *SamplerChain::parse(order);
     std::vector<uint64_t> allowed((logits.size() + 63) / 64);
     std::vector<float> masked = logits;

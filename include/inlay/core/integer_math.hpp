@@ -33,7 +33,8 @@ inline uint64_t exp2_negative(uint64_t x) noexcept {
 // log2(e) * x in units of 2^-32, at most 64: that is what exp2_negative() makes e^-x of.
 inline uint64_t to_bits(double x) noexcept {
   const double bits = x * 1.4426950408889634;
-  return bits < 64 ? static_cast<uint64_t>(bits * 0x1p32) : uint64_t{64} << 32;
+  constexpr int64_t kMost = int64_t{64} << 32;  // signed: SSE2 converts nothing else at once
+  return static_cast<uint64_t>(bits < 64 ? static_cast<int64_t>(bits * 0x1p32) : kMost);
 }
 
 // Within 1e-8 of log2(x), for x > 0: squares the mantissa once for each bit.

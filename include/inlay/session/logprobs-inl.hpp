@@ -13,12 +13,10 @@ namespace detail {
 // The logarithm of the sum of exponentials. `top`: the greatest of the logits.
 inline double log_sum_exp(const Kernels& kernels, Span<const float> logits, float top) noexcept {
   uint64_t total = 0;
-  for_each_weight(
-      kernels, logits.size(), top, [&](size_t i) { return logits[i]; },
-      [&total](size_t, uint64_t, uint64_t weight) {
-        total += weight;
-        return true;
-      });
+  for_each_weight(kernels, logits, top, [&total](size_t, uint64_t, uint64_t weight) {
+    total += weight;
+    return true;
+  });
   const double bits = log2_exactly(static_cast<double>(total)) - kWeightBits;
   return static_cast<double>(top) + bits * kLn2;
 }

@@ -13,6 +13,7 @@ INLAY_BEGIN_NAMESPACE
 namespace detail {
 
 inline constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+inline constexpr float kLeastPossible = std::numeric_limits<float>::lowest();
 
 // Most probable first; of equals the lower id, so that the order is the same everywhere.
 struct MoreProbable {
@@ -29,27 +30,33 @@ inline size_t find(Span<const float> x, float value) noexcept {
   return i;
 }
 
-// Puts the `k` most probable tokens in front of `out`, all if k is 0 (in any order then), and
-// returns how many those are: fewer if others are impossible or no numbers. The k-th greatest
-// maximum is a bound: at least k logits reach it, all of them in blocks whose maxima do.
+// Puts the tokens whose logits are at least that into `out`, which has room for all, and returns
+// how many those are.
+inline size_t take_from(const Logits& logits, float least, Candidate* out) noexcept {
+  Candidate* to = out;
+  for (size_t b = 0; b < logits.maxima.size(); ++b) {
+    if (logits.maxima[b] < least) continue;
+    Token id = static_cast<Token>(b * kLogitBlock);
+    for (const float logit : logit_block(logits.all, b)) {
+      *to = {id++, logit};
+      to += logit >= least ? 1 : 0;  // no branch: nobody could foretell it
+    }
+  }
+  return static_cast<size_t>(to - out);
+}
+
+// Puts the `k` most probable tokens in front of `out`, and returns how many those are: fewer if
+// others are impossible or no numbers. The k-th greatest maximum is a bound: at least k logits
+// reach it, all of them in blocks whose maxima do.
 inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noexcept {
   const size_t blocks = logits.maxima.size();
-  float bound = std::numeric_limits<float>::lowest();
-  if (k > 0 && k < blocks) {
+  float bound = kLeastPossible;
+  if (k < blocks) {
     for (size_t b = 0; b < blocks; ++b) out[b] = {static_cast<Token>(b), logits.maxima[b]};
     std::nth_element(out.begin(), out.begin() + k - 1, out.begin() + blocks, kMoreProbable);
     bound = std::max(bound, out[k - 1].logit);
   }
-  size_t n = 0;
-  for (size_t b = 0; b < blocks; ++b) {
-    if (logits.maxima[b] < bound) continue;
-    Token id = static_cast<Token>(b * kLogitBlock);
-    for (const float logit : logit_block(logits.all, b)) {
-      if (logit >= bound) out[n++] = {id, logit};
-      ++id;
-    }
-  }
-  if (k == 0) return n;
+  const size_t n = take_from(logits, bound, out.data());
   k = std::min(k, n);
   std::partial_sort(out.begin(), out.begin() + k, out.begin() + n, kMoreProbable);
   return k;
@@ -103,100 +110,146 @@ inline void TokenSampler::bias() noexcept {
   for (const Token token : tokenizer_.ends()) set_logit(token, kImpossible);
 }
 
-// The list, of all that is possible if there is none yet.
-inline Span<Candidate>& TokenSampler::list() noexcept {
-  if (!listed_) {
-    c_ = {{memory_.data(), take_top(logits_, 0, memory_)}, false};
-    listed_ = true;
-    impossible_ = logits_.all.size() - c_.list.size();
-  }
-  return c_.list;
+// Makes a list of the possible tokens whose logits are at least that.
+INLAY_COLD inline void TokenSampler::make_list(double least) noexcept {
+  const float from = static_cast<float>(std::max(static_cast<double>(kLeastPossible), least));
+  c_ = {{memory_.data(), take_from(logits_, from, memory_.data())}, false};
+  listed_ = true;
+  impossible_ = logits_.all.size() - c_.list.size();
 }
 
-inline float TokenSampler::greatest_logit() const noexcept {
+// The list, of all that is possible if there is none yet: in order, with logits as they are.
+inline Span<Candidate>& TokenSampler::list() noexcept {
+  if (!listed_) make_list(-HUGE_VAL);
+  if (unsorted_ || divisor_ != 1) settle();
+  return c_.list;
+}
+INLAY_COLD inline void TokenSampler::settle() noexcept {
+  if (unsorted_) {
+    sort(order_);
+    c_.sorted = order_.mean < 0;
+    unsorted_ = false;
+  }
+  for (Candidate& c : c_.list) c.logit /= divisor_;
+  divisor_ = 1;
+}
+
+struct AsItIs {
+  const Candidate& operator()(const Candidate& c) const noexcept { return c; }
+};
+template <class View>
+float greatest(Span<const Candidate> list, const View& view) noexcept {
   constexpr size_t kChains = 4;  // a maximum takes four cycles
   float top[kChains] = {kImpossible, kImpossible, kImpossible, kImpossible};
   size_t i = 0;
-  for (; i + kChains <= c_.list.size(); i += kChains) {
-    for (size_t k = 0; k < kChains; ++k) top[k] = std::max(top[k], c_.list[i + k].logit);
+  for (; i + kChains <= list.size(); i += kChains) {
+    for (size_t k = 0; k < kChains; ++k) top[k] = std::max(top[k], view(list[i + k]).logit);
   }
-  for (; i < c_.list.size(); ++i) top[0] = std::max(top[0], c_.list[i].logit);
+  for (; i < list.size(); ++i) top[0] = std::max(top[0], view(list[i]).logit);
   return std::max(std::max(top[0], top[1]), std::max(top[2], top[3]));
 }
+inline float TokenSampler::greatest_logit() const noexcept {
+  return listed_ ? greatest(c_.list, AsItIs()) : greatest(logits_.maxima);
+}
 
-// f(i, bits, weight) of logit_at(i), for i from 0 to n, as long as it returns true.
-template <class LogitAt, class F>
-void for_each_weight(const Kernels& kernels, size_t n, float top, const LogitAt& logit_at,
+// f(i, bits, weight) of n logits, as long as it returns true. read(begin, count, room): where those
+// from `begin` are, or a copy in `room`.
+template <class Read, class F>
+void for_each_weight(const Kernels& kernels, size_t n, float top, const Read& read,
                      const F& f) noexcept {
-  constexpr size_t kAtOnce = 64;
-  float logits[kAtOnce];
+  constexpr size_t kAtOnce = 256;
+  float room[kAtOnce];
   uint64_t bits[kAtOnce], weights[kAtOnce];
   for (size_t begin = 0; begin < n; begin += kAtOnce) {
     const size_t count = std::min(kAtOnce, n - begin);
-    for (size_t i = 0; i < count; ++i) logits[i] = logit_at(begin + i);
-    for (size_t i = count; i % 8 != 0; ++i) logits[i] = top;
-    kernels.softmax_weights(logits, (count + 7) / 8 * 8, top, bits, weights);
+    const float* const logits = read(begin, count, room);
+    const size_t whole = count / 8 * 8;
+    kernels.softmax_weights(logits, whole, top, bits, weights);
+    if (whole < count) {
+      float rest[8] = {top, top, top, top, top, top, top, top};
+      std::copy(logits + whole, logits + count, rest);
+      kernels.softmax_weights(rest, 8, top, bits + whole, weights + whole);
+    }
     for (size_t i = 0; i < count; ++i) {
       if (!f(begin + i, bits[i], weights[i])) return;
     }
   }
 }
-
-// The same of the candidates, as `view` shows them.
-template <class View, class F>
-void TokenSampler::weigh(const Softmax& p, const View& view, const F& f) const noexcept {
-  const auto logit_at = [&](size_t i) { return view(c_.list[i]).logit; };
-  for_each_weight(logits_.kernels, c_.list.size(), p.top, logit_at, f);
+template <class F>
+void for_each_weight(const Kernels& kernels, Span<const float> logits, float top,
+                     const F& f) noexcept {
+  const auto read = [logits](size_t begin, size_t, float*) { return logits.data() + begin; };
+  for_each_weight(kernels, logits.size(), top, read, f);
 }
-struct AsItIs {
-  const Candidate& operator()(const Candidate& c) const noexcept { return c; }
-};
+
+// The same of candidates, as `view` shows them.
+template <class View, class F>
+void TokenSampler::weigh(const Softmax& p, Span<const Candidate> list, const View& view,
+                         const F& f) const noexcept {
+  const auto read = [&](size_t begin, size_t count, float* room) -> const float* {
+    for (size_t i = 0; i < count; ++i) room[i] = view(list[begin + i]).logit;
+    return room;
+  };
+  for_each_weight(logits_.kernels, list.size(), p.top, read, f);
+}
+template <class View>
+uint64_t TokenSampler::total(const Softmax& p, Span<const Candidate> list,
+                             const View& view) const noexcept {
+  uint64_t sum = 0;
+  weigh(p, list, view, [&sum](size_t, uint64_t, uint64_t weight) {
+    sum += weight;
+    return true;
+  });
+  return sum;
+}
 
 inline TokenSampler::Softmax TokenSampler::softmax() const noexcept {
   Softmax p = {greatest_logit(), 0};
-  weigh(p, AsItIs(), [&p](size_t, uint64_t, uint64_t weight) {
-    p.total += weight;
-    return true;
-  });
+  p.total = total(p, c_.list, AsItIs());
   return p;
 }
 
-// The softmax, and the mean of bits() over the distribution: the entropy is so much more than the
-// surprise of the best. 0 if nothing has a weight, beside an infinite logit.
-INLAY_COLD inline double TokenSampler::mean_bits(Softmax* p) const noexcept {
-  *p = {greatest_logit(), 0};
-  double sum = 0;
-  weigh(*p, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
-    p->total += weight;
-    sum += static_cast<double>((weight >> 10) * (bits >> 12));  // exact, and so is the product
-    return true;
-  });
-  return p->total == 0 ? 0 : sum * 0x1p22 / static_cast<double>(p->total);
-}
+// The mean of bits() over the distribution: the entropy is so much more than the surprise of the
+// best. The sum is exact, so it does not depend on the order.
+struct TokenSampler::MeanBits {
+  uint64_t sum = 0, high = 0;  // in 2^32
 
-// Most probable first; or those first whose surprise is next to the mean.
-struct TokenSampler::Order {
-  const Softmax* softmax;
-  double mean = -1;  // of bits(); < 0: most probable first
-
-  double off(uint64_t bits) const noexcept { return std::fabs(static_cast<double>(bits) - mean); }
-  // Never less for a candidate than for those before it. `bits`: the candidate's.
-  uint64_t key(uint64_t bits) const noexcept {
-    return mean < 0 ? bits : static_cast<uint64_t>(off(bits));
+  void add(uint64_t bits, uint64_t weight) noexcept {
+    sum += (weight >> 10) * (bits >> 12);  // at most 2^58
+    if (sum >> 62 == 0) return;
+    high += sum >> 32;
+    sum &= 0xffffffff;
   }
-  uint64_t key(const Candidate& c) const noexcept { return key(softmax->bits(c)); }
-  bool operator()(const Candidate& a, const Candidate& b) const noexcept {
-    if (mean < 0) return kMoreProbable(a, b);
-    const double x = off(softmax->bits(a)), y = off(softmax->bits(b));
-    return x < y || (x == y && kMoreProbable(a, b));
+  // 0 if nothing has a weight, beside an infinite logit.
+  double mean(uint64_t total) const noexcept {
+    const double exact = static_cast<double>(high + (sum >> 32)) * 0x1p32;
+    const double all = exact + static_cast<double>(sum & 0xffffffff);
+    return total == 0 ? 0 : all * 0x1p22 / static_cast<double>(total);
   }
 };
+
+inline double TokenSampler::Order::off(const Candidate& c) const noexcept {
+  return std::fabs(static_cast<double>(static_cast<int64_t>(Softmax{top, 0}.bits(c))) - mean);
+}
+
+// Never less for a candidate than for those before it, and below 2^38.
+inline uint64_t TokenSampler::Order::key(const Candidate& c) const noexcept {
+  const uint64_t key =
+      mean < 0 ? Softmax{top, 0}.bits(c) : static_cast<uint64_t>(static_cast<int64_t>(off(c)));
+  return std::min(key, (uint64_t{1} << 38) - 1);
+}
+
+inline bool TokenSampler::Order::operator()(const Candidate& a, const Candidate& b) const noexcept {
+  if (mean < 0) return kMoreProbable(a, b);
+  const double x = off(a), y = off(b);
+  return x < y || (x == y && kMoreProbable(a, b));
+}
 
 // Sorts candidates: into buckets of equal width in place (American flag sort), and then each of
 // those.
 inline void TokenSampler::sort(const Order& order) noexcept {
   constexpr size_t kBuckets = 1024;
-  float least = order.softmax->top, most = kImpossible;
+  float least = order.top, most = kImpossible;
   for (const Candidate& c : c_.list) {
     least = std::min(least, c.logit);
     most = std::max(most, c.logit);
@@ -232,8 +285,7 @@ inline void TokenSampler::sort(size_t n) noexcept {
   c_.sorted = n == c_.list.size();
   if (!c_.sorted || n < 64)
     return std::partial_sort(first, first + n, c_.list.end(), kMoreProbable);
-  const Softmax p = {greatest_logit(), 0};
-  sort(Order{&p});
+  sort(Order{greatest_logit(), -1});
 }
 
 // How many candidates are kept from the front: to the first with which their sum is enough.
@@ -243,62 +295,137 @@ struct TokenSampler::Front {
   size_t min_keep;  // candidates at least
   bool is_enough(uint64_t sum, uint64_t total, size_t n) const noexcept {
     const double so_far = static_cast<double>(sum), wanted = share * static_cast<double>(total);
-    return n >= min_keep && (more ? so_far > wanted : so_far >= wanted);
+    return n > 0 && n >= min_keep && (more ? so_far > wanted : so_far >= wanted);
   }
 };
 
-// Sorts, of candidates in any order, those that can be kept, and drops others: sums of buckets say
-// how far the front reaches. Returns the sum of all.
-INLAY_COLD inline uint64_t TokenSampler::sort_front(const Order& order,
-                                                    const Front& front) noexcept {
-  constexpr size_t kBuckets = 512;
-  constexpr int kShift = 29;  // an eighth of a bit each
-  struct Bucket {
-    uint64_t sum;
-    size_t n;
-  } buckets[kBuckets] = {};
-  const Softmax& p = *order.softmax;
-  const auto bucket = [&](uint64_t bits) {
-    return std::min(kBuckets - 1, static_cast<size_t>(order.key(bits) >> kShift));
-  };
-  uint64_t total = 0;
-  weigh(p, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
-    Bucket& b = buckets[bucket(bits)];
-    b.sum += weight;
-    ++b.n;
-    total += weight;
-    return true;
-  });
-  size_t reach = 0, n = 0;
-  for (uint64_t sum = 0; reach < kBuckets; ++reach) {
-    if (n > 0 && front.is_enough(sum, total, n)) break;
-    sum += buckets[reach].sum;
-    n += buckets[reach].n;
+struct TokenSampler::Cut {
+  const Front* front;  // null: of a draw
+  uint64_t total, at;  // of weights; and in which the draw falls
+  bool operator()(uint64_t sum, size_t n) const noexcept {
+    if (front != nullptr) return front->is_enough(sum, total, n);
+    return total == 0 ? n > 0 : sum > at;  // 0: beside an infinite logit
   }
-  if (reach == kBuckets) return sort(order), total;
-  // Their logits, and a little more: what is computed here need not be exact. From 64 bits on all
-  // are equal.
-  constexpr double kLogit = kLn2 * 0x1p-32, kMore = 0x1p24;
-  const double off = static_cast<double>(uint64_t{reach} << kShift) + kMore;
-  const double mean = std::max(order.mean, 0.0), top = static_cast<double>(p.top);
-  const double least = mean + off < 0x1p38 ? top - (mean + off) * kLogit : -HUGE_VAL;
-  const double most = order.mean < 0 ? HUGE_VAL : top - (mean - off) * kLogit;
-  keep_if([&](const Candidate& c) {
-    return static_cast<double>(c.logit) >= least && static_cast<double>(c.logit) <= most;
-  });
-  sort(order);
-  return total;
+};
+struct TokenSampler::Divided {
+  float divisor;
+  Candidate operator()(const Candidate& c) const noexcept { return {c.id, c.logit / divisor}; }
+};
+
+inline constexpr int kBucketBits = 9, kBucketShift = 29;  // the widest: an eighth of a bit
+inline constexpr size_t kBuckets = 1 << kBucketBits;      // so many of which are 64 bits
+
+// Drops, of candidates in any order, those that the front cannot reach: the others are within so
+// much of the mean that the buckets there are enough. Computes the softmax of all, and the order.
+inline TokenSampler::Order TokenSampler::narrow(bool typical, const Front& front,
+                                                Softmax* p) noexcept {
+  uint64_t sums[kBuckets + 1] = {};  // the last is of what has no weight
+  MeanBits mean_bits;
+  *p = {greatest_logit(), 0};
+  const auto note = [&](size_t, uint64_t bits, uint64_t weight) {
+    sums[bits >> kBucketShift] += weight;
+    if (typical) mean_bits.add(bits, weight);
+    return true;
+  };
+  if (listed_) {
+    weigh(*p, c_.list, AsItIs(), note);
+  } else {
+    for_each_weight(logits_.kernels, Span<const float>(logits_.all), p->top, note);
+  }
+  for (const uint64_t sum : sums) p->total += sum;
+  const double mean = typical ? mean_bits.mean(p->total) : 0;
+  const size_t middle = static_cast<size_t>(mean) >> kBucketShift;
+  uint64_t sum = 0;
+  size_t n = 0, reach = 0;
+  const auto add = [&](size_t bucket) {
+    sum += sums[bucket];
+    n += sums[bucket] >> std::max(0, kWeightBits - static_cast<int>(bucket / 8));  // at least
+  };
+  for (; middle + reach + 1 < kBuckets; ++reach) {
+    add(middle + reach);
+    if (reach > 0 && reach <= middle) add(middle - reach);
+    if (front.is_enough(sum, p->total, n)) break;
+  }
+  double least = -HUGE_VAL;
+  if (middle + reach + 1 < kBuckets) {
+    // A little less than that: what is computed here need not be exact.
+    constexpr double kLogit = kLn2 * 0x1p-32, kMore = 0x1p24;
+    const double off = static_cast<double>(uint64_t{reach + 1} << kBucketShift) + kMore;
+    least = static_cast<double>(p->top) - (mean + off) * kLogit;
+  }
+  if (!listed_) {
+    make_list(least);
+  } else {
+    keep_if([&](const Candidate& c) { return static_cast<double>(c.logit) >= least; });
+  }
+  return {p->top, typical ? mean : -1};
 }
 
-// Keeps the front of the candidates in that order.
-inline void TokenSampler::keep_front(const Order& order, const Front& front) noexcept {
-  const bool sorted = c_.sorted && order.mean < 0;
-  const uint64_t total = sorted ? softmax().total : sort_front(order, front);
+// Brings to the front, in any order, the candidates up to the first with which is_enough(sum of
+// weights, n), in the list's order; that one is their last. Returns how many those are. Only what
+// shares its bucket is sorted.
+inline size_t TokenSampler::select(const Softmax& p, const Cut& is_enough) noexcept {
+  const Order order = order_;
+  const Divided view = {divisor_};
+  constexpr size_t kFew = 32;
+  Candidate* const list = c_.list.data();
+  size_t begin = 0, end = c_.list.size();
   uint64_t sum = 0;
+  for (int shift = kBucketShift; end - begin > kFew && shift > 0; shift -= kBucketBits) {
+    const auto bucket_of = [&](const Candidate& c) {
+      return static_cast<size_t>(order.key(c) >> shift) % kBuckets;
+    };
+    struct Bucket {
+      uint64_t sum;
+      size_t n;
+    } buckets[kBuckets] = {};
+    const Span<const Candidate> those(list + begin, end - begin);
+    weigh(p, those, view, [&](size_t i, uint64_t, uint64_t weight) {
+      Bucket& to = buckets[bucket_of(those[i])];
+      to.sum += weight;
+      ++to.n;
+      return true;
+    });
+    size_t bucket = 0;
+    for (size_t n = begin; bucket + 1 < kBuckets; ++bucket) {
+      n += buckets[bucket].n;
+      if (is_enough(sum + buckets[bucket].sum, n)) break;
+      sum += buckets[bucket].sum;
+    }
+    for (size_t i = begin; i < end;) {
+      const size_t other = bucket_of(list[i]);
+      if (other > bucket) {
+        std::swap(list[i], list[--end]);
+      } else {
+        if (other < bucket) std::swap(list[i], list[begin++]);
+        ++i;
+      }
+    }
+  }
+  std::sort(list + begin, list + end, order);
+  while (begin < end) {
+    sum += p.weight(view(list[begin]));
+    if (is_enough(sum, ++begin)) break;
+  }
+  return begin;
+}
+
+// Keeps the front of the candidates, most probable first or those first whose surprise is typical.
+inline void TokenSampler::keep_front(bool typical, const Front& front) noexcept {
+  Softmax p;
   size_t n = 0;
-  while (n < c_.list.size()) {
-    sum += order.softmax->weight(c_.list[n++]);
-    if (front.is_enough(sum, total, n)) break;
+  if (c_.sorted && !typical) {
+    p = softmax();
+    uint64_t sum = 0;
+    while (n < c_.list.size()) {
+      sum += p.weight(c_.list[n++]);
+      if (front.is_enough(sum, p.total, n)) break;
+    }
+  } else {
+    order_ = narrow(typical, front, &p);
+    n = select(p, {&front, p.total, 0});
+    unsorted_ = true;
+    c_.sorted = false;
   }
   c_.list = {c_.list.data(), n};
   keep_impossible(front.min_keep);
@@ -314,8 +441,10 @@ inline void TokenSampler::keep_impossible(size_t n) noexcept {
 template <class Keep>
 void TokenSampler::keep_if(const Keep& keep) noexcept {
   size_t n = 0;
-  for (const Candidate& c : c_.list) {
-    if (keep(c)) c_.list[n++] = c;
+  for (const Candidate c : c_.list) {
+    const bool keeps = keep(c);
+    c_.list[n] = c;
+    n += keeps ? 1 : 0;
   }
   c_.list = {c_.list.data(), n};
 }
@@ -329,7 +458,7 @@ void TokenSampler::change(Span<const TokenCount> counts, Change&& change) noexce
     }
     return;
   }
-  for (Candidate& c : c_.list) {
+  for (Candidate& c : list()) {
     const auto by_id = [](const TokenCount& a, Token id) { return a.id < id; };
     const TokenCount* const found = std::lower_bound(counts.begin(), counts.end(), c.id, by_id);
     if (found != counts.end() && found->id == c.id) c.logit = change(*found, c.logit);
@@ -461,17 +590,22 @@ INLAY_COLD inline void TokenSampler::dry() noexcept {
 }
 
 // Entropy decides on the temperature if `dynamic`.
-inline void TokenSampler::temperature(bool dynamic) noexcept {
+INLAY_COLD inline void TokenSampler::temperature(bool dynamic) noexcept {
   if (greedy()) return;
-  Span<Candidate>& all = list();
+  if (divisor_ != 1) list();
   float divisor = s_.temperature;
   if (dynamic && s_.dynatemp_range > 0) {
-    if (all.size() <= 1) return;
-    Softmax p;
-    const double mean = mean_bits(&p);
-    const double most = log2_exactly(static_cast<double>(all.size() + impossible_));
+    if (list().size() <= 1) return;
+    Softmax p = {greatest_logit(), 0};
+    MeanBits mean;
+    weigh(p, c_.list, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
+      p.total += weight;
+      mean.add(bits, weight);
+      return true;
+    });
+    const double most = log2_exactly(static_cast<double>(c_.list.size() + impossible_));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
-    double part = (mean * 0x1p-32 + bits) / most;
+    double part = (mean.mean(p.total) * 0x1p-32 + bits) / most;
     if (s_.dynatemp_exponent != 1) {
       part = part > 0 ? exp2_exactly(static_cast<double>(s_.dynatemp_exponent) * log2_exactly(part))
              : s_.dynatemp_exponent == 0 ? 1
@@ -483,7 +617,8 @@ inline void TokenSampler::temperature(bool dynamic) noexcept {
     if (divisor <= 0) return top_k(1);
   }
   if (divisor == 1) return;
-  for (Candidate& c : all) c.logit /= divisor;
+  if (!listed_) list();
+  divisor_ = divisor;
 }
 
 // ---- samplers that remove candidates ----
@@ -495,7 +630,7 @@ inline void TokenSampler::top_k(size_t k) noexcept {
     listed_ = true;
     impossible_ = logits_.all.size() - c_.list.size();
   } else {
-    const size_t n = std::min(k, c_.list.size());
+    const size_t n = std::min(k, list().size());
     sort(n);
     c_ = {{c_.list.data(), n}, true};
   }
@@ -503,19 +638,23 @@ inline void TokenSampler::top_k(size_t k) noexcept {
 }
 
 inline void TokenSampler::top_p() noexcept {
-  if (!(s_.top_p < 1) || list().empty()) return;
-  const Softmax p = {greatest_logit(), 0};
-  keep_front({&p}, {static_cast<double>(s_.top_p), false, s_.min_keep});
-  c_.sorted = true;
+  if (!(s_.top_p < 1)) return;
+  if (divisor_ != 1) list();
+  keep_front(false, {static_cast<double>(s_.top_p), false, s_.min_keep});
 }
 
 inline void TokenSampler::min_p() noexcept {
-  if (!(s_.min_p > 0) || list().empty()) return;
+  if (!(s_.min_p > 0)) return;
   const double most = -log2_exactly(static_cast<double>(s_.min_p)) * kLn2;
   const bool above = s_.min_p > 1;  // more than the best has: the first alone is kept
   const bool counts = s_.min_keep > 1 || above;
+  if (counts || divisor_ != 1) list();
   if (counts) sort(c_.list.size());
   const float top = greatest_logit();
+  if (!listed_) {  // of a little more than that
+    const double best = static_cast<double>(top);
+    make_list(best - most - 1e-6 * (std::fabs(best) + most));
+  }
   size_t i = 0;
   keep_if([&](const Candidate& c) {
     const bool keeps = counts && (i == 0 || i < s_.min_keep);
@@ -547,11 +686,9 @@ INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
 
 // Meister et al. 2022.
 INLAY_COLD inline void TokenSampler::typical_p() noexcept {
-  if (!(s_.typical_p < 1) || list().empty()) return;
-  Softmax p;
-  const double mean = mean_bits(&p);
-  keep_front({&p, mean}, {static_cast<double>(s_.typical_p), true, s_.min_keep});
-  c_.sorted = false;
+  if (!(s_.typical_p < 1)) return;
+  if (divisor_ != 1) list();
+  keep_front(true, {static_cast<double>(s_.typical_p), true, s_.min_keep});
 }
 
 INLAY_COLD inline void TokenSampler::xtc() noexcept {
@@ -638,8 +775,10 @@ INLAY_COLD inline void TokenSampler::mirostat() noexcept {
   if (list().empty()) return;
   if (s_.mirostat != 1u) {
     const Softmax p = softmax();
-    const double most = (state_.mu - p.least_surprise()) * 0x1p32;
+    const double most = (state_.mu - p.least_surprise()) * 0x1p32, few = 0x1p24;
+    const double least = static_cast<double>(p.top) - (most + few) * (kLn2 * 0x1p-32);
     return keep_if([&](const Candidate& c) {
+      if (static_cast<double>(c.logit) < least) return c.logit == p.top;  // most of them, quickly
       return c.logit == p.top || static_cast<double>(p.bits(c)) <= most;
     });
   }
@@ -731,13 +870,17 @@ inline Token TokenSampler::run(uint32_t i) noexcept {
     }
     if (!listed_) resume_ = i;
   }
-  if (!greedy() || listed_) {
-    if (list().empty()) return kNoToken;
-  }
+  const bool adapts =
+      s_.adaptive_target >= 0 && s_.chain.find(SamplerKind::adaptive_p) < s_.chain.size();
+  const bool picks_unsorted = unsorted_ && !greedy() && !adapts;
+  if ((!greedy() || listed_) && !picks_unsorted) list();
+  if (listed_ && c_.list.empty()) return kNoToken;
   if (greedy()) {
     take_best();
-  } else if (s_.adaptive_target >= 0 && s_.chain.find(SamplerKind::adaptive_p) < s_.chain.size()) {
+  } else if (adapts) {
     adaptive_p();
+  } else if (picks_unsorted) {
+    pick_unsorted();
   } else {
     pick(AsItIs());
   }
@@ -759,23 +902,46 @@ inline void TokenSampler::take_best() noexcept {
   drawn_from_ = {drawn_.logit, uint64_t{1} << kWeightBits};
 }
 
-// Draws from the softmax of view(candidate).
+// Draws from the softmax of view(candidate): a part of the list by the parts' sums, then in it.
 template <class View>
 void TokenSampler::pick(const View& view) noexcept {
+  constexpr size_t kParts = 64;
+  const Span<const Candidate> list = c_.list;
+  size_t part = 64;
+  while (part * kParts < list.size()) part *= 2;
   Softmax& p = drawn_from_;
-  p = {view(c_.list[0]).logit, 0};
-  for (const Candidate& c : c_.list) p.top = std::max(p.top, view(c).logit);
-  weigh(p, view, [&p](size_t, uint64_t, uint64_t weight) {
-    p.total += weight;
-    return true;
-  });
+  p = {greatest(list, view), 0};
+  uint64_t sums[kParts] = {};
+  for (size_t i = 0; i * part < list.size(); ++i) {
+    sums[i] = total(p, list.subspan(i * part, part), view);
+    p.total += sums[i];
+  }
   uint64_t at = state_.random.below(p.total);
-  drawn_ = c_.list[0];
-  weigh(p, view, [&](size_t i, uint64_t, uint64_t weight) {
+  size_t from = 0;
+  for (size_t i = 0; i < kParts && at >= sums[i]; ++i) {
+    at -= sums[i];
+    from += part;
+  }
+  drawn_ = list[0];  // beside an infinite logit nothing has a weight
+  const Span<const Candidate> those = list.subspan(std::min(from, list.size()));
+  weigh(p, those, view, [&](size_t i, uint64_t, uint64_t weight) {
     if (at >= weight) return at -= weight, true;
-    drawn_ = c_.list[i];
+    drawn_ = those[i];
     return false;
   });
+}
+
+// The same as if the list were in order, and its logits were divided.
+inline void TokenSampler::pick_unsorted() noexcept {
+  const Divided view = {divisor_};
+  Softmax& p = drawn_from_;
+  p = {greatest_logit() / divisor_, 0};
+  p.total = total(p, c_.list, view);
+  const size_t n = select(p, {nullptr, p.total, state_.random.below(p.total)});
+  for (Candidate& c : c_.list) c = view(c);
+  drawn_ = c_.list[n - 1];
+  unsorted_ = false;
+  divisor_ = 1;
 }
 
 Token TokenSampler::draw() noexcept {
@@ -790,7 +956,7 @@ Token TokenSampler::draw_again(Span<const uint64_t> allowed) noexcept {
   for (size_t block = 0; block < logits_.maxima.size(); ++block) {
     logits_.maxima[block] = greatest(logit_block(logits_.all, block));
   }
-  listed_ = false;
+  listed_ = unsorted_ = c_.sorted = false;
   return run(resume_);
 }
 

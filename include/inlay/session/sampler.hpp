@@ -84,8 +84,8 @@ class TokenSampler {
   // The token that was drawn last is the next one.
   void accept() noexcept;
 
-  // What the samplers left, and the natural logarithms of the probabilities that these had in the
-  // draw.
+  // What the samplers left, in any order, and the natural logarithms of the probabilities that
+  // these had in the draw.
   Span<Candidate> left() noexcept { return c_.list; }
   const Candidate& drawn() const noexcept { return drawn_; }
   float log_probability(const Candidate& candidate) const noexcept;
@@ -108,13 +108,30 @@ class TokenSampler {
     double surprise(const Candidate& c) const noexcept;
   };
 
+  // Most probable first; or those first whose surprise is next to the mean.
+  struct Order {
+    float top;
+    double mean;  // of bits(); < 0: most probable first
+    double off(const Candidate& c) const noexcept;
+    uint64_t key(const Candidate& c) const noexcept;
+    bool operator()(const Candidate& a, const Candidate& b) const noexcept;
+  };
+  struct MeanBits;
+  struct Front;
+  struct Cut;
+  struct Divided;
+
   Token run(uint32_t from) noexcept;
   void apply(const Sampler& sampler) noexcept;
   void take_best() noexcept;
   template <class View, class F>
-  void weigh(const Softmax& p, const View& view, const F& f) const noexcept;
+  void weigh(const Softmax& p, Span<const Candidate> list, const View& view,
+             const F& f) const noexcept;
+  template <class View>
+  uint64_t total(const Softmax& p, Span<const Candidate> list, const View& view) const noexcept;
   template <class View>
   void pick(const View& view) noexcept;
+  void pick_unsorted() noexcept;
   bool greedy() const noexcept { return s_.temperature <= 0; }
 
   void set_logit(Token token, float logit) noexcept;
@@ -127,14 +144,14 @@ class TokenSampler {
 
   float greatest_logit() const noexcept;
   Softmax softmax() const noexcept;
-  double mean_bits(Softmax* p) const noexcept;
+  void make_list(double least) noexcept;
   Span<Candidate>& list() noexcept;
+  void settle() noexcept;
   void sort(size_t n) noexcept;
-  struct Order;
   void sort(const Order& order) noexcept;
-  struct Front;
-  uint64_t sort_front(const Order& order, const Front& front) noexcept;
-  void keep_front(const Order& order, const Front& front) noexcept;
+  Order narrow(bool typical, const Front& front, Softmax* p) noexcept;
+  size_t select(const Softmax& p, const Cut& is_enough) noexcept;
+  void keep_front(bool typical, const Front& front) noexcept;
   template <class Keep>
   void keep_if(const Keep& keep) noexcept;
   void keep_impossible(size_t n) noexcept;
@@ -161,6 +178,11 @@ class TokenSampler {
   SamplerState& state_;
 
   bool listed_ = false;
+  // Most draws need neither all candidates in order nor their logits divided: what is drawn is what
+  // would be if the list were sorted and then divided.
+  bool unsorted_ = false;  // the list is in any order, for order_
+  Order order_ = {};
+  float divisor_ = 1;
   Candidates c_ = {};
   size_t impossible_ =
       0;                 // candidates that llama.cpp has besides, without a probability: they count
