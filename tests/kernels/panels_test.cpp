@@ -91,9 +91,12 @@ TEST_SUITE("panels") {
         random_weights(type, random, &p);
         random_columns(random, &p);
         const std::vector<Reference> expected = multiply_naively(p);
-        for_packed_targets(p, [&](const detail::Kernels& kernels) {
-          check_near(multiply_packed(kernels, p, 64), expected);
-        });
+        for (uint16_t panel_columns : std::initializer_list<uint16_t>{1, 6, 16}) {  // else: tiles
+          p.panel_columns = panel_columns;
+          for_packed_targets(p, [&](const detail::Kernels& kernels) {
+            check_near(multiply_packed(kernels, p, 64), expected);
+          });
+        }
       }
     }
   }
@@ -106,9 +109,12 @@ TEST_SUITE("panels") {
         Problem p = make_problem(type.id, 35, type.id == TensorType::q6_k ? 256 : 512, n);
         exact_problem(type, random, &p);
         const std::vector<Reference> expected = multiply_naively(p);
-        for_packed_targets(p, [&](const detail::Kernels& kernels) {
-          CHECK(count_inexact(multiply_packed(kernels, p, 32), expected) == 0);
-        });
+        for (uint16_t panel_columns : std::initializer_list<uint16_t>{1, 6, 16}) {
+          p.panel_columns = panel_columns;
+          for_packed_targets(p, [&](const detail::Kernels& kernels) {
+            CHECK(count_inexact(multiply_packed(kernels, p, 32), expected) == 0);
+          });
+        }
       }
     }
   }

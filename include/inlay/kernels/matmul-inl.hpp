@@ -277,21 +277,21 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
   }
 }
 
-// Asks for a part of what the next tile decodes, packed: units [u, u + here) of 32 rows. Beside
-// products, of few columns, it is there sooner than asked for all at once: 1.15 (24 columns) to 1.3
-// times the speed (16) of a Xeon's AVX-512. With rows as the file has them nothing is gained.
-static HWY_NOINLINE void ask_panels(const Matmul& m, const Recipe& r, size_t row, size_t u,
-                                    size_t here, size_t part, size_t parts) {
+// The tile whose first row is `row`, of units [u, u + here), asked for beside the products of
+// `parts` column groups.
+static TileAhead tile_ahead(const Matmul& m, const Recipe& r, size_t row, size_t u, size_t here,
+                            size_t parts) {
+  TileAhead next = {};
+  if (kTilesOnly || !m.packed) return next;
   const size_t row_bytes = m.k / r.unit * r.unit_bytes8 / 8;
-  const size_t bytes = kPanelRows * (here * r.unit_bytes8 / 8) + 63;
-  for (size_t p = 0; p < kTileRows; p += kPanelRows) {
-    const size_t panel = HWY_MIN(row + p, m.rows - 1) / kPanelRows * kPanelRows;
-    const uint8_t* from = m.w + panel * row_bytes + kPanelRows * (u * r.unit_bytes8 / 8);
-    for (size_t i = bytes * part / parts; i < bytes * (part + 1) / parts; i += 64) {
-      INLAY_PREFETCH(from + i, 2);
-      INLAY_OPAQUE(from);  // GCC 12 drops loops that do nothing but prefetch
-    }
+  next.bytes = kPanelRows * (here * r.unit_bytes8 / 8) + 63;
+  // At least a line: what every group asks for, or none, is foreseen by the core.
+  next.step = HWY_MAX(div_up(next.bytes, here * parts), size_t{64});
+  for (size_t p = 0; p < 2; ++p) {
+    const size_t panel = HWY_MIN(row + p * kPanelRows, m.rows - 1) / kPanelRows * kPanelRows;
+    next.panel[p] = m.w + panel * row_bytes + kPanelRows * (u * r.unit_bytes8 / 8);
   }
+  return next;
 }
 
 // Plain floats need no other layout for tiles, whose decoding takes as long as some 40 columns; 12
@@ -352,12 +352,10 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
 #endif
           next += tile_bytes;
         }
+        TileAhead ahead = tile_ahead(m, r, last ? row0 + kTileRows : row0, last ? 0 : u + here,
+                                     here, column_groups);
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
-          if (!kTilesOnly && m.packed) {
-            ask_panels(m, r, last ? row0 + kTileRows : row0, last ? 0 : u + here, here, j,
-                       column_groups);
-          }
           if (last) {
             for (size_t i = column; i < HWY_MIN(column + kColumns, m.n); ++i) {
               float* out = m.out + i * m.out_stride + row0;
@@ -383,6 +381,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
                          : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
             a.scale = floats(layout.scale()) + u * kColumns;
             a.start = words(start) + first;
+            a.ahead = ahead.asked < ahead.bytes ? &ahead : nullptr;
             r.tile(t, a, here, t.c[j]);
             if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
           }

@@ -27,12 +27,31 @@ static void decode_panel(const uint8_t* const* rows, size_t first, size_t groups
 }
 
 // ---- tile kernels -------------------------------------------------------------------------------
+// What the next tile decodes, packed, asked for evenly beside the products with this one: all at
+// once, even in parts of a column group, the core waits for its few open requests.
+struct TileAhead {
+  const uint8_t* panel[2];
+  size_t bytes;           // of each
+  size_t step;            // of those, beside the products of 32 k of all rows
+  size_t due, asked = 0;  // due: times kTileRows
+
+  // Beside the products of 32 k of `rows` rows.
+  HWY_INLINE void ask(size_t rows) {
+    for (due += step * rows; asked * kTileRows < due; asked += 64) {
+      INLAY_PREFETCH(panel[0] + asked, 2);
+      INLAY_PREFETCH(panel[1] + asked, 2);
+      INLAY_OPAQUE(asked);  // GCC 12 drops loops that do nothing but prefetch
+    }
+  }
+};
+
 // One column group times both panels of a tile, for `groups` groups of 32 k: c[panel][column][row]
 // += .... Mins are not in it.
 struct TileColumns {
   const uint32_t* q;      // [step][column]: 4 int8, or 2 int16
   const float* scale;     // [group][column]
   const uint32_t* start;  // [sub-block][column]; read if the weights have an offset
+  TileAhead* ahead;       // null: nothing
 };
 using TileKernel = void (*)(const MatmulScratch& t, const TileColumns& a, size_t groups,
                             float (*c)[kColumns][kPanelRows]);
@@ -81,6 +100,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   const uint32_t* HWY_RESTRICT a = columns.q;
   const float* HWY_RESTRICT a_scale = columns.scale;
   const uint32_t* HWY_RESTRICT start = columns.start;
+  TileAhead* const ahead = columns.ahead;
   const size_t turn = integer ? kChunk / kGroup : groups;
   for (size_t row = 0; row < 2 * kPanelRows; row += kAtOnce * kRowLanes) {
     size_t panel[kAtOnce], lane[kAtOnce];
@@ -97,6 +117,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
         }
         for (size_t g = g0; g < g0 + turn; ++g) {
+          if (ahead != nullptr) ahead->ask(kAtOnce * kRowLanes);
           hn::Vec<decltype(d32)> total[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             const size_t at = g * kSubs + s;
@@ -178,6 +199,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         const uint32_t* start_at = start + g0 * kSubs * kColumns;
         const float* a_scale_at = a_scale + g0 * kColumns;
         for (size_t g = g0; g < g0 + turn; ++g) {
+          if (ahead != nullptr) ahead->ask(kAtOnce * kRowLanes);
           hn::Vec<decltype(d32)> dot[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / kHeadroom; ++run) {
@@ -275,6 +297,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
   const hn::Repartition<float, WideTag> df;
   using VF = hn::Vec<decltype(df)>;
   constexpr size_t kSubs = kGroup / sub, kSteps = sub / 2;
+  TileAhead* const ahead = columns.ahead;
   for (size_t row = 0; row < 2 * kPanelRows; row += kPanelVectors * kRowLanes) {
     const size_t panel = row / kPanelRows, lane = row % kPanelRows;
     const uint32_t* w_at = &t.w[panel][2][lane];  // displacements as above
@@ -286,6 +309,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
       }
     }
     for (size_t at = 0; at < groups * kSubs; ++at) {
+      if (ahead != nullptr && at % kSubs == 0) ahead->ask(kPanelVectors * kRowLanes);
       hn::Vec<decltype(d32)> acc[kPanelVectors][kColumns];
       INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
         hn::Vec<decltype(d16)> w[kPanelVectors];
