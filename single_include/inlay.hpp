@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x495d2f5d
+#define INLAY_SELF_ID_ 0x609b9734
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x495d2f5d
+#elif INLAY_SELF_ID_ != 0x609b9734
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4864,7 +4864,7 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
-  // From so many columns on, unless Matmul::tiles says otherwise, quantized types are multiplied
+  // From so many columns on, unless Matmul::tiles says otherwise, all types but F32 are multiplied
   // `batch_speed` times as fast as SIMD's int8 products are, after what takes as long as products
   // with `batch_start` columns.
   uint32_t batch_columns, batch_speed, batch_start;

@@ -296,6 +296,8 @@ TEST_SUITE("phases") {
     CHECK(phase::row_products(weight, 256, s) == 32 * 256);
     s.invariant = false;
     weight.type = TensorType::f16;
+    CHECK(phase::row_products(weight, 256, s) == 32 * (24 + 64));
+    weight.type = TensorType::f32;
     CHECK(phase::row_products(weight, 256, s) == 32 * 256);
   }
 }

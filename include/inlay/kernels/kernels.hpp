@@ -218,7 +218,7 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
-  // From so many columns on, unless Matmul::tiles says otherwise, quantized types are multiplied
+  // From so many columns on, unless Matmul::tiles says otherwise, all types but F32 are multiplied
   // `batch_speed` times as fast as SIMD's int8 products are, after what takes as long as products
   // with `batch_start` columns.
   uint32_t batch_columns, batch_speed, batch_start;
