@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x609b9734
+#define INLAY_SELF_ID_ 0x3feca2ab
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x609b9734
+#elif INLAY_SELF_ID_ != 0x3feca2ab
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -12204,16 +12204,18 @@ static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t 
   };
   const auto load = [&](const uint16_t* from) HWY_ATTR { return promoted(hn::LoadU(dn, from)); };
   const size_t whole = count / kDigitStepK * kDigitStepK, padded = round_up(count, kDigitStepK);
+  // Two rows ahead into the nearest cache, for Asking brings them to the second: 1.03 times as
+  // fast.
   constexpr size_t kRowsAhead = 2;
-  for (size_t row = 0; row < kRowsAhead; ++row) {
-    const uint16_t* after = reinterpret_cast<const uint16_t*>(rows[row]) + first;
-    for (size_t k = 0; k < whole; k += 32) __asm__ volatile("prefetcht0 %0" : : "m"(after[k]));
-  }
-  for (size_t row = 0; row < kTileSize; ++row) {
+  const auto ask = [&](size_t row) {
+    if (row >= kTileSize) return;
     const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first;
-    const uint16_t* after =
-        reinterpret_cast<const uint16_t*>(rows[HWY_MIN(row + kRowsAhead, kTileSize - 1)]) + first;
-    for (size_t k = 0; k < whole; k += 32) __asm__ volatile("prefetcht0 %0" : : "m"(after[k]));
+    for (size_t k = 0; k < whole; k += 32) __asm__ volatile("prefetcht0 %0" : : "m"(from[k]));
+  };
+  for (size_t row = 0; row < kRowsAhead; ++row) ask(row);
+  for (size_t row = 0; row < kTileSize; ++row) {
+    ask(row + kRowsAhead);
+    const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first;
     HWY_ALIGN uint16_t tail[kDigitStepK] = {};
     if (HWY_UNLIKELY(whole < padded)) std::memcpy(tail, from + whole, (count - whole) * 2);
     auto most = hn::Zero(d16);
@@ -12254,7 +12256,7 @@ struct Bits {
 };
 
 // Asks for units [u, u + here) of 32 rows, some lines beside each of `steps` products of tiles:
-// more at once would take the buffers that their loads need.
+// more at once would take the buffers that their loads need (prompts with F16 1.06 times as fast).
 class Asking {
  public:
   Asking(const Bits& bits, size_t row, size_t u, size_t here, size_t steps)
