@@ -289,6 +289,7 @@ TEST_SUITE("phases") {
     Weight weight;
     weight.type = TensorType::q8_0;
     weight.cols = 32;
+    s.hurried = true;
     CHECK(phase::row_products(weight, 39, s) == 32 * 39);
     CHECK(phase::row_products(weight, 40, s) == 32 * (24 + 10));
     CHECK(phase::row_products(weight, 256, s) == 32 * (24 + 64));
@@ -299,5 +300,10 @@ TEST_SUITE("phases") {
     CHECK(phase::row_products(weight, 256, s) == 32 * (24 + 64));
     weight.type = TensorType::f32;
     CHECK(phase::row_products(weight, 256, s) == 32 * 256);
+    // A step without a budget takes twice the rows at once.
+    s.hurried = false;
+    CHECK(phase::row_products(weight, 256, s) == 32 * 256);
+    weight.type = TensorType::q8_0;
+    CHECK(phase::row_products(weight, 256, s) == 32 * (24 + 64) / 2);
   }
 }

@@ -192,11 +192,15 @@ class RowTasks {
   uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
 };
 
-// The products of one row with n columns; where they are faster, as many as would take the time.
+// The products of one row with n columns; where they are faster, as many as would take the time,
+// and half of that if nobody waits: there columns of wide matrices come from the last cache, and
+// tasks of twice the rows read them half as often (prompts are read 1.06 times as fast).
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
   const bool fast = weight.type != TensorType::f32 && n >= kernels.batch_columns && !s.invariant;
-  return weight.cols * (fast ? size_t{kernels.batch_start} + n / kernels.batch_speed : size_t{n});
+  if (!fast) return size_t{weight.cols} * n;
+  const size_t products = weight.cols * (size_t{kernels.batch_start} + n / kernels.batch_speed);
+  return s.hurried ? products : products / 2;
 }
 
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {

@@ -104,6 +104,7 @@ struct State {
   uint8_t *quantized = nullptr, *quantized_hidden = nullptr;
   float* logit_maxima = nullptr;      // [logit_blocks(n_vocab)] of the first row
   uint32_t workers = 1;               // that may run tasks
+  bool hurried = false;               // the step that began the batch has a budget
   bool invariant = false;             // see SessionOptions::batch_invariant
   float* rope = nullptr;              // [n][Hyper::rope_floats] cosine and sine
   float* partial = nullptr;           // attention_partial_bytes for kChunkedQueries queries
