@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x3feca2ab
+#define INLAY_SELF_ID_ 0xcf412073
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x3feca2ab
+#elif INLAY_SELF_ID_ != 0xcf412073
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -12394,6 +12394,15 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
   const DigitLayout layout(m.k);
   const Bits bits = {m, r.unit_bytes8, units * r.unit_bytes8 / 8};
   const TileConfig whole(2 * kTileSize);
+  // Results of other columns lie in other pages: storing waited for them (prompts 1.03 times as
+  // fast).
+  constexpr size_t kResultsAhead = 4;
+  const auto ask_result = [&](size_t row, size_t column) {
+    if (column >= m.n) return;
+    const float* to = m.out + column * m.out_stride + row;
+    __asm__ volatile("prefetchw %0" : : "m"(to[0]));
+    __asm__ volatile("prefetchw %0" : : "m"(to[kPanelRows]));
+  };
   for (size_t column0 = m.first; column0 < m.n; column0 += kTileColumns) {
     const size_t columns = HWY_MIN(kTileColumns, m.n - column0);
     const size_t n_pairs = div_up(columns, 2 * kTileSize), rest = columns % (2 * kTileSize);
@@ -12437,8 +12446,9 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
           }
         }
       }
-      for (size_t row0 = block; row0 < block_end; row0 += kTileRows) {
-        for (size_t column = 0; column < columns; ++column) {
+      for (size_t column = 0; column < columns; ++column) {
+        for (size_t row0 = block; row0 < block_end; row0 += kTileRows) {
+          ask_result(row0, column0 + column + kResultsAhead);
           for (size_t p = 0; p < 2; ++p) {
             store_panel(m, row0 + p * kPanelRows, end, column0 + column,
                         t.c[(row0 - block) / kTileRows][column / kTileSize][p][column % kTileSize]);
@@ -38758,6 +38768,7 @@ struct State {
   uint8_t *quantized = nullptr, *quantized_hidden = nullptr;
   float* logit_maxima = nullptr;      // [logit_blocks(n_vocab)] of the first row
   uint32_t workers = 1;               // that may run tasks
+  bool hurried = false;               // the step that began the batch has a budget
   bool invariant = false;             // see SessionOptions::batch_invariant
   float* rope = nullptr;              // [n][Hyper::rope_floats] cosine and sine
   float* partial = nullptr;           // attention_partial_bytes for kChunkedQueries queries
@@ -39133,11 +39144,15 @@ class RowTasks {
   uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
 };
 
-// The products of one row with n columns; where they are faster, as many as would take the time.
+// The products of one row with n columns; where they are faster, as many as would take the time,
+// and half of that if nobody waits: there columns of wide matrices come from the last cache, and
+// tasks of twice the rows read them half as often (prompts are read 1.06 times as fast).
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
   const bool fast = weight.type != TensorType::f32 && n >= kernels.batch_columns && !s.invariant;
-  return weight.cols * (fast ? size_t{kernels.batch_start} + n / kernels.batch_speed : size_t{n});
+  if (!fast) return size_t{weight.cols} * n;
+  const size_t products = weight.cols * (size_t{kernels.batch_start} + n / kernels.batch_speed);
+  return s.hurried ? products : products / 2;
 }
 
 inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexcept {
@@ -46198,9 +46213,11 @@ void close(Impl* s) noexcept {
 
 // ---- running ----
 
-// Starts the batch at the first position that is not cached.
-inline void begin_batch(SessionImpl* s, uint32_t n, uint32_t head_first, uint32_t head_n) noexcept {
+// Starts the batch at the first position that is not cached. `deadline_us`: of the step that does.
+inline void begin_batch(SessionImpl* s, uint32_t n, uint32_t head_first, uint32_t head_n,
+                        uint64_t deadline_us) noexcept {
   State& state = s->state;
+  state.hurried = deadline_us != 0;
   state.tokens = s->tokens + s->n_cached;
   state.n = s->n_batch = n;
   state.first = s->n_cached;
@@ -46461,17 +46478,17 @@ inline void leave_workspace(SessionImpl* s) noexcept {
 
 // Starts on the tokens that are not cached yet and `n_draft` guesses behind them, or on the logits
 // of the last one.
-inline void begin_next(SessionImpl* s, uint32_t n_draft) noexcept {
+inline void begin_next(SessionImpl* s, uint32_t n_draft, uint64_t deadline_us) noexcept {
   s->n_cached = s->kept.pass(s->n_cached);
   s->n_read = s->n_cached > s->n_read ? s->n_cached : s->n_read;
   const uint32_t left = s->n_tokens - s->n_cached;
   s->n_rows = n_draft + 1;
-  if (n_draft > 0) return begin_batch(s, n_draft + 1, 0, n_draft + 1);
+  if (n_draft > 0) return begin_batch(s, n_draft + 1, 0, n_draft + 1, deadline_us);
   // Only a snapshot has what logits are made of.
   if (left == 0) return begin_head(s, s->state.n - 1, 1);
   uint32_t n = s->recurrent.cut(s->n_cached, left < s->batch ? left : s->batch);
   n = s->kept.cut(s->n_cached, n);
-  begin_batch(s, n, n - 1, n == left ? 1 : 0);
+  begin_batch(s, n, n - 1, n == left ? 1 : 0, deadline_us);
 }
 
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
@@ -46502,7 +46519,7 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
       if (!begin_copy(s)) {
         uint32_t n_draft = 0;
         outcome = draft(s, deadline_us, &n_draft);
-        if (outcome == Executor::Outcome::finished) begin_next(s, n_draft);
+        if (outcome == Executor::Outcome::finished) begin_next(s, n_draft, deadline_us);
       }
     }
     if (outcome == Executor::Outcome::finished) outcome = run_batch(s, deadline_us);
@@ -46659,7 +46676,7 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
                                                      : 0;  // the first row whose logits are wanted
     const auto head_rows = [&] { return n - head < kHeadRows ? n - head : kHeadRows; };
     const bool copies = begin_copy(s);
-    if (!copies) begin_batch(s, n, head, head_rows());
+    if (!copies) begin_batch(s, n, head, head_rows(), 0);
     for (;;) {
       if (run_batch(s, 0) != Executor::Outcome::finished) {
         s->cancelled.store(false, std::memory_order_relaxed);
@@ -47899,7 +47916,7 @@ struct Chooser::Impl {
   Status encode(std::string_view more, const TokenizeOptions& how, Option* option) noexcept;
   Status walk_next() noexcept;
   Status reserve_batch() noexcept;
-  Status next_batch() noexcept;
+  Status next_batch(uint64_t deadline_us) noexcept;
   Status step_batch(uint64_t deadline_us, bool* more) noexcept;
   void note_row(uint32_t row, Span<float> logits) noexcept;
   void borrow() noexcept;
@@ -48068,7 +48085,7 @@ INLAY_COLD Status Chooser::Impl::reserve_batch() noexcept {
 // Starts on as many options as a batch and the free pages have room for. The first one lies where
 // the session would have put it, so that an option of more tokens than a batch goes on there; the
 // others begin with a copy of the page in which what all have ends.
-INLAY_COLD Status Chooser::Impl::next_batch() noexcept {
+INLAY_COLD Status Chooser::Impl::next_batch(uint64_t deadline_us) noexcept {
   detail::SessionImpl& s = *session->impl_;
   detail::State& to = s.state;
   uint8_t* const* const own = to.kv[0].pages;
@@ -48104,7 +48121,7 @@ INLAY_COLD Status Chooser::Impl::next_batch() noexcept {
   to.texts = texts.data();
   to.n_texts = static_cast<uint32_t>(texts.size());
   to.text_of = text_of.data();
-  detail::begin_batch(&s, rows, 0, std::min(rows, detail::kHeadRows));
+  detail::begin_batch(&s, rows, 0, std::min(rows, detail::kHeadRows), deadline_us);
   to.tokens = batch.data();
   s.n_batch = 0;  // none of them are the session's
   return {};
@@ -48125,7 +48142,7 @@ INLAY_COLD void Chooser::Impl::note_row(uint32_t row, Span<float> logits) noexce
 INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) noexcept {
   detail::SessionImpl& s = *session->impl_;
   INLAY_TRY(detail::take_workspace(&s));
-  if (s.state.n_texts == 0) return next_batch();
+  if (s.state.n_texts == 0) return next_batch(deadline_us);
   switch (detail::run_batch(&s, deadline_us)) {
     case detail::Executor::Outcome::budget_spent:
       *more = true;
@@ -48140,7 +48157,7 @@ INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) no
   for (uint32_t i = 0; i < n; ++i) {
     note_row(first + i, {s.state.row(detail::Buffer::logits, i), s.impl->hparams.n_vocab});
   }
-  if (first + n == s.state.n) return next_batch();
+  if (first + n == s.state.n) return next_batch(deadline_us);
   detail::begin_head(&s, first + n, std::min(s.state.n - first - n, detail::kHeadRows));
   return {};
 }
