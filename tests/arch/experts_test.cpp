@@ -325,7 +325,7 @@ TEST_CASE(
     REQUIRE(tensors.start());
     tensors.enter_layer(0);
     Kernels kernels = *pick_kernels(-1);
-    kernels.quantizes_for_halves = true;
+    kernels.halves_columns = 40;
     Array<Phase> phases{inlay::Allocator()};
     Array<uint8_t> works{inlay::Allocator()};
     REQUIRE(works.reserve(1 << 16));

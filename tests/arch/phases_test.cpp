@@ -122,7 +122,7 @@ struct Plan {
   PlanWriter writer{kernels, &phases, &works, &needs};
   Weight q8_0, f16;
   Plan() : phases(inlay::Allocator()), works(inlay::Allocator()) {
-    kernels.quantizes_for_halves = true;
+    kernels.halves_columns = 40;
     REQUIRE(works.reserve(1 << 16));
     q8_0.type = TensorType::q8_0;
     f16.type = TensorType::f16;
@@ -282,6 +282,7 @@ TEST_SUITE("phases") {
   TEST_CASE("where products take less time, and start late, tasks take as many as fill it") {
     Kernels kernels = *all_kernels().front();
     kernels.batch_columns = 40;
+    kernels.halves_columns = 13;
     kernels.batch_speed = 4;
     kernels.batch_start = 24;
     State s;
@@ -297,6 +298,8 @@ TEST_SUITE("phases") {
     CHECK(phase::row_products(weight, 256, s) == 32 * 256);
     s.invariant = false;
     weight.type = TensorType::f16;
+    CHECK(phase::row_products(weight, 12, s) == 32 * 12);
+    CHECK(phase::row_products(weight, 16, s) == 32 * (24 + 4));
     CHECK(phase::row_products(weight, 256, s) == 32 * (24 + 64));
     weight.type = TensorType::f32;
     CHECK(phase::row_products(weight, 256, s) == 32 * 256);

@@ -410,8 +410,9 @@ inline void check_near(const std::vector<float>& got, const std::vector<Referenc
 template <class F>
 inline void for_targets(const Problem& p, F f) {
   for (const detail::Kernels* kernels : targets()) {
-    if (kernels->target == INLAY_AVX3_AMX && p.n >= kernels->batch_columns &&
-        p.type != TensorType::f32) {
+    const bool halves = p.type == TensorType::f16 || p.type == TensorType::bf16;
+    if (kernels->target == INLAY_AVX3_AMX && p.type != TensorType::f32 &&
+        p.n >= (halves ? kernels->halves_columns : kernels->batch_columns)) {
       continue;
     }
     CAPTURE(name_of(p.type));

@@ -115,7 +115,7 @@ inline uint32_t count_quantize(const void* work, const void* state) noexcept {
   const State& s = state_of(state);
   const QuantizeWork& w = work_of<QuantizeWork>(work);
   const uint32_t n = w.head ? s.head_n : s.n;
-  if (w.halves && (s.invariant || n < s.kernels->batch_columns)) return 0;
+  if (w.halves && (s.invariant || n < s.kernels->halves_columns)) return 0;
   return row_tasks(n);
 }
 
@@ -197,7 +197,10 @@ class RowTasks {
 // tasks of twice the rows read them half as often (prompts are read 1.06 times as fast).
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
-  const bool fast = weight.type != TensorType::f32 && n >= kernels.batch_columns && !s.invariant;
+  const uint32_t least = weight.type == TensorType::f32 ? 0
+                         : is_quantized(weight.type)    ? kernels.batch_columns
+                                                        : kernels.halves_columns;
+  const bool fast = least > 0 && n >= least && !s.invariant;
   if (!fast) return size_t{weight.cols} * n;
   const size_t products = weight.cols * (size_t{kernels.batch_start} + n / kernels.batch_speed);
   return s.hurried ? products : products / 2;

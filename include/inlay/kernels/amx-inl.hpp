@@ -24,8 +24,8 @@ namespace HWY_NAMESPACE {
 namespace amx {
 
 // Fewer are faster as int8: Q4_0, packed, from 40 on, mapped or with scales of superblocks from 24
-// on.
-static constexpr size_t kLeastColumns = 40;
+// on. And fewer of F16 and BF16 as floats.
+static constexpr size_t kLeastColumns = 40, kLeastHalfColumns = 13;
 
 static constexpr size_t kTileSize = 16;               // rows, and columns, of a tile
 static constexpr size_t kTileBytes = kTileSize * 64;  // 16 rows of 64 bytes: a register
@@ -178,7 +178,7 @@ static void quantize_digits(const float* x, size_t k, uint8_t* column) {
 
 // Kernels::quantize.
 static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
-  const bool few = q.n < kLeastColumns || q.tiles;
+  const bool few = q.n < (q.halves ? kLeastHalfColumns : kLeastColumns) || q.tiles;
   if (few && !q.halves) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
   if (q.halves && (few || q.k < kLeastDigitK)) return;  // floats are read
   const hn::Full512<float> df;
@@ -547,8 +547,8 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
 // Kernels::matmul. F32 is left to the floats of other targets.
 static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   const bool halves = m.type == TensorType::f16 || m.type == TensorType::bf16;
-  if (m.n < kLeastColumns || m.tiles || m.type == TensorType::f32 || m.xq == nullptr ||
-      (halves && m.k < kLeastDigitK))
+  if (m.n < (halves ? kLeastHalfColumns : kLeastColumns) || m.tiles || m.type == TensorType::f32 ||
+      m.xq == nullptr || (halves && m.k < kLeastDigitK))
     return N_AVX3_DL::matmul(m, begin, end, scratch);
   if (begin >= end) return;
   multiply_tiles(m, recipe_of(m.type), begin, end, *static_cast<Scratch*>(scratch));

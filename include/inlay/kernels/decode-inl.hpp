@@ -939,33 +939,27 @@ struct Tq2_0 : OneScale {  // 2 x 32 bytes of four 2-bit values, minus 1; half d
 };
 
 // ---- plain floats -------------------------------------------------------------------------------
-// kScaleLanes values as float.
+// A vector of values as float.
 struct PlainF32 {
   static constexpr size_t kBytes = 4;
-  static HWY_INLINE ScaleVec load(const uint8_t* p) {
-    const ScaleTag df;
-    const hn::Repartition<uint8_t, ScaleTag> d8;
+  template <class D>
+  static HWY_INLINE hn::Vec<D> load(D df, const uint8_t* p) {
+    const hn::Repartition<uint8_t, D> d8;
     return hn::BitCast(df, hn::LoadU(d8, p));
   }
 };
-struct PlainF16 {
+template <class Half>
+struct PlainHalf {
   static constexpr size_t kBytes = 2;
-  static HWY_INLINE ScaleVec load(const uint8_t* p) {
-    const ScaleTag df;
-    const hn::Rebind<hwy::float16_t, ScaleTag> dh;
+  template <class D>
+  static HWY_INLINE hn::Vec<D> load(D df, const uint8_t* p) {
+    const hn::Rebind<Half, D> dh;
     const hn::Repartition<uint8_t, decltype(dh)> d8;
     return hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(d8, p)));
   }
 };
-struct PlainBf16 {
-  static constexpr size_t kBytes = 2;
-  static HWY_INLINE ScaleVec load(const uint8_t* p) {
-    const ScaleTag df;
-    const hn::Rebind<hwy::bfloat16_t, ScaleTag> dh;
-    const hn::Repartition<uint8_t, decltype(dh)> d8;
-    return hn::PromoteTo(df, hn::BitCast(dh, hn::LoadU(d8, p)));
-  }
-};
+using PlainF16 = PlainHalf<hwy::float16_t>;
+using PlainBf16 = PlainHalf<hwy::bfloat16_t>;
 
 }  // namespace HWY_NAMESPACE
 }  // namespace detail

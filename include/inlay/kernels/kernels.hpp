@@ -31,7 +31,7 @@ struct Quantize {
   void* xq;                        // quantized_bytes(n, k)
   const uint32_t* rows = nullptr;  // [n] rows of x that are the columns; null: the first n
   // For f16 and bf16 weights, whole columns: has a place of its own in xq. Nothing for fewer
-  // columns than Kernels::batch_columns.
+  // columns than Kernels::halves_columns.
   bool halves = false;
 };
 
@@ -218,10 +218,11 @@ struct Kernels {
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
   void (*matmul)(const Matmul& m, size_t begin, size_t end, void* scratch);
-  // From so many columns on, unless Matmul::tiles says otherwise, all types but F32 are multiplied
-  // `batch_speed` times as fast as SIMD's int8 products are, after what takes as long as products
-  // with `batch_start` columns.
-  uint32_t batch_columns, batch_speed, batch_start;
+  // From so many columns on, unless Matmul::tiles says otherwise, quantized weights, and f16 and
+  // bf16 ones, are multiplied with what quantize() made for them `batch_speed` times as fast as
+  // SIMD's int8 products are, after what takes as long as products with `batch_start` columns. 0:
+  // never, and halves are multiplied with floats.
+  uint32_t batch_columns, halves_columns, batch_speed, batch_start;
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
@@ -257,8 +258,6 @@ struct Kernels {
                           uint64_t* weights);
 
   bool takes_packed;  // weights in panels: else they stay as the file has them
-  // From batch_columns on f16 and bf16 weights, too, are multiplied with what quantize wrote.
-  bool quantizes_for_halves;
 };
 
 // What layers with a state are computed with. Apart, so that a build without such an architecture

@@ -22,6 +22,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      quantize,
                                      matmul,
                                      0,
+                                     0,
                                      1,
                                      0,
                                      attention,
@@ -38,8 +39,7 @@ static constexpr Kernels kKernels = {kTarget,
                                      clamp,
                                      softcap,
                                      softmax_weights,
-                                     !kTilesOnly,
-                                     false};
+                                     !kTilesOnly};
 #  if INLAY_HAS_AVX3_AMX && HWY_TARGET == HWY_AVX3_DL
 namespace amx {
 static constexpr Kernels with_tiles() {
@@ -49,9 +49,9 @@ static constexpr Kernels with_tiles() {
   kernels.quantize = quantize;
   kernels.matmul = matmul;
   kernels.batch_columns = kLeastColumns;
+  kernels.halves_columns = kLeastHalfColumns;
   kernels.batch_speed = 4;
   kernels.batch_start = 24;
-  kernels.quantizes_for_halves = true;
   return kernels;
 }
 static constexpr Kernels kKernels = with_tiles();

@@ -299,7 +299,7 @@ static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t f
           std::memcpy(tail, at, here * T::kBytes);
           at = tail;
         }
-        hn::Store(T::load(at), df, values[i]);
+        hn::Store(T::load(df, at), df, values[i]);
         from[i] = reinterpret_cast<const uint8_t*>(values[i]);
       }
       for (size_t at = 0; at < kScaleLanes; at += 4) {
