@@ -65,12 +65,13 @@ void measure(const detail::Kernels& kernels, TensorType type, size_t n, const Op
   size_t rows = options.rows != 0 ? options.rows
                 : cold            ? bench::kSampleBytes / row_bytes / 64 * 64
                                   : 64;
-  std::vector<float> x(n * k), out(n * rows);
+  const size_t x_stride = k + 16, out_stride = rows + 16;  // in a model no power of two either
+  std::vector<float> x(n * x_stride), out(n * out_stride);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 7 % 101) - 50.0f;
   void* xq = aligned(detail::quantized_bytes(n, k));
   void* scratch = aligned(detail::matmul_scratch_bytes(k));
   const bool halves = type == TensorType::f16 || type == TensorType::bf16;
-  kernels.quantize({x.data(), k, n, k, false, xq, nullptr, halves}, 0, n, 0, k);
+  kernels.quantize({x.data(), x_stride, n, k, false, xq, nullptr, halves}, 0, n, 0, k);
   detail::Matmul m = {};
   m.type = type;
   m.reading = detail::reading_of_cpu();
@@ -80,10 +81,10 @@ void measure(const detail::Kernels& kernels, TensorType type, size_t n, const Op
   m.k = k;
   m.n = n;
   m.x = x.data();
-  m.x_stride = k;
+  m.x_stride = x_stride;
   m.xq = xq;
   m.out = out.data();
-  m.out_stride = rows;
+  m.out_stride = out_stride;
   const size_t places = cold ? bytes / (rows * row_bytes) : 1;
   const double time = bench::best_time(options.seconds, [&](size_t i) {
     m.w = weights + i % places * rows * row_bytes;

@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf4ae8990
+#define INLAY_SELF_ID_ 0x981c44fb
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf4ae8990
+#elif INLAY_SELF_ID_ != 0x981c44fb
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -8973,29 +8973,35 @@ static HWY_NOINLINE void decode_rows(const RowDecoder& d, const uint8_t* const* 
   }
 }
 
-// Elements [first, first + count) of 16 rows of plain floats: w[k][row].
+// Elements [first, first + count) of 16 rows of plain floats: w[k][row]. A line of a row at a time:
+// where rows are a power of two apart, more of them compete for a place in the nearest cache than
+// it has.
 template <class T>
 static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
                                             uintptr_t next, MatmulScratch& t, size_t p) {
   const ScaleTag df;
   const hn::Repartition<uint32_t, LaneTag> d32;
-  for (size_t j = 0; j < count; j += kScaleLanes) {
-    const size_t here = HWY_MIN(kScaleLanes, count - j);
+  constexpr size_t kLine = 64 / T::kBytes;
+  static_assert(kTileK / 4 % kLine == 0);
+  for (size_t j = 0; j < count; j += kLine) {
+    const size_t here = HWY_MIN(kLine, count - j);
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      prefetch(next, kBatch * kScaleLanes * T::kBytes);
-      HWY_ALIGN float values[kBatch][kScaleLanes];
+      prefetch(next, kBatch * 64);
+      HWY_ALIGN float values[kBatch][kLine];
       const uint8_t* from[kBatch];
       for (size_t i = 0; i < kBatch; ++i) {
         const uint8_t* at = rows[r + i] + (first + j) * T::kBytes;
-        HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
-        if (HWY_UNLIKELY(here < kScaleLanes)) {
+        HWY_ALIGN uint8_t tail[64] = {};
+        if (HWY_UNLIKELY(here < kLine)) {
           std::memcpy(tail, at, here * T::kBytes);
           at = tail;
         }
-        hn::Store(T::load(df, at), df, values[i]);
+        for (size_t k = 0; k < kLine; k += kScaleLanes) {
+          hn::Store(T::load(df, at + k * T::kBytes), df, values[i] + k);
+        }
         from[i] = reinterpret_cast<const uint8_t*>(values[i]);
       }
-      for (size_t at = 0; at < kScaleLanes; at += 4) {
+      for (size_t at = 0; at < kLine; at += 4) {
         LaneVec q[4];
         load_transposed(from, at * sizeof(float), q);
         INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
@@ -10388,37 +10394,52 @@ static HWY_NOINLINE void subtract_tile_mins(const MatmulScratch& t, const float*
   }
 }
 
-// Plain floats: `steps` k of the columns x[j].
-static HWY_NOINLINE void multiply_plain_tile(const MatmulScratch& t, const float* const* x,
-                                             size_t steps,
-                                             float (*HWY_RESTRICT c)[kColumns][kPanelRows]) {
+// Columns of plain floats at a time. With four, Intel's cores wait for sums half of the time.
+static constexpr size_t kPlainGroup = kRegisters == 32 ? 8 : 6;
+
+// Plain floats: `steps` k of `columns` columns, at most kPlainGroup, from `column` of the tile on;
+// x: the first of the first, stride: from one to the next.
+static HWY_NOINLINE void multiply_plain_tile(MatmulScratch& t, const float* HWY_RESTRICT x,
+                                             size_t stride, size_t steps, size_t column,
+                                             size_t columns, const float* next) {
   const hn::Repartition<float, WideTag> df;
   const hn::Repartition<uint32_t, WideTag> du32;
   using VF = hn::Vec<decltype(df)>;
-  const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+  const float* from[kPlainGroup];
+  for (size_t j = 0; j < kPlainGroup; ++j) from[j] = x + HWY_MIN(j, columns - 1) * stride;
   for (size_t row = 0; row < 2 * kPanelRows; row += kVectors * kRowLanes) {
     size_t panel[kVectors], lane[kVectors];
     for (size_t r = 0; r < kVectors; ++r) {
       panel[r] = (row + r * kRowLanes) / kPanelRows;
       lane[r] = (row + r * kRowLanes) % kPanelRows;
     }
-    VF sum[kVectors][kColumns];
-    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      INLAY_UNROLL(2)
-      for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, &c[panel[r]][j][lane[r]]);
+    const auto sum_at = [&](size_t r, size_t j) {
+      const size_t at = column + HWY_MIN(j, columns - 1);
+      return &t.c[at / kColumns][panel[r]][at % kColumns][lane[r]];
+    };
+    VF sum[kVectors][kPlainGroup];
+    INLAY_UNROLL(8) for (size_t j = 0; j < kPlainGroup; ++j) {
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::Load(df, sum_at(r, j));
     }
     for (size_t k = 0; k < steps; ++k) {
-      const VF b[kColumns] = {hn::Set(df, x0[k]), hn::Set(df, x1[k]), hn::Set(df, x2[k]),
-                              hn::Set(df, x3[k])};
+      if (k % 16 == 0) {
+        INLAY_UNROLL(8) for (size_t j = 0; j < kPlainGroup; ++j) {
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(next + j * stride + k), 3);
+        }
+      }
+      VF w[kVectors];
       INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) {
-        const VF w = hn::BitCast(df, hn::Load(du32, &t.w[panel[r]][k][lane[r]]));
-        INLAY_UNROLL(4)
-        for (size_t j = 0; j < kColumns; ++j) sum[r][j] = hn::MulAdd(w, b[j], sum[r][j]);
+        w[r] = hn::BitCast(df, hn::Load(du32, &t.w[panel[r]][k][lane[r]]));
+      }
+      INLAY_UNROLL(8) for (size_t j = 0; j < kPlainGroup; ++j) {
+        const VF b = hn::Set(df, from[j][k]);
+        INLAY_UNROLL(2)
+        for (size_t r = 0; r < kVectors; ++r) sum[r][j] = hn::MulAdd(w[r], b, sum[r][j]);
       }
     }
-    INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
-      INLAY_UNROLL(2)
-      for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, &c[panel[r]][j][lane[r]]);
+    INLAY_UNROLL(8) for (size_t j = 0; j < kPlainGroup; ++j) {
+      if (j >= columns) break;
+      INLAY_UNROLL(2) for (size_t r = 0; r < kVectors; ++r) hn::Store(sum[r][j], df, sum_at(r, j));
     }
   }
 }
@@ -11865,39 +11886,43 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
 #endif
           next += tile_bytes;
         }
+        const auto ask_results = [&](size_t column, size_t n) {
+          for (size_t i = column; i < HWY_MIN(column + n, m.n); ++i) {
+            float* out = m.out + i * m.out_stride + row0;
+            INLAY_PREFETCH_TO_WRITE(out);
+            INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
+          }
+        };
+        if (r.tile == nullptr) {
+          for (size_t j = 0; j < columns; j += kPlainGroup) {
+            if (last) ask_results(column0 + j, kPlainGroup);
+            const float* x = m.x + column0 * m.x_stride + u;
+            const float* next = j + kPlainGroup < columns ? x + (j + kPlainGroup) * m.x_stride
+                                : last                    ? x - u
+                                                          : x + here;
+            multiply_plain_tile(t, x + j * m.x_stride, m.x_stride, here, j,
+                                HWY_MIN(kPlainGroup, columns - j), next);
+          }
+          continue;
+        }
         TileAhead ahead = tile_ahead(m, r, last ? row0 + kTileRows : row0, last ? 0 : u + here,
                                      here, column_groups);
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
-          if (last) {
-            for (size_t i = column; i < HWY_MIN(column + kColumns, m.n); ++i) {
-              float* out = m.out + i * m.out_stride + row0;
-              INLAY_PREFETCH_TO_WRITE(out);
-              INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
-            }
-          }
-          if (r.tile == nullptr) {
-            const float* x[kColumns];
-            for (size_t i = 0; i < kColumns; ++i)
-              x[i] = m.x + HWY_MIN(column + i, m.n - 1) * m.x_stride + u;
-            multiply_plain_tile(t, x, here, t.c[j]);
-          } else {
-            const uint8_t* xq =
-                static_cast<const uint8_t*>(m.xq) + column / kColumns * layout.bytes();
-            const size_t subs = here * kGroup / r.sub, first = u * kGroup / r.sub * kColumns;
-            const auto words = [&](size_t at) {
-              return reinterpret_cast<const uint32_t*>(xq + at);
-            };
-            const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
-            TileColumns a;
-            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns
-                         : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
-            a.scale = floats(layout.scale()) + u * kColumns;
-            a.start = words(start) + first;
-            a.ahead = ahead.asked < ahead.bytes ? &ahead : nullptr;
-            r.tile(t, a, here, t.c[j]);
-            if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
-          }
+          if (last) ask_results(column, kColumns);
+          const uint8_t* xq =
+              static_cast<const uint8_t*>(m.xq) + column / kColumns * layout.bytes();
+          const size_t subs = here * kGroup / r.sub, first = u * kGroup / r.sub * kColumns;
+          const auto words = [&](size_t at) { return reinterpret_cast<const uint32_t*>(xq + at); };
+          const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
+          TileColumns a;
+          a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns
+                       : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
+          a.scale = floats(layout.scale()) + u * kColumns;
+          a.start = words(start) + first;
+          a.ahead = ahead.asked < ahead.bytes ? &ahead : nullptr;
+          r.tile(t, a, here, t.c[j]);
+          if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
         }
       }
       for (size_t column = 0; column < columns; ++column) {
@@ -38722,6 +38747,8 @@ inline constexpr uint32_t kChunkedQueries = 4;
 
 // What a plan needs besides the sizes in Hyper: found while it is written.
 struct Needs {
+  // Floats from one row to the next: an odd number of cache lines, or rows would compete for few
+  // places of a cache where models are a power of two wide.
   uint32_t width[kBuffers] = {};
   // Of what matrices are multiplied with, in the kernels' own layout: of `gate`, which is written
   // while its own input is still read, and of all other buffers.
@@ -38731,8 +38758,10 @@ struct Needs {
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
+    constexpr uint32_t kLine = 64 / sizeof(float);
+    const uint32_t padded = (to + kLine - 1) / kLine * kLine | kLine;
     uint32_t& w = width[static_cast<size_t>(buffer)];
-    w = to > w ? to : w;
+    w = padded > w ? padded : w;
   }
   void widen_matmul(uint32_t k) noexcept { matmul_k = k > matmul_k ? k : matmul_k; }
 };

@@ -352,39 +352,43 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
 #endif
           next += tile_bytes;
         }
+        const auto ask_results = [&](size_t column, size_t n) {
+          for (size_t i = column; i < HWY_MIN(column + n, m.n); ++i) {
+            float* out = m.out + i * m.out_stride + row0;
+            INLAY_PREFETCH_TO_WRITE(out);
+            INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
+          }
+        };
+        if (r.tile == nullptr) {
+          for (size_t j = 0; j < columns; j += kPlainGroup) {
+            if (last) ask_results(column0 + j, kPlainGroup);
+            const float* x = m.x + column0 * m.x_stride + u;
+            const float* next = j + kPlainGroup < columns ? x + (j + kPlainGroup) * m.x_stride
+                                : last                    ? x - u
+                                                          : x + here;
+            multiply_plain_tile(t, x + j * m.x_stride, m.x_stride, here, j,
+                                HWY_MIN(kPlainGroup, columns - j), next);
+          }
+          continue;
+        }
         TileAhead ahead = tile_ahead(m, r, last ? row0 + kTileRows : row0, last ? 0 : u + here,
                                      here, column_groups);
         for (size_t j = 0; j < column_groups; ++j) {
           const size_t column = column0 + j * kColumns;
-          if (last) {
-            for (size_t i = column; i < HWY_MIN(column + kColumns, m.n); ++i) {
-              float* out = m.out + i * m.out_stride + row0;
-              INLAY_PREFETCH_TO_WRITE(out);
-              INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
-            }
-          }
-          if (r.tile == nullptr) {
-            const float* x[kColumns];
-            for (size_t i = 0; i < kColumns; ++i)
-              x[i] = m.x + HWY_MIN(column + i, m.n - 1) * m.x_stride + u;
-            multiply_plain_tile(t, x, here, t.c[j]);
-          } else {
-            const uint8_t* xq =
-                static_cast<const uint8_t*>(m.xq) + column / kColumns * layout.bytes();
-            const size_t subs = here * kGroup / r.sub, first = u * kGroup / r.sub * kColumns;
-            const auto words = [&](size_t at) {
-              return reinterpret_cast<const uint32_t*>(xq + at);
-            };
-            const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
-            TileColumns a;
-            a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns
-                         : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
-            a.scale = floats(layout.scale()) + u * kColumns;
-            a.start = words(start) + first;
-            a.ahead = ahead.asked < ahead.bytes ? &ahead : nullptr;
-            r.tile(t, a, here, t.c[j]);
-            if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
-          }
+          if (last) ask_results(column, kColumns);
+          const uint8_t* xq =
+              static_cast<const uint8_t*>(m.xq) + column / kColumns * layout.bytes();
+          const size_t subs = here * kGroup / r.sub, first = u * kGroup / r.sub * kColumns;
+          const auto words = [&](size_t at) { return reinterpret_cast<const uint32_t*>(xq + at); };
+          const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
+          TileColumns a;
+          a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns
+                       : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
+          a.scale = floats(layout.scale()) + u * kColumns;
+          a.start = words(start) + first;
+          a.ahead = ahead.asked < ahead.bytes ? &ahead : nullptr;
+          r.tile(t, a, here, t.c[j]);
+          if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
         }
       }
       for (size_t column = 0; column < columns; ++column) {

@@ -280,29 +280,35 @@ static HWY_NOINLINE void decode_rows(const RowDecoder& d, const uint8_t* const* 
   }
 }
 
-// Elements [first, first + count) of 16 rows of plain floats: w[k][row].
+// Elements [first, first + count) of 16 rows of plain floats: w[k][row]. A line of a row at a time:
+// where rows are a power of two apart, more of them compete for a place in the nearest cache than
+// it has.
 template <class T>
 static HWY_NOINLINE void decode_plain_panel(const uint8_t* const* rows, size_t first, size_t count,
                                             uintptr_t next, MatmulScratch& t, size_t p) {
   const ScaleTag df;
   const hn::Repartition<uint32_t, LaneTag> d32;
-  for (size_t j = 0; j < count; j += kScaleLanes) {
-    const size_t here = HWY_MIN(kScaleLanes, count - j);
+  constexpr size_t kLine = 64 / T::kBytes;
+  static_assert(kTileK / 4 % kLine == 0);
+  for (size_t j = 0; j < count; j += kLine) {
+    const size_t here = HWY_MIN(kLine, count - j);
     for (size_t r = 0; r < kPanelRows; r += kBatch) {
-      prefetch(next, kBatch * kScaleLanes * T::kBytes);
-      HWY_ALIGN float values[kBatch][kScaleLanes];
+      prefetch(next, kBatch * 64);
+      HWY_ALIGN float values[kBatch][kLine];
       const uint8_t* from[kBatch];
       for (size_t i = 0; i < kBatch; ++i) {
         const uint8_t* at = rows[r + i] + (first + j) * T::kBytes;
-        HWY_ALIGN uint8_t tail[kScaleLanes * T::kBytes] = {};
-        if (HWY_UNLIKELY(here < kScaleLanes)) {
+        HWY_ALIGN uint8_t tail[64] = {};
+        if (HWY_UNLIKELY(here < kLine)) {
           std::memcpy(tail, at, here * T::kBytes);
           at = tail;
         }
-        hn::Store(T::load(df, at), df, values[i]);
+        for (size_t k = 0; k < kLine; k += kScaleLanes) {
+          hn::Store(T::load(df, at + k * T::kBytes), df, values[i] + k);
+        }
         from[i] = reinterpret_cast<const uint8_t*>(values[i]);
       }
-      for (size_t at = 0; at < kScaleLanes; at += 4) {
+      for (size_t at = 0; at < kLine; at += 4) {
         LaneVec q[4];
         load_transposed(from, at * sizeof(float), q);
         INLAY_UNROLL(4) for (size_t i = 0; i < 4; ++i) {
