@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x981c44fb
+#define INLAY_SELF_ID_ 0xc4251372
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x981c44fb
+#elif INLAY_SELF_ID_ != 0xc4251372
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -11897,11 +11897,11 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
           for (size_t j = 0; j < columns; j += kPlainGroup) {
             if (last) ask_results(column0 + j, kPlainGroup);
             const float* x = m.x + column0 * m.x_stride + u;
-            const float* next = j + kPlainGroup < columns ? x + (j + kPlainGroup) * m.x_stride
+            const float* then = j + kPlainGroup < columns ? x + (j + kPlainGroup) * m.x_stride
                                 : last                    ? x - u
                                                           : x + here;
             multiply_plain_tile(t, x + j * m.x_stride, m.x_stride, here, j,
-                                HWY_MIN(kPlainGroup, columns - j), next);
+                                HWY_MIN(kPlainGroup, columns - j), then);
           }
           continue;
         }

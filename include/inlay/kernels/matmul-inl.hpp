@@ -363,11 +363,11 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
           for (size_t j = 0; j < columns; j += kPlainGroup) {
             if (last) ask_results(column0 + j, kPlainGroup);
             const float* x = m.x + column0 * m.x_stride + u;
-            const float* next = j + kPlainGroup < columns ? x + (j + kPlainGroup) * m.x_stride
+            const float* then = j + kPlainGroup < columns ? x + (j + kPlainGroup) * m.x_stride
                                 : last                    ? x - u
                                                           : x + here;
             multiply_plain_tile(t, x + j * m.x_stride, m.x_stride, here, j,
-                                HWY_MIN(kPlainGroup, columns - j), next);
+                                HWY_MIN(kPlainGroup, columns - j), then);
           }
           continue;
         }
