@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xc4251372
+#define INLAY_SELF_ID_ 0x6379d7c2
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xc4251372
+#elif INLAY_SELF_ID_ != 0x6379d7c2
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10398,7 +10398,8 @@ static HWY_NOINLINE void subtract_tile_mins(const MatmulScratch& t, const float*
 static constexpr size_t kPlainGroup = kRegisters == 32 ? 8 : 6;
 
 // Plain floats: `steps` k of `columns` columns, at most kPlainGroup, from `column` of the tile on;
-// x: the first of the first, stride: from one to the next.
+// x: the first of the first, stride: from one to the next. `next`: those asked for meanwhile, which
+// nothing foresees, for they lie in other pages.
 static HWY_NOINLINE void multiply_plain_tile(MatmulScratch& t, const float* HWY_RESTRICT x,
                                              size_t stride, size_t steps, size_t column,
                                              size_t columns, const float* next) {
@@ -10424,7 +10425,7 @@ static HWY_NOINLINE void multiply_plain_tile(MatmulScratch& t, const float* HWY_
     for (size_t k = 0; k < steps; ++k) {
       if (k % 16 == 0) {
         INLAY_UNROLL(8) for (size_t j = 0; j < kPlainGroup; ++j) {
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(next + j * stride + k), 3);
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(next) + (j * stride + k) * sizeof(float), 3);
         }
       }
       VF w[kVectors];

@@ -400,7 +400,8 @@ static HWY_NOINLINE void subtract_tile_mins(const MatmulScratch& t, const float*
 static constexpr size_t kPlainGroup = kRegisters == 32 ? 8 : 6;
 
 // Plain floats: `steps` k of `columns` columns, at most kPlainGroup, from `column` of the tile on;
-// x: the first of the first, stride: from one to the next.
+// x: the first of the first, stride: from one to the next. `next`: those asked for meanwhile, which
+// nothing foresees, for they lie in other pages.
 static HWY_NOINLINE void multiply_plain_tile(MatmulScratch& t, const float* HWY_RESTRICT x,
                                              size_t stride, size_t steps, size_t column,
                                              size_t columns, const float* next) {
@@ -426,7 +427,7 @@ static HWY_NOINLINE void multiply_plain_tile(MatmulScratch& t, const float* HWY_
     for (size_t k = 0; k < steps; ++k) {
       if (k % 16 == 0) {
         INLAY_UNROLL(8) for (size_t j = 0; j < kPlainGroup; ++j) {
-          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(next + j * stride + k), 3);
+          INLAY_PREFETCH(reinterpret_cast<uintptr_t>(next) + (j * stride + k) * sizeof(float), 3);
         }
       }
       VF w[kVectors];
