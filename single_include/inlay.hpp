@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x6379d7c2
+#define INLAY_SELF_ID_ 0x2e43cab6
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x6379d7c2
+#elif INLAY_SELF_ID_ != 0x2e43cab6
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -10394,12 +10394,13 @@ static HWY_NOINLINE void subtract_tile_mins(const MatmulScratch& t, const float*
   }
 }
 
-// Columns of plain floats at a time. With four, Intel's cores wait for sums half of the time.
+// Columns of plain floats at a time: they share the loads of weights (64 columns 1.05 times as fast
+// as four at a time).
 static constexpr size_t kPlainGroup = kRegisters == 32 ? 8 : 6;
 
 // Plain floats: `steps` k of `columns` columns, at most kPlainGroup, from `column` of the tile on;
 // x: the first of the first, stride: from one to the next. `next`: those asked for meanwhile, which
-// nothing foresees, for they lie in other pages.
+// nothing foresees, for they lie in other pages (256 columns 1.07 to 1.1 times as fast).
 static HWY_NOINLINE void multiply_plain_tile(MatmulScratch& t, const float* HWY_RESTRICT x,
                                              size_t stride, size_t steps, size_t column,
                                              size_t columns, const float* next) {
@@ -38760,7 +38761,7 @@ struct Needs {
 
   void widen(Buffer buffer, uint32_t to) noexcept {
     constexpr uint32_t kLine = 64 / sizeof(float);
-    const uint32_t padded = (to + kLine - 1) / kLine * kLine | kLine;
+    const uint32_t padded = static_cast<uint32_t>(round_up(to, kLine)) | kLine;
     uint32_t& w = width[static_cast<size_t>(buffer)];
     w = padded > w ? padded : w;
   }

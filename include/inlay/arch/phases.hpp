@@ -67,7 +67,7 @@ struct Needs {
 
   void widen(Buffer buffer, uint32_t to) noexcept {
     constexpr uint32_t kLine = 64 / sizeof(float);
-    const uint32_t padded = (to + kLine - 1) / kLine * kLine | kLine;
+    const uint32_t padded = static_cast<uint32_t>(round_up(to, kLine)) | kLine;
     uint32_t& w = width[static_cast<size_t>(buffer)];
     w = padded > w ? padded : w;
   }

@@ -396,12 +396,13 @@ static HWY_NOINLINE void subtract_tile_mins(const MatmulScratch& t, const float*
   }
 }
 
-// Columns of plain floats at a time. With four, Intel's cores wait for sums half of the time.
+// Columns of plain floats at a time: they share the loads of weights (64 columns 1.05 times as fast
+// as four at a time).
 static constexpr size_t kPlainGroup = kRegisters == 32 ? 8 : 6;
 
 // Plain floats: `steps` k of `columns` columns, at most kPlainGroup, from `column` of the tile on;
 // x: the first of the first, stride: from one to the next. `next`: those asked for meanwhile, which
-// nothing foresees, for they lie in other pages.
+// nothing foresees, for they lie in other pages (256 columns 1.07 to 1.1 times as fast).
 static HWY_NOINLINE void multiply_plain_tile(MatmulScratch& t, const float* HWY_RESTRICT x,
                                              size_t stride, size_t steps, size_t column,
                                              size_t columns, const float* next) {
