@@ -51,22 +51,24 @@ struct FeedForward {
   std::vector<float> gates, ups, x, out;
   std::vector<uint8_t> memory;
 
-  FeedForward(const Kernels& k, uint32_t tokens) : kernels(k), n(tokens) {
+  FeedForward(const Kernels& k, uint32_t tokens)
+      : kernels(k),
+        n(tokens),
+        gates(size_t{n} * kHidden),
+        ups(gates.size()),
+        x(size_t{n} * kEmbd),
+        out(x.size()) {
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) / 50 - 1;
     needs.widen(Buffer::x, kEmbd);
     needs.widen(Buffer::branch, kEmbd);
     needs.widen(Buffer::gate, kHidden);
     needs.widen(Buffer::up, kHidden);
-    s.needs = &needs;
-    gates.resize(size_t{n} * s.width(Buffer::gate));
-    ups.resize(size_t{n} * s.width(Buffer::up));
-    x.resize(size_t{n} * s.width(Buffer::x));
-    out.resize(size_t{n} * s.width(Buffer::branch));
-    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) / 50 - 1;
     needs.quantized = kEmbd;
     needs.quantized_hidden = needs.matmul_k = kHidden;
     needs.task_values = true;
     s.kernels = &kernels;
     s.hparams = &hyper;
+    s.needs = &needs;
     s.n = n;
     s.buffers[static_cast<size_t>(Buffer::x)] = x.data();
     s.buffers[static_cast<size_t>(Buffer::gate)] = gates.data();

@@ -55,8 +55,6 @@ inline constexpr uint32_t kChunkedQueries = 4;
 
 // What a plan needs besides the sizes in Hyper: found while it is written.
 struct Needs {
-  // Floats from one row to the next: an odd number of cache lines, or rows would compete for few
-  // places of a cache where models are a power of two wide.
   uint32_t width[kBuffers] = {};
   // Of what matrices are multiplied with, in the kernels' own layout: of `gate`, which is written
   // while its own input is still read, and of all other buffers.
@@ -66,10 +64,8 @@ struct Needs {
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
-    constexpr uint32_t kLine = 64 / sizeof(float);
-    const uint32_t padded = static_cast<uint32_t>(round_up(to, kLine)) | kLine;
     uint32_t& w = width[static_cast<size_t>(buffer)];
-    w = padded > w ? padded : w;
+    w = to > w ? to : w;
   }
   void widen_matmul(uint32_t k) noexcept { matmul_k = k > matmul_k ? k : matmul_k; }
 };
