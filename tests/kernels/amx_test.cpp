@@ -98,21 +98,6 @@ std::vector<Reference> multiply_floats(const Problem& p) {
   return out;
 }
 
-void random_plain_weights(Random& random, Problem* p) {
-  p->w.resize(p->rows * p->row_bytes());
-  for (size_t i = 0; i < p->rows * p->k; ++i) {
-    const float value = uniform(random, -1.0f, 1.0f);
-    if (p->type == TensorType::f16) {
-      put_half(&p->w[i * 2], i % 7 == 0 ? value * 0x1p-20f : value);  // some subnormal
-    } else {
-      uint32_t bits;
-      std::memcpy(&bits, &value, 4);
-      const uint16_t high = static_cast<uint16_t>(bits >> 16);
-      std::memcpy(&p->w[i * 2], &high, 2);
-    }
-  }
-}
-
 }  // namespace
 
 TEST_SUITE("amx") {

@@ -161,19 +161,7 @@ TEST_SUITE("matmul") {
         for (size_t n : std::initializer_list<size_t>{1, 2, 3, 4, 5, 9, 16, 33, 46, 263}) {
           if (n > 256 && k != 129) continue;
           Problem p = make_problem(type, (k + n) % 40 + 1, k, n);
-          p.w.resize(p.rows * p.row_bytes());
-          for (size_t i = 0; i < p.rows * k; ++i) {
-            const float value = uniform(random, -1.0f, 1.0f);
-            uint32_t bits;
-            std::memcpy(&bits, &value, 4);
-            if (type == TensorType::f32) std::memcpy(&p.w[i * 4], &bits, 4);
-            if (type == TensorType::f16)
-              put_half(&p.w[i * 2], i % 7 == 0 ? value * 0x1p-20f : value);  // some subnormal
-            if (type == TensorType::bf16) {
-              const uint16_t high = static_cast<uint16_t>(bits >> 16);
-              std::memcpy(&p.w[i * 2], &high, 2);
-            }
-          }
+          random_plain_weights(random, &p);
           random_columns(random, &p);
           const std::vector<Reference> expected = multiply_naively(p);
           for_targets(p, [&](const detail::Kernels& kernels) {

@@ -336,6 +336,21 @@ inline void random_weights(const Type& type, Random& random, Problem* p) {
   }
 }
 
+inline void random_plain_weights(Random& random, Problem* p) {
+  const size_t bytes = inlay::tensor_type_info(p->type).block_bytes;
+  p->w.resize(p->rows * p->row_bytes());
+  for (size_t i = 0; i < p->rows * p->k; ++i) {
+    const float value = uniform(random, -1.0f, 1.0f);
+    uint8_t* const to = &p->w[i * bytes];
+    if (p->type == TensorType::f16) {
+      put_half(to, i % 7 == 0 ? value * 0x1p-20f : value);  // some subnormal
+    } else {
+      // bfloat16: the upper half of a float.
+      std::memcpy(to, reinterpret_cast<const uint8_t*>(&value) + 4 - bytes, bytes);
+    }
+  }
+}
+
 inline void random_columns(Random& random, Problem* p) {
   p->x.resize(p->n * p->x_stride());
   for (float& x : p->x) x = uniform(random, -1.0f, 1.0f) * uniform(random, 0.0f, 4.0f);
