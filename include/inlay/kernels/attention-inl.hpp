@@ -26,7 +26,6 @@ using FloatVector = hn::Vec<FloatTag>;
 inline constexpr size_t kFloatLanes = HWY_MAX_LANES_D(FloatTag);
 inline constexpr size_t kUnitVectors = kKvPanel / kFloatLanes;
 // Rows that share one load of K or V: as many as leave registers for it.
-inline constexpr size_t kRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 32 : 16;
 inline constexpr size_t kRowGroup =
     kRegisters / 2 / kUnitVectors < 8 ? kRegisters / 2 / kUnitVectors : 8;
 static_assert(kRowGroup <= kMaxRowGroup);

@@ -1,11 +1,13 @@
-// Elementwise functions of a decoder block, and the exponential functions that attention shares.
-// Compiled per target. Every function takes any n: what does not fill a vector is loaded and stored
-// in part, never past the end.
+// What all kernels share, and elementwise functions of a decoder block. Compiled per target. Every
+// function takes any n: what does not fill a vector is loaded and stored in part, never past the
+// end.
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+
+inline constexpr size_t kRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 32 : 16;
 
 // x rounded to an integer n, for |x| < 2^22: returns float(n), and sets *power to 2^n; n = -127
 // gives 0, and below that or above 127 is not allowed. Adding 1.5 * 2^23 leaves n in
