@@ -50,7 +50,7 @@ struct Chooser::Impl {
   Status encode(std::string_view more, const TokenizeOptions& how, Option* option) noexcept;
   Status walk_next() noexcept;
   Status reserve_batch() noexcept;
-  Status next_batch(uint64_t deadline_us) noexcept;
+  Status next_batch(bool hurried) noexcept;
   Status step_batch(uint64_t deadline_us, bool* more) noexcept;
   void note_row(uint32_t row, Span<float> logits) noexcept;
   void borrow() noexcept;
@@ -219,7 +219,7 @@ INLAY_COLD Status Chooser::Impl::reserve_batch() noexcept {
 // Starts on as many options as a batch and the free pages have room for. The first one lies where
 // the session would have put it, so that an option of more tokens than a batch goes on there; the
 // others begin with a copy of the page in which what all have ends.
-INLAY_COLD Status Chooser::Impl::next_batch(uint64_t deadline_us) noexcept {
+INLAY_COLD Status Chooser::Impl::next_batch(bool hurried) noexcept {
   detail::SessionImpl& s = *session->impl_;
   detail::State& to = s.state;
   uint8_t* const* const own = to.kv[0].pages;
@@ -255,7 +255,7 @@ INLAY_COLD Status Chooser::Impl::next_batch(uint64_t deadline_us) noexcept {
   to.texts = texts.data();
   to.n_texts = static_cast<uint32_t>(texts.size());
   to.text_of = text_of.data();
-  detail::begin_batch(&s, rows, 0, std::min(rows, detail::kHeadRows), deadline_us);
+  detail::begin_batch(&s, rows, 0, std::min(rows, detail::kHeadRows), hurried);
   to.tokens = batch.data();
   s.n_batch = 0;  // none of them are the session's
   return {};
@@ -276,7 +276,7 @@ INLAY_COLD void Chooser::Impl::note_row(uint32_t row, Span<float> logits) noexce
 INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) noexcept {
   detail::SessionImpl& s = *session->impl_;
   INLAY_TRY(detail::take_workspace(&s));
-  if (s.state.n_texts == 0) return next_batch(deadline_us);
+  if (s.state.n_texts == 0) return next_batch(deadline_us != 0);
   switch (detail::run_batch(&s, deadline_us)) {
     case detail::Executor::Outcome::budget_spent:
       *more = true;
@@ -291,7 +291,7 @@ INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) no
   for (uint32_t i = 0; i < n; ++i) {
     note_row(first + i, {s.state.row(detail::Buffer::logits, i), s.impl->hparams.n_vocab});
   }
-  if (first + n == s.state.n) return next_batch(deadline_us);
+  if (first + n == s.state.n) return next_batch(deadline_us != 0);
   detail::begin_head(&s, first + n, std::min(s.state.n - first - n, detail::kHeadRows));
   return {};
 }

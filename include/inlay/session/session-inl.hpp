@@ -383,11 +383,11 @@ void close(Impl* s) noexcept {
 
 // ---- running ----
 
-// Starts the batch at the first position that is not cached. `deadline_us`: of the step that does.
+// Starts the batch at the first position that is not cached. `hurried`: as in State.
 inline void begin_batch(SessionImpl* s, uint32_t n, uint32_t head_first, uint32_t head_n,
-                        uint64_t deadline_us) noexcept {
+                        bool hurried) noexcept {
   State& state = s->state;
-  state.hurried = deadline_us != 0;
+  state.hurried = hurried;
   state.tokens = s->tokens + s->n_cached;
   state.n = s->n_batch = n;
   state.first = s->n_cached;
@@ -648,17 +648,17 @@ inline void leave_workspace(SessionImpl* s) noexcept {
 
 // Starts on the tokens that are not cached yet and `n_draft` guesses behind them, or on the logits
 // of the last one.
-inline void begin_next(SessionImpl* s, uint32_t n_draft, uint64_t deadline_us) noexcept {
+inline void begin_next(SessionImpl* s, uint32_t n_draft, bool hurried) noexcept {
   s->n_cached = s->kept.pass(s->n_cached);
   s->n_read = s->n_cached > s->n_read ? s->n_cached : s->n_read;
   const uint32_t left = s->n_tokens - s->n_cached;
   s->n_rows = n_draft + 1;
-  if (n_draft > 0) return begin_batch(s, n_draft + 1, 0, n_draft + 1, deadline_us);
+  if (n_draft > 0) return begin_batch(s, n_draft + 1, 0, n_draft + 1, hurried);
   // Only a snapshot has what logits are made of.
   if (left == 0) return begin_head(s, s->state.n - 1, 1);
   uint32_t n = s->recurrent.cut(s->n_cached, left < s->batch ? left : s->batch);
   n = s->kept.cut(s->n_cached, n);
-  begin_batch(s, n, n - 1, n == left ? 1 : 0, deadline_us);
+  begin_batch(s, n, n - 1, n == left ? 1 : 0, hurried);
 }
 
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
@@ -689,7 +689,7 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
       if (!begin_copy(s)) {
         uint32_t n_draft = 0;
         outcome = draft(s, deadline_us, &n_draft);
-        if (outcome == Executor::Outcome::finished) begin_next(s, n_draft, deadline_us);
+        if (outcome == Executor::Outcome::finished) begin_next(s, n_draft, deadline_us != 0);
       }
     }
     if (outcome == Executor::Outcome::finished) outcome = run_batch(s, deadline_us);
@@ -846,7 +846,7 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
                                                      : 0;  // the first row whose logits are wanted
     const auto head_rows = [&] { return n - head < kHeadRows ? n - head : kHeadRows; };
     const bool copies = begin_copy(s);
-    if (!copies) begin_batch(s, n, head, head_rows(), 0);
+    if (!copies) begin_batch(s, n, head, head_rows(), /*hurried=*/false);
     for (;;) {
       if (run_batch(s, 0) != Executor::Outcome::finished) {
         s->cancelled.store(false, std::memory_order_relaxed);
