@@ -479,11 +479,11 @@ struct ExpertFeedForward {
     w.plan.append(phase::count_sort, phase::sort, e);
     w.plan.append(phase::count_gather, phase::gather, e);
     for (const Weight* weight : {e.gate, e.up}) {
-      if (weight == nullptr) continue;
       // Of a halves' expert the kernels get floats only.
-      w.plan.reads(e.in, n, is_quantized(weight->type) ? weight->type : TensorType::f32);
+      if (weight == nullptr || !is_quantized(weight->type)) continue;
+      w.plan.reads(e.in, n, weight->type);
     }
-    w.plan.needs().widen_matmul(e.ff);
+    w.plan.needs().widen_matmul(e.ff > n ? e.ff : n);
     w.plan.append(phase::count_expert_gate_up, phase::expert_gate_up, e);
     w.plan.append(phase::count_expert_down, phase::expert_down, e);
     w.plan.append(phase::count_rows, phase::sum_experts, e);
