@@ -74,7 +74,7 @@ static HWY_NOINLINE void multiply_paired_tile(const MatmulScratch& t, const Tile
         INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) sum[r][j] = hn::Zero(df);
       }
       for (size_t g = g0; g < g0 + turn; ++g) {
-        if (columns.ahead != nullptr) columns.ahead->ask(2 * kRowPairs);
+        TileAhead::ask(columns.ahead, 2 * kRowPairs);
         V32 total[kRowPairs][kColumnPairs];
         INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
           const size_t at = g * kSubs + s;

@@ -35,12 +35,13 @@ struct TileAhead {
   size_t step;            // of those, beside the products of 32 k of all rows
   size_t due, asked = 0;  // due: times kTileRows
 
-  // Beside the products of 32 k of `rows` rows.
-  HWY_INLINE void ask(size_t rows) {
-    for (due += step * rows; asked * kTileRows < due; asked += 64) {
-      INLAY_PREFETCH(panel[0] + asked, 2);
-      INLAY_PREFETCH(panel[1] + asked, 2);
-      INLAY_OPAQUE(asked);  // GCC 12 drops loops that do nothing but prefetch
+  // Beside the products of 32 k of `rows` rows. Null: nothing.
+  static HWY_INLINE void ask(TileAhead* t, size_t rows) {
+    if (t == nullptr) return;
+    for (t->due += t->step * rows; t->asked * kTileRows < t->due; t->asked += 64) {
+      INLAY_PREFETCH(t->panel[0] + t->asked, 2);
+      INLAY_PREFETCH(t->panel[1] + t->asked, 2);
+      INLAY_OPAQUE(t->asked);  // GCC 12 drops loops that do nothing but prefetch
     }
   }
 };
@@ -117,7 +118,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
         }
         for (size_t g = g0; g < g0 + turn; ++g) {
-          if (ahead != nullptr) ahead->ask(kAtOnce * kRowLanes);
+          TileAhead::ask(ahead, kAtOnce * kRowLanes);
           hn::Vec<decltype(d32)> total[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             const size_t at = g * kSubs + s;
@@ -199,7 +200,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         const uint32_t* start_at = start + g0 * kSubs * kColumns;
         const float* a_scale_at = a_scale + g0 * kColumns;
         for (size_t g = g0; g < g0 + turn; ++g) {
-          if (ahead != nullptr) ahead->ask(kAtOnce * kRowLanes);
+          TileAhead::ask(ahead, kAtOnce * kRowLanes);
           hn::Vec<decltype(d32)> dot[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / kHeadroom; ++run) {
@@ -309,7 +310,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
       }
     }
     for (size_t at = 0; at < groups * kSubs; ++at) {
-      if (ahead != nullptr && at % kSubs == 0) ahead->ask(kPanelVectors * kRowLanes);
+      if (at % kSubs == 0) TileAhead::ask(ahead, kPanelVectors * kRowLanes);
       hn::Vec<decltype(d32)> acc[kPanelVectors][kColumns];
       INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
         hn::Vec<decltype(d16)> w[kPanelVectors];
