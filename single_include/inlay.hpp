@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x2e43cab6
+#define INLAY_SELF_ID_ 0x94b0737d
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x2e43cab6
+#elif INLAY_SELF_ID_ != 0x94b0737d
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -5721,14 +5721,16 @@ INLAY_END_NAMESPACE
 // be looked up in both.
 
 // begin file inlay/kernels/elementwise-inl.hpp
-// Elementwise functions of a decoder block, and the exponential functions that attention shares.
-// Compiled per target. Every function takes any n: what does not fill a vector is loaded and stored
-// in part, never past the end.
+// What all kernels share, and elementwise functions of a decoder block. Compiled per target. Every
+// function takes any n: what does not fill a vector is loaded and stored in part, never past the
+// end.
 HWY_BEFORE_NAMESPACE();
 INLAY_BEGIN_NAMESPACE
 namespace detail {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+
+inline constexpr size_t kRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 32 : 16;
 
 // x rounded to an integer n, for |x| < 2^22: returns float(n), and sets *power to 2^n; n = -127
 // gives 0, and below that or above 127 is not allowed. Adding 1.5 * 2^23 leaves n in
@@ -6164,7 +6166,6 @@ using FloatVector = hn::Vec<FloatTag>;
 inline constexpr size_t kFloatLanes = HWY_MAX_LANES_D(FloatTag);
 inline constexpr size_t kUnitVectors = kKvPanel / kFloatLanes;
 // Rows that share one load of K or V: as many as leave registers for it.
-inline constexpr size_t kRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64 ? 32 : 16;
 inline constexpr size_t kRowGroup =
     kRegisters / 2 / kUnitVectors < 8 ? kRegisters / 2 / kUnitVectors : 8;
 static_assert(kRowGroup <= kMaxRowGroup);
@@ -8221,9 +8222,9 @@ static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, Te
   store(out, x + 240, x + 244);
 }
 
-HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column,
-                                                                size_t begin, size_t end,
-                                                                void* scratch) {
+HWY_MAYBE_UNUSED static HWY_NOINLINE size_t multiply_ternary_rows(const Matmul& m, size_t column,
+                                                                  size_t begin, size_t end,
+                                                                  void* scratch) {
   const ScaleTag df;
   const TernaryTag du16;
   const hn::RebindToSigned<TernaryTag> d16;
@@ -8288,15 +8289,18 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
     }
     store_streams(m, streams, i, column, total);
   }
+  return 1;
 }
 
 // Columns of plain floats at a time: they share the conversion of the weights, which takes the
 // multiplying ports too. With 512 bits, four are 1.5 times as fast as two at a time.
-static constexpr size_t kPlainColumns = kRegisters == 32 ? 4 : 2;
-
-template <class T, size_t columns>
-static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, size_t begin,
-                                                size_t end) {
+template <class T, size_t columns = kRegisters == 32 ? 4 : 2>
+static HWY_NOINLINE size_t multiply_plain_rows(const Matmul& m, size_t column, size_t begin,
+                                               size_t end, void* scratch) {
+  if constexpr (columns > 1) {
+    if (m.n - column < columns)
+      return multiply_plain_rows<T, columns - 1>(m, column, begin, end, scratch);
+  }
   // One or two are bound by reading.
   const hn::CappedTag<float, (columns > 2 ? 16 : kScaleLanes)> df;
   constexpr size_t kSteps = columns == 1 ? 2 : 1, kVector = HWY_MAX_LANES_D(decltype(df));
@@ -8347,22 +8351,7 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
       }
     }
   }
-}
-
-template <class T>
-static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
-  const size_t left = HWY_MIN(m.n - column, kPlainColumns);
-  if (left == 1) {
-    multiply_plain_columns<T, 1>(m, column, begin, end);
-  } else if (left == 2) {
-    multiply_plain_columns<T, 2>(m, column, begin, end);
-  } else if constexpr (kPlainColumns == 4) {
-    if (left == 3) {
-      multiply_plain_columns<T, 3>(m, column, begin, end);
-    } else {
-      multiply_plain_columns<T, 4>(m, column, begin, end);
-    }
-  }
+  return columns;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -8572,16 +8561,15 @@ class FactorsOfRows {
   alignas(32) float delta_[2][2 * kStreams];      // of each row; behind it, that of mins
 };
 
-// Types that have a kernel for two columns, which share what is decoded: 1.2 times as fast as one
-// after another. It takes some 6 kB on each target; of Q6_K it gained 4 %.
-template <class T>
-static constexpr bool takes_two_columns() {
-  return std::is_same_v<T, Q4K> || std::is_same_v<T, Q5K>;
-}
-
-template <class T, size_t columns>
-static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t column, size_t begin,
-                                                     size_t end, void* scratch) {
+// Columns at a time: two share what is decoded, 1.2 times as fast as one after another. That takes
+// some 6 kB on each target; of Q6_K it gained 4 %.
+template <class T, size_t columns = std::is_same_v<T, Q4K> || std::is_same_v<T, Q5K> ? 2 : 1>
+static HWY_NOINLINE size_t multiply_superblock_rows(const Matmul& m, size_t column, size_t begin,
+                                                    size_t end, void* scratch) {
+  if constexpr (columns > 1) {
+    if (m.n - column < columns)
+      return multiply_superblock_rows<T, columns - 1>(m, column, begin, end, scratch);
+  }
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   const hn::Repartition<uint8_t, LaneTag> du8;
@@ -8672,16 +8660,7 @@ static HWY_NOINLINE void multiply_superblock_columns(const Matmul& m, size_t col
       store_streams(m, streams, i, column + c, sum[c]);
     }
   }
-}
-
-// One column, or two that are there.
-template <class T>
-static void multiply_superblock_rows(const Matmul& m, size_t column, size_t begin, size_t end,
-                                     void* scratch) {
-  if constexpr (takes_two_columns<T>()) {
-    if (m.n - column > 1) return multiply_superblock_columns<T, 2>(m, column, begin, end, scratch);
-  }
-  multiply_superblock_columns<T, 1>(m, column, begin, end, scratch);
+  return columns;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -9793,8 +9772,8 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_
 
 // One column.
 template <class T>
-static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end,
-                                       void*) {
+static HWY_NOINLINE size_t multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end,
+                                         void*) {
   const ScaleTag df;
   constexpr size_t kSubs = kChunk / T::kSub;
   const QuantizedColumn x(m, column);
@@ -9843,12 +9822,13 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
     scales.finish_row(sum, low, total);
     store_streams(m, streams, i, column, total);
   }
+  return 1;
 }
 
 // One column, of superblocks with one scale: it is multiplied with what all 256 values give.
 template <class T>
-static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column, size_t begin,
-                                                 size_t end, void*) {
+static HWY_NOINLINE size_t multiply_one_scale_rows(const Matmul& m, size_t column, size_t begin,
+                                                   size_t end, void*) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   const QuantizedColumn x(m, column);
@@ -9891,6 +9871,7 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = sum[s];
     store_streams(m, streams, i, column, total);
   }
+  return 1;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -9983,10 +9964,11 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
 }
 
 template <class T>
-static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
+static size_t multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
   // Qualified: a sub-target's would be looked up among its target's too, where `unpack` is from.
   HWY_NAMESPACE::multiply_grid_rows<T::kKind, T::kSub>(m, column, begin, end, T::kChunkBytes,
                                                        T::kOffset, T::grid(), T::unpack);
+  return 1;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -10033,12 +10015,13 @@ struct TileAhead {
   size_t step;            // of those, beside the products of 32 k of all rows
   size_t due, asked = 0;  // due: times kTileRows
 
-  // Beside the products of 32 k of `rows` rows.
-  HWY_INLINE void ask(size_t rows) {
-    for (due += step * rows; asked * kTileRows < due; asked += 64) {
-      INLAY_PREFETCH(panel[0] + asked, 2);
-      INLAY_PREFETCH(panel[1] + asked, 2);
-      INLAY_OPAQUE(asked);  // GCC 12 drops loops that do nothing but prefetch
+  // Beside the products of 32 k of `rows` rows. Null: nothing.
+  static HWY_INLINE void ask(TileAhead* t, size_t rows) {
+    if (t == nullptr) return;
+    for (t->due += t->step * rows; t->asked * kTileRows < t->due; t->asked += 64) {
+      INLAY_PREFETCH(t->panel[0] + t->asked, 2);
+      INLAY_PREFETCH(t->panel[1] + t->asked, 2);
+      INLAY_OPAQUE(t->asked);  // GCC 12 drops loops that do nothing but prefetch
     }
   }
 };
@@ -10115,7 +10098,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           }
         }
         for (size_t g = g0; g < g0 + turn; ++g) {
-          if (ahead != nullptr) ahead->ask(kAtOnce * kRowLanes);
+          TileAhead::ask(ahead, kAtOnce * kRowLanes);
           hn::Vec<decltype(d32)> total[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             const size_t at = g * kSubs + s;
@@ -10197,7 +10180,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
         const uint32_t* start_at = start + g0 * kSubs * kColumns;
         const float* a_scale_at = a_scale + g0 * kColumns;
         for (size_t g = g0; g < g0 + turn; ++g) {
-          if (ahead != nullptr) ahead->ask(kAtOnce * kRowLanes);
+          TileAhead::ask(ahead, kAtOnce * kRowLanes);
           hn::Vec<decltype(d32)> dot[kAtOnce][kColumns];
           INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
             INLAY_UNROLL(2) for (size_t run = 0; run < kSteps / kHeadroom; ++run) {
@@ -10307,7 +10290,7 @@ static HWY_NOINLINE void multiply_wide_tile(const MatmulScratch& t, const TileCo
       }
     }
     for (size_t at = 0; at < groups * kSubs; ++at) {
-      if (ahead != nullptr && at % kSubs == 0) ahead->ask(kPanelVectors * kRowLanes);
+      if (at % kSubs == 0) TileAhead::ask(ahead, kPanelVectors * kRowLanes);
       hn::Vec<decltype(d32)> acc[kPanelVectors][kColumns];
       INLAY_UNROLL(16) for (size_t step = 0; step < kSteps; ++step) {
         hn::Vec<decltype(d16)> w[kPanelVectors];
@@ -11235,7 +11218,7 @@ static HWY_NOINLINE void multiply_paired_tile(const MatmulScratch& t, const Tile
         INLAY_UNROLL(2) for (size_t j = 0; j < kColumnPairs; ++j) sum[r][j] = hn::Zero(df);
       }
       for (size_t g = g0; g < g0 + turn; ++g) {
-        if (columns.ahead != nullptr) columns.ahead->ask(2 * kRowPairs);
+        TileAhead::ask(columns.ahead, 2 * kRowPairs);
         V32 total[kRowPairs][kColumnPairs];
         INLAY_UNROLL(2) for (size_t s = 0; s < kSubs; ++s) {
           const size_t at = g * kSubs + s;
@@ -11545,8 +11528,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // What matmul has to know of a type.
 struct Recipe {
-  void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end, void* scratch);
-  size_t row_columns;  // that `rows` computes at a time, at most
+  // Returns how many columns it computed, from `column` on.
+  size_t (*rows)(const Matmul& m, size_t column, size_t begin, size_t end, void* scratch);
   void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
                  MatmulScratch& t, size_t p);
   TileKernel tile;     // null: plain floats
@@ -11586,7 +11569,6 @@ static constexpr Recipe recipe() {
   constexpr bool wide = tile_form<T>() == TileForm::wide, integer = integer_scales<T>();
   constexpr int offset = wide || T::kMins ? 0 : dot_offset<T>();
   Recipe r = {};
-  r.row_columns = 1;
   if constexpr (kTilesOnly) {
   } else if constexpr (std::is_base_of_v<AnyGrid, T>) {
     r.rows = multiply_grid<T>;
@@ -11596,7 +11578,6 @@ static constexpr Recipe recipe() {
     r.rows = multiply_one_scale_rows<T>;
   } else if constexpr (kIntegerRows && T::kBlock == kChunk) {
     r.rows = multiply_superblock_rows<T>;
-    if constexpr (takes_two_columns<T>()) r.row_columns = 2;
   } else {
     r.rows = multiply_rows<T>;
   }
@@ -11653,7 +11634,6 @@ template <class T>
 static constexpr Recipe plain_recipe() {
   Recipe r = {};
   r.rows = multiply_plain_rows<T>;
-  r.row_columns = kPlainColumns;
   r.decode = decode_plain_panel<T>;
   r.unit = 1;
   r.unit_bytes8 = 8 * T::kBytes;
@@ -11845,15 +11825,14 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times
   // the speed of one column after another.
   if (r.tile != nullptr && m.n < kColumns - 1 && !m.packed && !m.tiles && !kTilesOnly) {
-    for (size_t column = 0; column < m.n; column += r.row_columns)
-      r.rows(m, column, begin, end, scratch);
+    for (size_t column = 0; column < m.n;) column += r.rows(m, column, begin, end, scratch);
     return;
   }
   if (r.tile == nullptr && m.n < kPlainTileColumns && !m.tiles) {
     constexpr size_t kRows = 64;  // stay in the second cache from column to column
     for (size_t row = begin; row < end; row += kRows) {
-      for (size_t column = 0; column < m.n; column += r.row_columns)
-        r.rows(m, column, row, HWY_MIN(end, row + kRows), scratch);
+      for (size_t column = 0; column < m.n;)
+        column += r.rows(m, column, row, HWY_MIN(end, row + kRows), scratch);
     }
     return;
   }
@@ -38749,8 +38728,6 @@ inline constexpr uint32_t kChunkedQueries = 4;
 
 // What a plan needs besides the sizes in Hyper: found while it is written.
 struct Needs {
-  // Floats from one row to the next: an odd number of cache lines, or rows would compete for few
-  // places of a cache where models are a power of two wide.
   uint32_t width[kBuffers] = {};
   // Of what matrices are multiplied with, in the kernels' own layout: of `gate`, which is written
   // while its own input is still read, and of all other buffers.
@@ -38760,10 +38737,8 @@ struct Needs {
   ExpertNeeds experts;
 
   void widen(Buffer buffer, uint32_t to) noexcept {
-    constexpr uint32_t kLine = 64 / sizeof(float);
-    const uint32_t padded = static_cast<uint32_t>(round_up(to, kLine)) | kLine;
     uint32_t& w = width[static_cast<size_t>(buffer)];
-    w = padded > w ? padded : w;
+    w = to > w ? to : w;
   }
   void widen_matmul(uint32_t k) noexcept { matmul_k = k > matmul_k ? k : matmul_k; }
 };
@@ -40905,11 +40880,11 @@ struct ExpertFeedForward {
     w.plan.append(phase::count_sort, phase::sort, e);
     w.plan.append(phase::count_gather, phase::gather, e);
     for (const Weight* weight : {e.gate, e.up}) {
-      if (weight == nullptr) continue;
       // Of a halves' expert the kernels get floats only.
-      w.plan.reads(e.in, n, is_quantized(weight->type) ? weight->type : TensorType::f32);
+      if (weight == nullptr || !is_quantized(weight->type)) continue;
+      w.plan.reads(e.in, n, weight->type);
     }
-    w.plan.needs().widen_matmul(e.ff);
+    w.plan.needs().widen_matmul(e.ff > n ? e.ff : n);
     w.plan.append(phase::count_expert_gate_up, phase::expert_gate_up, e);
     w.plan.append(phase::count_expert_down, phase::expert_down, e);
     w.plan.append(phase::count_rows, phase::sum_experts, e);
@@ -46250,11 +46225,11 @@ void close(Impl* s) noexcept {
 
 // ---- running ----
 
-// Starts the batch at the first position that is not cached. `deadline_us`: of the step that does.
+// Starts the batch at the first position that is not cached. `hurried`: as in State.
 inline void begin_batch(SessionImpl* s, uint32_t n, uint32_t head_first, uint32_t head_n,
-                        uint64_t deadline_us) noexcept {
+                        bool hurried) noexcept {
   State& state = s->state;
-  state.hurried = deadline_us != 0;
+  state.hurried = hurried;
   state.tokens = s->tokens + s->n_cached;
   state.n = s->n_batch = n;
   state.first = s->n_cached;
@@ -46515,17 +46490,17 @@ inline void leave_workspace(SessionImpl* s) noexcept {
 
 // Starts on the tokens that are not cached yet and `n_draft` guesses behind them, or on the logits
 // of the last one.
-inline void begin_next(SessionImpl* s, uint32_t n_draft, uint64_t deadline_us) noexcept {
+inline void begin_next(SessionImpl* s, uint32_t n_draft, bool hurried) noexcept {
   s->n_cached = s->kept.pass(s->n_cached);
   s->n_read = s->n_cached > s->n_read ? s->n_cached : s->n_read;
   const uint32_t left = s->n_tokens - s->n_cached;
   s->n_rows = n_draft + 1;
-  if (n_draft > 0) return begin_batch(s, n_draft + 1, 0, n_draft + 1, deadline_us);
+  if (n_draft > 0) return begin_batch(s, n_draft + 1, 0, n_draft + 1, hurried);
   // Only a snapshot has what logits are made of.
   if (left == 0) return begin_head(s, s->state.n - 1, 1);
   uint32_t n = s->recurrent.cut(s->n_cached, left < s->batch ? left : s->batch);
   n = s->kept.cut(s->n_cached, n);
-  begin_batch(s, n, n - 1, n == left ? 1 : 0, deadline_us);
+  begin_batch(s, n, n - 1, n == left ? 1 : 0, hurried);
 }
 
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
@@ -46556,7 +46531,7 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
       if (!begin_copy(s)) {
         uint32_t n_draft = 0;
         outcome = draft(s, deadline_us, &n_draft);
-        if (outcome == Executor::Outcome::finished) begin_next(s, n_draft, deadline_us);
+        if (outcome == Executor::Outcome::finished) begin_next(s, n_draft, deadline_us != 0);
       }
     }
     if (outcome == Executor::Outcome::finished) outcome = run_batch(s, deadline_us);
@@ -46713,7 +46688,7 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
                                                      : 0;  // the first row whose logits are wanted
     const auto head_rows = [&] { return n - head < kHeadRows ? n - head : kHeadRows; };
     const bool copies = begin_copy(s);
-    if (!copies) begin_batch(s, n, head, head_rows(), 0);
+    if (!copies) begin_batch(s, n, head, head_rows(), /*hurried=*/false);
     for (;;) {
       if (run_batch(s, 0) != Executor::Outcome::finished) {
         s->cancelled.store(false, std::memory_order_relaxed);
@@ -47953,7 +47928,7 @@ struct Chooser::Impl {
   Status encode(std::string_view more, const TokenizeOptions& how, Option* option) noexcept;
   Status walk_next() noexcept;
   Status reserve_batch() noexcept;
-  Status next_batch(uint64_t deadline_us) noexcept;
+  Status next_batch(bool hurried) noexcept;
   Status step_batch(uint64_t deadline_us, bool* more) noexcept;
   void note_row(uint32_t row, Span<float> logits) noexcept;
   void borrow() noexcept;
@@ -48122,7 +48097,7 @@ INLAY_COLD Status Chooser::Impl::reserve_batch() noexcept {
 // Starts on as many options as a batch and the free pages have room for. The first one lies where
 // the session would have put it, so that an option of more tokens than a batch goes on there; the
 // others begin with a copy of the page in which what all have ends.
-INLAY_COLD Status Chooser::Impl::next_batch(uint64_t deadline_us) noexcept {
+INLAY_COLD Status Chooser::Impl::next_batch(bool hurried) noexcept {
   detail::SessionImpl& s = *session->impl_;
   detail::State& to = s.state;
   uint8_t* const* const own = to.kv[0].pages;
@@ -48158,7 +48133,7 @@ INLAY_COLD Status Chooser::Impl::next_batch(uint64_t deadline_us) noexcept {
   to.texts = texts.data();
   to.n_texts = static_cast<uint32_t>(texts.size());
   to.text_of = text_of.data();
-  detail::begin_batch(&s, rows, 0, std::min(rows, detail::kHeadRows), deadline_us);
+  detail::begin_batch(&s, rows, 0, std::min(rows, detail::kHeadRows), hurried);
   to.tokens = batch.data();
   s.n_batch = 0;  // none of them are the session's
   return {};
@@ -48179,7 +48154,7 @@ INLAY_COLD void Chooser::Impl::note_row(uint32_t row, Span<float> logits) noexce
 INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) noexcept {
   detail::SessionImpl& s = *session->impl_;
   INLAY_TRY(detail::take_workspace(&s));
-  if (s.state.n_texts == 0) return next_batch(deadline_us);
+  if (s.state.n_texts == 0) return next_batch(deadline_us != 0);
   switch (detail::run_batch(&s, deadline_us)) {
     case detail::Executor::Outcome::budget_spent:
       *more = true;
@@ -48194,7 +48169,7 @@ INLAY_COLD Status Chooser::Impl::step_batch(uint64_t deadline_us, bool* more) no
   for (uint32_t i = 0; i < n; ++i) {
     note_row(first + i, {s.state.row(detail::Buffer::logits, i), s.impl->hparams.n_vocab});
   }
-  if (first + n == s.state.n) return next_batch(deadline_us);
+  if (first + n == s.state.n) return next_batch(deadline_us != 0);
   detail::begin_head(&s, first + n, std::min(s.state.n - first - n, detail::kHeadRows));
   return {};
 }

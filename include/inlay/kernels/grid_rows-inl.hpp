@@ -81,10 +81,11 @@ static HWY_NOINLINE void multiply_grid_rows(const Matmul& m, size_t column, size
 }
 
 template <class T>
-static void multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
+static size_t multiply_grid(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
   // Qualified: a sub-target's would be looked up among its target's too, where `unpack` is from.
   HWY_NAMESPACE::multiply_grid_rows<T::kKind, T::kSub>(m, column, begin, end, T::kChunkBytes,
                                                        T::kOffset, T::grid(), T::unpack);
+  return 1;
 }
 
 }  // namespace HWY_NAMESPACE

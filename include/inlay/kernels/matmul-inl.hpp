@@ -9,8 +9,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // What matmul has to know of a type.
 struct Recipe {
-  void (*rows)(const Matmul& m, size_t column, size_t begin, size_t end, void* scratch);
-  size_t row_columns;  // that `rows` computes at a time, at most
+  // Returns how many columns it computed, from `column` on.
+  size_t (*rows)(const Matmul& m, size_t column, size_t begin, size_t end, void* scratch);
   void (*decode)(const uint8_t* const* rows, size_t first, size_t groups, uintptr_t next,
                  MatmulScratch& t, size_t p);
   TileKernel tile;     // null: plain floats
@@ -50,7 +50,6 @@ static constexpr Recipe recipe() {
   constexpr bool wide = tile_form<T>() == TileForm::wide, integer = integer_scales<T>();
   constexpr int offset = wide || T::kMins ? 0 : dot_offset<T>();
   Recipe r = {};
-  r.row_columns = 1;
   if constexpr (kTilesOnly) {
   } else if constexpr (std::is_base_of_v<AnyGrid, T>) {
     r.rows = multiply_grid<T>;
@@ -60,7 +59,6 @@ static constexpr Recipe recipe() {
     r.rows = multiply_one_scale_rows<T>;
   } else if constexpr (kIntegerRows && T::kBlock == kChunk) {
     r.rows = multiply_superblock_rows<T>;
-    if constexpr (takes_two_columns<T>()) r.row_columns = 2;
   } else {
     r.rows = multiply_rows<T>;
   }
@@ -117,7 +115,6 @@ template <class T>
 static constexpr Recipe plain_recipe() {
   Recipe r = {};
   r.rows = multiply_plain_rows<T>;
-  r.row_columns = kPlainColumns;
   r.decode = decode_plain_panel<T>;
   r.unit = 1;
   r.unit_bytes8 = 8 * T::kBytes;
@@ -309,15 +306,14 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times
   // the speed of one column after another.
   if (r.tile != nullptr && m.n < kColumns - 1 && !m.packed && !m.tiles && !kTilesOnly) {
-    for (size_t column = 0; column < m.n; column += r.row_columns)
-      r.rows(m, column, begin, end, scratch);
+    for (size_t column = 0; column < m.n;) column += r.rows(m, column, begin, end, scratch);
     return;
   }
   if (r.tile == nullptr && m.n < kPlainTileColumns && !m.tiles) {
     constexpr size_t kRows = 64;  // stay in the second cache from column to column
     for (size_t row = begin; row < end; row += kRows) {
-      for (size_t column = 0; column < m.n; column += r.row_columns)
-        r.rows(m, column, row, HWY_MIN(end, row + kRows), scratch);
+      for (size_t column = 0; column < m.n;)
+        column += r.rows(m, column, row, HWY_MIN(end, row + kRows), scratch);
     }
     return;
   }

@@ -238,8 +238,8 @@ static HWY_INLINE void add_group(const uint8_t* const* rows, size_t chunk, size_
 
 // One column.
 template <class T>
-static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end,
-                                       void*) {
+static HWY_NOINLINE size_t multiply_rows(const Matmul& m, size_t column, size_t begin, size_t end,
+                                         void*) {
   const ScaleTag df;
   constexpr size_t kSubs = kChunk / T::kSub;
   const QuantizedColumn x(m, column);
@@ -288,12 +288,13 @@ static HWY_NOINLINE void multiply_rows(const Matmul& m, size_t column, size_t be
     scales.finish_row(sum, low, total);
     store_streams(m, streams, i, column, total);
   }
+  return 1;
 }
 
 // One column, of superblocks with one scale: it is multiplied with what all 256 values give.
 template <class T>
-static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column, size_t begin,
-                                                 size_t end, void*) {
+static HWY_NOINLINE size_t multiply_one_scale_rows(const Matmul& m, size_t column, size_t begin,
+                                                   size_t end, void*) {
   const ScaleTag df;
   const hn::Repartition<int8_t, LaneTag> d8;
   const QuantizedColumn x(m, column);
@@ -336,6 +337,7 @@ static HWY_NOINLINE void multiply_one_scale_rows(const Matmul& m, size_t column,
     INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) total[s] = sum[s];
     store_streams(m, streams, i, column, total);
   }
+  return 1;
 }
 
 }  // namespace HWY_NAMESPACE

@@ -112,9 +112,9 @@ static HWY_INLINE void prepare_ternary(const int8_t* q, const float* q_scale, Te
   store(out, x + 240, x + 244);
 }
 
-HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m, size_t column,
-                                                                size_t begin, size_t end,
-                                                                void* scratch) {
+HWY_MAYBE_UNUSED static HWY_NOINLINE size_t multiply_ternary_rows(const Matmul& m, size_t column,
+                                                                  size_t begin, size_t end,
+                                                                  void* scratch) {
   const ScaleTag df;
   const TernaryTag du16;
   const hn::RebindToSigned<TernaryTag> d16;
@@ -179,15 +179,18 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_ternary_rows(const Matmul& m,
     }
     store_streams(m, streams, i, column, total);
   }
+  return 1;
 }
 
 // Columns of plain floats at a time: they share the conversion of the weights, which takes the
 // multiplying ports too. With 512 bits, four are 1.5 times as fast as two at a time.
-static constexpr size_t kPlainColumns = kRegisters == 32 ? 4 : 2;
-
-template <class T, size_t columns>
-static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, size_t begin,
-                                                size_t end) {
+template <class T, size_t columns = kRegisters == 32 ? 4 : 2>
+static HWY_NOINLINE size_t multiply_plain_rows(const Matmul& m, size_t column, size_t begin,
+                                               size_t end, void* scratch) {
+  if constexpr (columns > 1) {
+    if (m.n - column < columns)
+      return multiply_plain_rows<T, columns - 1>(m, column, begin, end, scratch);
+  }
   // One or two are bound by reading.
   const hn::CappedTag<float, (columns > 2 ? 16 : kScaleLanes)> df;
   constexpr size_t kSteps = columns == 1 ? 2 : 1, kVector = HWY_MAX_LANES_D(decltype(df));
@@ -238,22 +241,7 @@ static HWY_NOINLINE void multiply_plain_columns(const Matmul& m, size_t column, 
       }
     }
   }
-}
-
-template <class T>
-static void multiply_plain_rows(const Matmul& m, size_t column, size_t begin, size_t end, void*) {
-  const size_t left = HWY_MIN(m.n - column, kPlainColumns);
-  if (left == 1) {
-    multiply_plain_columns<T, 1>(m, column, begin, end);
-  } else if (left == 2) {
-    multiply_plain_columns<T, 2>(m, column, begin, end);
-  } else if constexpr (kPlainColumns == 4) {
-    if (left == 3) {
-      multiply_plain_columns<T, 3>(m, column, begin, end);
-    } else {
-      multiply_plain_columns<T, 4>(m, column, begin, end);
-    }
-  }
+  return columns;
 }
 
 }  // namespace HWY_NAMESPACE
