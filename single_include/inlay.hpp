@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x94b0737d
+#define INLAY_SELF_ID_ 0xec4ba193
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x94b0737d
+#elif INLAY_SELF_ID_ != 0xec4ba193
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -28206,6 +28206,7 @@ struct GrammarMatcherImpl {
   Status create(const GrammarMatcherOptions& options) noexcept;
   Status copy_from(const GrammarMatcherImpl& other) noexcept;
   bool begin() noexcept;
+  void set_base(State state) noexcept;
 
   Status failure() const noexcept;
   template <class Ask>
@@ -28286,22 +28287,30 @@ inline Status GrammarMatcherImpl::copy_from(const GrammarMatcherImpl& other) noe
 
 // The empty text.
 inline bool GrammarMatcherImpl::begin() noexcept {
-  tokens.clear();
   states.clear();
   heard.clear();
-  base_heard.clear();
-  forgotten = 0;
-  awake = base_awake = !grammar->lazy;
+  awake = !grammar->lazy;
   machine.set_work(kWork);
   State start = 0;
   if (!ask(
           &machine, 0, [&] { return machine.start(); }, &start))
     return false;
-  (void)states.push_back(start);
+  set_base(start);
   if (!grammar->has_trigger_text) return true;
   search.set_work(kWork);
   return ask(
       &search, 0, [&] { return search.start(); }, &search_state);
+}
+
+// What came so far, and led to this state, is not taken back. (There is room.)
+inline void GrammarMatcherImpl::set_base(State state) noexcept {
+  tokens.clear();
+  states.clear();
+  (void)states.push_back(state);
+  forgotten = 0;
+  base_awake = awake;
+  base_heard.clear();
+  (void)base_heard.append(heard.data(), heard.size());
 }
 
 INLAY_COLD inline Status GrammarMatcherImpl::failure() const noexcept {
@@ -28828,18 +28837,14 @@ Result<bool> GrammarMatcher::accept(std::string_view text) noexcept {
     const auto search = impl_->search_state;
     const Impl::Heard what = impl_->hear(text);
     if (what == Impl::Heard::nothing) {
-      impl_->tokens.clear();
-      impl_->base_heard.clear();
-      (void)impl_->base_heard.append(impl_->heard.data(), impl_->heard.size());  // there is room
-      return true;
-    }
-    if (what != Impl::Heard::trigger) {
+      impl_->walk[0] = impl_->states.back();
+    } else if (what != Impl::Heard::trigger) {
       impl_->heard.truncate(heard);
       impl_->search_state = search;
       if (what == Impl::Heard::failed) return impl_->failure().error();
       return false;
     }
-    impl_->awake = impl_->base_awake = true;
+    impl_->awake = what == Impl::Heard::trigger;
   } else {
     impl_->walk[0] = impl_->states.back();
     for (size_t i = 0; i < text.size(); i += 64) {
@@ -28850,10 +28855,7 @@ Result<bool> GrammarMatcher::accept(std::string_view text) noexcept {
     }
     if (impl_->walk[0] == detail::GrammarMachine::kDead) return false;
   }
-  impl_->states.clear();
-  (void)impl_->states.push_back(impl_->walk[0]);
-  impl_->tokens.clear();
-  impl_->forgotten = 0;
+  impl_->set_base(impl_->walk[0]);
   return true;
 }
 
@@ -28873,7 +28875,7 @@ void GrammarMatcher::rollback(size_t tokens) noexcept {
   m.heard.clear();
   m.forgotten = 0;
   m.awake = m.base_awake;
-  if (m.grammar->has_trigger_text) {
+  if (!m.awake && m.grammar->has_trigger_text) {
     m.search.set_work(detail::GrammarMatcherImpl::kWork);
     (void)m.ask(
         &m.search, 0, [&] { return m.search.start(); }, &m.search_state);

@@ -336,6 +336,15 @@ TEST_CASE("lazy grammars sleep until a trigger") {
   matcher.reset();
   CHECK(write(matcher, "ol>"));
   CHECK(!matcher.awake());
+  // Bytes after a trigger: it is not taken back any more.
+  matcher.reset();
+  CHECK(write(matcher, "<tool>"));
+  CHECK(*matcher.accept("{a"));
+  CHECK(write(matcher, "b"));
+  matcher.rollback(5);
+  CHECK(matcher.awake());
+  CHECK(write(matcher, "}"));
+  CHECK(matcher.must_end());
   // A trigger within a token, and nothing before it.
   matcher.reset();
   CHECK(*matcher.accept(words.find("<tool>{\"")));
