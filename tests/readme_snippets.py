@@ -11,7 +11,7 @@ A block names a file in an HTML comment on the line before it:
     ```
 
 "<!-- part of FILE -->" asks for consecutive lines of FILE only, whatever their indentation. Paths are relative to the README's
-folder. Fails also when a README has no such block, and for relative links that lead nowhere.
+folder. Fails also when a README has no such block, and for relative links that lead nowhere: to no file, or no heading in it.
 """
 import os
 import re
@@ -19,7 +19,13 @@ import sys
 import textwrap
 
 BLOCK = re.compile(r"(?ms)^<!-- (part of )?(\S+) -->\n```\w*\n(.*?)^```$")
-LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)")
+
+
+def headings(path):
+    """The names by which links find them."""
+    for heading in re.findall(r"(?m)^#+ (.*)$", open(path, encoding="utf-8").read()):
+        yield re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def check(readme, needs_blocks):
@@ -45,9 +51,12 @@ def check(readme, needs_blocks):
             found = content == block
         if not found:
             errors.append(f"the block of {name} differs from the file")
-    for target in LINK.findall(re.sub(r"(?ms)^```.*?^```$", "", text)):
-        if not os.path.exists(os.path.join(folder, target)):
+    for target, heading in LINK.findall(re.sub(r"(?ms)^```.*?^```$", "", text)):
+        path = os.path.join(folder, target) if target else readme
+        if not os.path.exists(path):
             errors.append(f"a link leads to {target}, which does not exist")
+        elif heading and heading not in headings(path):
+            errors.append(f"a link leads to {target}#{heading}: there is no such heading")
     return [f"{readme}: {error}" for error in errors]
 
 
