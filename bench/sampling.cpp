@@ -130,6 +130,8 @@ int main(int argc, char** argv) {
   bench.run("temperature alone", s);
   s.min_p = 0.05f;
   bench.run("min-p alone", s);
+  s.min_keep = 5;
+  bench.run("min-p that keeps 5 at least", s);
   s = off();
   s.top_p = 0.95f;
   bench.run("top-p alone", s);
@@ -141,6 +143,9 @@ int main(int argc, char** argv) {
   s = off();
   s.typical_p = 0.9f;
   bench.run("typical-p alone", s);
+  s = off();
+  s.xtc_probability = 1.0f;
+  bench.run("xtc alone", s);
   s = off();
   s.mirostat = 1;
   bench.run("mirostat 1", s);

@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xec4ba193
+#define INLAY_SELF_ID_ 0x8e870cdc
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xec4ba193
+#elif INLAY_SELF_ID_ != 0x8e870cdc
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -43851,10 +43851,14 @@ INLAY_END_NAMESPACE
 #ifndef INLAY_SESSION_SAMPLER_INL_HPP_
 #define INLAY_SESSION_SAMPLER_INL_HPP_
 
-// begin file inlay/session/sampler.hpp
-// Drawing a token: biases, the chain of samplers, the draw.
-#ifndef INLAY_SESSION_SAMPLER_HPP_
-#define INLAY_SESSION_SAMPLER_HPP_
+// begin file inlay/session/candidate_list-inl.hpp
+#ifndef INLAY_SESSION_CANDIDATE_LIST_INL_HPP_
+#define INLAY_SESSION_CANDIDATE_LIST_INL_HPP_
+
+// begin file inlay/session/candidate_list.hpp
+// The tokens that may be drawn: what samplers work on.
+#ifndef INLAY_SESSION_CANDIDATE_LIST_HPP_
+#define INLAY_SESSION_CANDIDATE_LIST_HPP_
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -43879,18 +43883,6 @@ class Random {
   uint64_t state_;
 };
 
-// What sampling remembers from one token to the next.
-struct SamplerState {
-  explicit SamplerState(const Sampling& sampling) noexcept;
-  static constexpr size_t kWords = 4;
-  void save(uint64_t* words) const noexcept;
-  void restore(const uint64_t* words) noexcept;
-
-  Random random;
-  double mu;                            // of Mirostat
-  double adaptive_sum, adaptive_count;  // of adaptive_p: probabilities of past tokens, fading
-};
-
 // One row of logits [n_vocab], and the maximum of each kLogitBlock of them.
 struct Logits {
   Span<float> all;
@@ -43903,55 +43895,95 @@ struct TokenCount {
   uint32_t count;
 };
 
-// Draws one token, or another one in its place. A chain begins on the logits where they lie: what
-// changes a few of them or takes the best of them need not look at all, by the maxima. The list of
-// candidates is only made when a sampler needs it.
-class TokenSampler {
+// The softmax of candidates: integers, so that sums and draws are exact.
+struct Softmax {
+  float top;
+  uint64_t total;
+  // How much less probable than the best: bits, in units of 2^-32.
+  uint64_t bits(const Candidate& c) const noexcept {
+    return to_bits(static_cast<double>(top) - static_cast<double>(c.logit));
+  }
+  uint64_t weight(const Candidate& c) const noexcept { return exp2_negative(bits(c)); }
+  double probability(uint64_t weight) const noexcept {
+    return static_cast<double>(weight) / static_cast<double>(total);
+  }
+  double probability(const Candidate& c) const noexcept { return probability(weight(c)); }
+  // log2(1 / probability), and that of the best.
+  double least_surprise() const noexcept;
+  double surprise(const Candidate& c) const noexcept;
+};
+
+// How many candidates are kept from the front: to the first with which their sum is enough.
+struct Front {
+  double share;     // of all
+  bool more;        // than that
+  size_t min_keep;  // candidates at least
+  bool is_enough(uint64_t sum, uint64_t total, size_t n) const noexcept {
+    const double so_far = static_cast<double>(sum), wanted = share * static_cast<double>(total);
+    return n > 0 && n >= min_keep && (more ? so_far > wanted : so_far >= wanted);
+  }
+};
+
+// At first the logits where they lie: what changes a few of them or takes the best of them need not
+// look at all, by the maxima. A list is made when it is needed, and brought in order when that is
+// asked for: most draws need neither all candidates in order nor their logits divided. What is
+// drawn is what would be if the list were sorted and then divided.
+class CandidateList {
  public:
-  // `list` is room for n_vocab candidates, `counts` for as many tokens as `recent` has: all of
-  // prompt and output. The logits are changed.
-  TokenSampler(const Sampling& sampling, const Tokenizer& tokenizer, Span<const Token> recent,
-               const Logits& logits, Span<Candidate> list, Span<TokenCount> counts,
-               SamplerState* state) noexcept
-      : s_(sampling),
-        tokenizer_(tokenizer),
-        recent_(recent),
-        logits_(logits),
-        memory_(list),
-        counts_(counts),
-        state_(*state) {}
+  // `memory` is room for n_vocab candidates. The logits are changed.
+  CandidateList(const Logits& logits, Span<Candidate> memory) noexcept
+      : logits_(logits), memory_(memory) {}
 
-  // kNoToken if no token has a probability: logits that are not numbers.
-  Token draw() noexcept;
-  // Draws again, from allowed tokens only: a bit for each. kNoToken if there is none.
-  Token draw_again(Span<const uint64_t> allowed) noexcept;
-  // The token that was drawn last is the next one.
-  void accept() noexcept;
+  Span<const float> logits() const noexcept { return logits_.all; }
+  void set_logit(Token token, float logit) noexcept;
+  // Sets the logits of those tokens, which are sorted by id and distinct, to change(logit, count).
+  template <class Change>
+  void change(Span<const TokenCount> counts, Change&& change) noexcept;
+  // As if nothing had been listed; other tokens than those, a bit for each, become impossible.
+  void begin_again(Span<const uint64_t> allowed) noexcept;
 
-  // What the samplers left, in any order, and the natural logarithms of the probabilities that
-  // these had in the draw.
-  Span<Candidate> left() noexcept { return c_.list; }
-  const Candidate& drawn() const noexcept { return drawn_; }
-  float log_probability(const Candidate& candidate) const noexcept;
+  bool listed() const noexcept { return listed_; }
+  // The list, of all that is possible if there is none yet: as it lies; with logits as they are, in
+  // any order; and in order.
+  Span<Candidate>& raw() noexcept;
+  Span<Candidate>& unordered() noexcept;
+  Candidates& settled() noexcept;
+  // With those that llama.cpp has besides, without a probability: they count.
+  size_t size_with_impossible() const noexcept { return c_.list.size() + impossible_; }
+
+  float greatest_logit() const noexcept;
+  Softmax softmax() const noexcept;
+  // f(i, bits, weight) of what is listed, as long as it returns true.
+  template <class F>
+  void weigh(const Softmax& p, const F& f) const noexcept;
+
+  void divide(float divisor) noexcept;
+  // The list is in order of probability, when it is next in order.
+  void order_by_probability() noexcept;
+  // The most probable `n` to the front, in order, now.
+  void sort(size_t n) noexcept;
+
+  void keep_top(size_t k) noexcept;
+  // Keeps the front, most probable first or those first whose surprise is typical.
+  void keep_front(bool typical, const Front& front) noexcept;
+  // Lists only what has at least that logit, if nothing is listed.
+  void keep_from(double least) noexcept;
+  // Keeps those, in their order; of the impossible ones all, or what makes the candidates `n`.
+  template <class Keep>
+  void keep_if(const Keep& keep) noexcept;
+  void keep_impossible(size_t n) noexcept;
+  void keep_only(const Candidate& one) noexcept;
+  void set_impossible(size_t n) noexcept { impossible_ = n; }
+  bool sorted() const noexcept { return c_.sorted; }
+
+  // The most probable one: no token if there is none.
+  Candidate best() const noexcept;
+  // Draws from the softmax, which it tells; or from that of view(candidate).
+  Candidate draw(Random* random, Softmax* p) noexcept;
+  template <class View>
+  Candidate draw(const View& view, Random* random, Softmax* p) const noexcept;
 
  private:
-  // The softmax of the list: integers, so that sums and draws are exact.
-  struct Softmax {
-    float top;
-    uint64_t total;
-    // How much less probable than the best: bits, in units of 2^-32.
-    uint64_t bits(const Candidate& c) const noexcept {
-      return to_bits(static_cast<double>(top) - static_cast<double>(c.logit));
-    }
-    uint64_t weight(const Candidate& c) const noexcept { return exp2_negative(bits(c)); }
-    double probability(const Candidate& c) const noexcept {
-      return static_cast<double>(weight(c)) / static_cast<double>(total);
-    }
-    // log2(1 / probability), and that of the best.
-    double least_surprise() const noexcept;
-    double surprise(const Candidate& c) const noexcept;
-  };
-
   // Most probable first; or those first whose surprise is next to the mean.
   struct Order {
     float top;
@@ -43960,87 +43992,34 @@ class TokenSampler {
     uint64_t key(const Candidate& c) const noexcept;
     bool operator()(const Candidate& a, const Candidate& b) const noexcept;
   };
-  struct MeanBits;
-  struct Front;
   struct Cut;
-  struct Divided;
 
-  Token run(uint32_t from) noexcept;
-  void apply(const Sampler& sampler) noexcept;
-  void take_best() noexcept;
+  void make_list(double least) noexcept;
+  void settle() noexcept;
   template <class View, class F>
   void weigh(const Softmax& p, Span<const Candidate> list, const View& view,
              const F& f) const noexcept;
   template <class View>
   uint64_t total(const Softmax& p, Span<const Candidate> list, const View& view) const noexcept;
-  template <class View>
-  void pick(const View& view) noexcept;
-  void pick_unsorted() noexcept;
-  bool greedy() const noexcept { return s_.temperature <= 0; }
-
-  void set_logit(Token token, float logit) noexcept;
-  void bias() noexcept;
-  template <class Change>
-  void change(Span<const TokenCount> counts, Change&& change) noexcept;
-  Span<const Token> last(uint32_t n) const noexcept;
-  bool has_breaker(Token token) const noexcept;
-  size_t free_of_breakers(Span<const Token> tokens) const noexcept;
-
-  float greatest_logit() const noexcept;
-  Softmax softmax() const noexcept;
-  void make_list(double least) noexcept;
-  Span<Candidate>& list() noexcept;
-  void settle() noexcept;
-  void sort(size_t n) noexcept;
-  void sort(const Order& order) noexcept;
   Order narrow(bool typical, const Front& front, Softmax* p) noexcept;
   size_t select(const Softmax& p, const Cut& is_enough) noexcept;
-  void keep_front(bool typical, const Front& front) noexcept;
-  template <class Keep>
-  void keep_if(const Keep& keep) noexcept;
-  void keep_impossible(size_t n) noexcept;
 
-  void penalties() noexcept;
-  void dry() noexcept;
-  void top_n_sigma() noexcept;
-  void top_k(size_t k) noexcept;
-  void typical_p() noexcept;
-  void top_p() noexcept;
-  void min_p() noexcept;
-  void xtc() noexcept;
-  void temperature(bool dynamic) noexcept;
-  void infill() noexcept;
-  void adaptive_p() noexcept;
-  void mirostat() noexcept;
-
-  const Sampling& s_;
-  const Tokenizer& tokenizer_;
-  const Span<const Token> recent_;
   const Logits logits_;
   const Span<Candidate> memory_;
-  const Span<TokenCount> counts_;
-  SamplerState& state_;
-
   bool listed_ = false;
-  // Most draws need neither all candidates in order nor their logits divided: what is drawn is what
-  // would be if the list were sorted and then divided.
-  bool unsorted_ = false;  // the list is in any order, for order_
-  Order order_ = {};
-  float divisor_ = 1;
   Candidates c_ = {};
-  size_t impossible_ =
-      0;                 // candidates that llama.cpp has besides, without a probability: they count
-  uint32_t resume_ = 0;  // the first sampler that made the list: those before it changed logits
-  Softmax drawn_from_ = {};
-  Candidate drawn_ = {kNoToken, 0};
-  double adaptive_ = -1;  // the probability that it had before adaptive_p
+  // What is yet to be done to the list.
+  bool unsorted_ = false;  // it is in any order, for order_
+  Order order_ = {};
+  float divisor_ = 1;  // 1 if it is in order
+  size_t impossible_ = 0;
 };
 
 }  // namespace detail
 INLAY_END_NAMESPACE
 
-#endif  // INLAY_SESSION_SAMPLER_HPP_
-// end file inlay/session/sampler.hpp
+#endif  // INLAY_SESSION_CANDIDATE_LIST_HPP_
+// end file inlay/session/candidate_list.hpp
 
 INLAY_BEGIN_NAMESPACE
 namespace detail {
@@ -44095,76 +44074,98 @@ inline size_t take_top(const Logits& logits, size_t k, Span<Candidate> out) noex
   return k;
 }
 
-INLAY_COLD SamplerState::SamplerState(const Sampling& s) noexcept
-    : random(s.seed), mu(2 * static_cast<double>(s.mirostat_tau)) {
-  // As if all tokens so far had had the probability that is wanted.
-  const double decay = std::min(std::max(s.adaptive_decay, 0.0f), 0.99f);
-  adaptive_count = 1 / (1 - decay);
-  adaptive_sum = static_cast<double>(s.adaptive_target) / (1 - decay);
-}
-
-INLAY_COLD void SamplerState::save(uint64_t* words) const noexcept {
-  words[0] = random.state();
-  std::memcpy(words + 1, &mu, sizeof mu);
-  std::memcpy(words + 2, &adaptive_sum, sizeof mu);
-  std::memcpy(words + 3, &adaptive_count, sizeof mu);
-}
-
-INLAY_COLD void SamplerState::restore(const uint64_t* words) noexcept {
-  random = Random(words[0]);
-  std::memcpy(&mu, words + 1, sizeof mu);
-  std::memcpy(&adaptive_sum, words + 2, sizeof mu);
-  std::memcpy(&adaptive_count, words + 3, sizeof mu);
-}
-
-inline double TokenSampler::Softmax::least_surprise() const noexcept {
+inline double Softmax::least_surprise() const noexcept {
   return log2_exactly(static_cast<double>(total)) - kWeightBits;
 }
-INLAY_COLD double TokenSampler::Softmax::surprise(const Candidate& c) const noexcept {
+INLAY_COLD double Softmax::surprise(const Candidate& c) const noexcept {
   return static_cast<double>(bits(c)) * 0x1p-32 + least_surprise();
 }
 
-// ---- what samplers are made of ----
-
-inline void TokenSampler::set_logit(Token token, float logit) noexcept {
+inline void CandidateList::set_logit(Token token, float logit) noexcept {
   const size_t id = static_cast<size_t>(token), block = id / kLogitBlock;
   if (id >= logits_.all.size()) return;
   logits_.all[id] = logit;
   logits_.maxima[block] = greatest(logit_block(logits_.all, block));
 }
 
-inline void TokenSampler::bias() noexcept {
-  for (const Token token : tokenizer_.suppressed()) set_logit(token, kImpossible);
-  for (const LogitBias& bias : s_.logit_bias) {
-    const size_t id = static_cast<size_t>(bias.token);
-    if (id < logits_.all.size()) set_logit(bias.token, logits_.all[id] + bias.bias);
+template <class Change>
+void CandidateList::change(Span<const TokenCount> counts, Change&& change) noexcept {
+  if (!listed_) {
+    for (const TokenCount& c : counts) {
+      set_logit(c.id, change(c, logits_.all[static_cast<size_t>(c.id)]));
+    }
+    return;
   }
-  if (!s_.ignore_eos) return;
-  for (const Token token : tokenizer_.ends()) set_logit(token, kImpossible);
+  for (Candidate& c : settled().list) {
+    const auto by_id = [](const TokenCount& a, Token id) { return a.id < id; };
+    const TokenCount* const found = std::lower_bound(counts.begin(), counts.end(), c.id, by_id);
+    if (found != counts.end() && found->id == c.id) c.logit = change(*found, c.logit);
+  }
+  c_.sorted = false;
 }
 
-// Makes a list of the possible tokens whose logits are at least that.
-INLAY_COLD inline void TokenSampler::make_list(double least) noexcept {
+inline void CandidateList::begin_again(Span<const uint64_t> allowed) noexcept {
+  for (size_t i = 0; i < logits_.all.size(); ++i) {
+    if ((allowed[i / 64] >> (i % 64) & 1) == 0) logits_.all[i] = kImpossible;
+  }
+  for (size_t block = 0; block < logits_.maxima.size(); ++block) {
+    logits_.maxima[block] = greatest(logit_block(logits_.all, block));
+  }
+  listed_ = unsorted_ = c_.sorted = false;
+  divisor_ = 1;
+}
+
+// ---- the list and its order ----
+
+// Of the possible tokens whose logits are at least that.
+INLAY_COLD inline void CandidateList::make_list(double least) noexcept {
   const float from = static_cast<float>(std::max(static_cast<double>(kLeastPossible), least));
   c_ = {{memory_.data(), take_from(logits_, from, memory_.data())}, false};
   listed_ = true;
   impossible_ = logits_.all.size() - c_.list.size();
 }
 
-// The list, of all that is possible if there is none yet: in order, with logits as they are.
-inline Span<Candidate>& TokenSampler::list() noexcept {
+inline Span<Candidate>& CandidateList::raw() noexcept {
   if (!listed_) make_list(-HUGE_VAL);
-  if (unsorted_ || divisor_ != 1) settle();
   return c_.list;
 }
-INLAY_COLD inline void TokenSampler::settle() noexcept {
-  if (unsorted_) {
-    sort(order_);
-    c_.sorted = order_.mean < 0;
-    unsorted_ = false;
-  }
+inline Span<Candidate>& CandidateList::unordered() noexcept {
+  if (divisor_ != 1) settle();
+  return raw();
+}
+inline Candidates& CandidateList::settled() noexcept {
+  if (unsorted_) settle();
+  raw();  // makes it
+  return c_;
+}
+INLAY_COLD inline void CandidateList::settle() noexcept {
+  std::sort(c_.list.begin(), c_.list.end(), order_);
+  c_.sorted = order_.mean < 0;
+  unsorted_ = false;
   for (Candidate& c : c_.list) c.logit /= divisor_;
   divisor_ = 1;
+}
+
+inline void CandidateList::divide(float divisor) noexcept {
+  if (unsorted_ && divisor_ == 1) {
+    divisor_ = divisor;
+  } else {
+    for (Candidate& c : settled().list) c.logit /= divisor;
+  }
+}
+
+inline void CandidateList::order_by_probability() noexcept {
+  unordered();
+  if (c_.sorted) return;
+  order_ = {0, -1};  // draw() knows the top
+  unsorted_ = true;
+}
+
+inline void CandidateList::sort(size_t n) noexcept {
+  order_by_probability();
+  if (!unsorted_) return;
+  if (n == c_.list.size()) return settle();
+  std::partial_sort(c_.list.begin(), c_.list.begin() + n, c_.list.end(), kMoreProbable);
 }
 
 struct AsItIs {
@@ -44181,7 +44182,7 @@ float greatest(Span<const Candidate> list, const View& view) noexcept {
   for (; i < list.size(); ++i) top[0] = std::max(top[0], view(list[i]).logit);
   return std::max(std::max(top[0], top[1]), std::max(top[2], top[3]));
 }
-inline float TokenSampler::greatest_logit() const noexcept {
+inline float CandidateList::greatest_logit() const noexcept {
   return listed_ ? greatest(c_.list, AsItIs()) : greatest(logits_.maxima);
 }
 
@@ -44217,17 +44218,21 @@ void for_each_weight(const Kernels& kernels, Span<const float> logits, float top
 
 // The same of candidates, as `view` shows them.
 template <class View, class F>
-void TokenSampler::weigh(const Softmax& p, Span<const Candidate> list, const View& view,
-                         const F& f) const noexcept {
+void CandidateList::weigh(const Softmax& p, Span<const Candidate> list, const View& view,
+                          const F& f) const noexcept {
   const auto read = [&](size_t begin, size_t count, float* room) -> const float* {
     for (size_t i = 0; i < count; ++i) room[i] = view(list[begin + i]).logit;
     return room;
   };
   for_each_weight(logits_.kernels, list.size(), p.top, read, f);
 }
+template <class F>
+void CandidateList::weigh(const Softmax& p, const F& f) const noexcept {
+  weigh(p, c_.list, AsItIs(), f);
+}
 template <class View>
-uint64_t TokenSampler::total(const Softmax& p, Span<const Candidate> list,
-                             const View& view) const noexcept {
+uint64_t CandidateList::total(const Softmax& p, Span<const Candidate> list,
+                              const View& view) const noexcept {
   uint64_t sum = 0;
   weigh(p, list, view, [&sum](size_t, uint64_t, uint64_t weight) {
     sum += weight;
@@ -44236,7 +44241,7 @@ uint64_t TokenSampler::total(const Softmax& p, Span<const Candidate> list,
   return sum;
 }
 
-inline TokenSampler::Softmax TokenSampler::softmax() const noexcept {
+inline Softmax CandidateList::softmax() const noexcept {
   Softmax p = {greatest_logit(), 0};
   p.total = total(p, c_.list, AsItIs());
   return p;
@@ -44244,7 +44249,7 @@ inline TokenSampler::Softmax TokenSampler::softmax() const noexcept {
 
 // The mean of bits() over the distribution: the entropy is so much more than the surprise of the
 // best. The sum is exact, so it does not depend on the order.
-struct TokenSampler::MeanBits {
+struct MeanBits {
   uint64_t sum = 0, high = 0;  // in 2^32
 
   void add(uint64_t bits, uint64_t weight) noexcept {
@@ -44261,78 +44266,27 @@ struct TokenSampler::MeanBits {
   }
 };
 
-inline double TokenSampler::Order::off(const Candidate& c) const noexcept {
+inline double CandidateList::Order::off(const Candidate& c) const noexcept {
   return std::fabs(static_cast<double>(static_cast<int64_t>(Softmax{top, 0}.bits(c))) - mean);
 }
 
 // Never less for a candidate than for those before it, and below 2^38.
-inline uint64_t TokenSampler::Order::key(const Candidate& c) const noexcept {
+inline uint64_t CandidateList::Order::key(const Candidate& c) const noexcept {
   const uint64_t key =
       mean < 0 ? Softmax{top, 0}.bits(c) : static_cast<uint64_t>(static_cast<int64_t>(off(c)));
   return std::min(key, (uint64_t{1} << 38) - 1);
 }
 
-inline bool TokenSampler::Order::operator()(const Candidate& a, const Candidate& b) const noexcept {
+inline bool CandidateList::Order::operator()(const Candidate& a,
+                                             const Candidate& b) const noexcept {
   if (mean < 0) return kMoreProbable(a, b);
   const double x = off(a), y = off(b);
   return x < y || (x == y && kMoreProbable(a, b));
 }
 
-// Sorts candidates: into buckets of equal width in place (American flag sort), and then each of
-// those.
-inline void TokenSampler::sort(const Order& order) noexcept {
-  constexpr size_t kBuckets = 1024;
-  float least = order.top, most = kImpossible;
-  for (const Candidate& c : c_.list) {
-    least = std::min(least, c.logit);
-    most = std::max(most, c.logit);
-  }
-  const uint64_t greatest = std::max(order.key({0, least}), order.key({0, most}));
-  int shift = 0;
-  while (greatest >> shift >= kBuckets) ++shift;
-  Candidate* const list = c_.list.data();
-  const auto bucket = [&](const Candidate& c) {
-    return std::min(kBuckets - 1, static_cast<size_t>(order.key(c) >> shift));
-  };
-  uint32_t ends[kBuckets] = {}, next[kBuckets];
-  for (const Candidate& c : c_.list) ++ends[bucket(c)];
-  uint32_t n = 0;
-  for (size_t b = 0; b < kBuckets; ++b) {
-    next[b] = n;
-    n = ends[b] += n;
-  }
-  for (size_t b = 0, begin = 0; b < kBuckets; begin = ends[b++]) {
-    while (next[b] < ends[b]) {
-      Candidate c = list[next[b]];
-      for (size_t to; (to = bucket(c)) != b;) std::swap(c, list[next[to]++]);
-      list[next[b]++] = c;
-    }
-    std::sort(list + begin, list + ends[b], order);
-  }
-}
+// ---- keeping the front ----
 
-// The most probable `n` to the front.
-inline void TokenSampler::sort(size_t n) noexcept {
-  if (c_.sorted) return;
-  Candidate* const first = c_.list.begin();
-  c_.sorted = n == c_.list.size();
-  if (!c_.sorted || n < 64)
-    return std::partial_sort(first, first + n, c_.list.end(), kMoreProbable);
-  sort(Order{greatest_logit(), -1});
-}
-
-// How many candidates are kept from the front: to the first with which their sum is enough.
-struct TokenSampler::Front {
-  double share;     // of all
-  bool more;        // than that
-  size_t min_keep;  // candidates at least
-  bool is_enough(uint64_t sum, uint64_t total, size_t n) const noexcept {
-    const double so_far = static_cast<double>(sum), wanted = share * static_cast<double>(total);
-    return n > 0 && n >= min_keep && (more ? so_far > wanted : so_far >= wanted);
-  }
-};
-
-struct TokenSampler::Cut {
+struct CandidateList::Cut {
   const Front* front;  // null: of a draw
   uint64_t total, at;  // of weights; and in which the draw falls
   bool operator()(uint64_t sum, size_t n) const noexcept {
@@ -44340,7 +44294,7 @@ struct TokenSampler::Cut {
     return total == 0 ? n > 0 : sum > at;  // 0: beside an infinite logit
   }
 };
-struct TokenSampler::Divided {
+struct Divided {
   float divisor;
   Candidate operator()(const Candidate& c) const noexcept { return {c.id, c.logit / divisor}; }
 };
@@ -44350,8 +44304,8 @@ inline constexpr size_t kBuckets = 1 << kBucketBits;      // so many of which ar
 
 // Drops, of candidates in any order, those that the front cannot reach: the others are within so
 // much of the mean that the buckets there are enough. Computes the softmax of all, and the order.
-inline TokenSampler::Order TokenSampler::narrow(bool typical, const Front& front,
-                                                Softmax* p) noexcept {
+inline CandidateList::Order CandidateList::narrow(bool typical, const Front& front,
+                                                  Softmax* p) noexcept {
   uint64_t sums[kBuckets + 1] = {};  // the last is of what has no weight
   MeanBits mean_bits;
   *p = {greatest_logit(), 0};
@@ -44397,7 +44351,7 @@ inline TokenSampler::Order TokenSampler::narrow(bool typical, const Front& front
 // Brings to the front, in any order, the candidates up to the first with which is_enough(sum of
 // weights, n), in the list's order; that one is their last. Returns how many those are. Only what
 // shares its bucket is sorted.
-inline size_t TokenSampler::select(const Softmax& p, const Cut& is_enough) noexcept {
+inline size_t CandidateList::select(const Softmax& p, const Cut& is_enough) noexcept {
   const Order order = order_;
   const Divided view = {divisor_};
   constexpr size_t kFew = 32;
@@ -44443,8 +44397,8 @@ inline size_t TokenSampler::select(const Softmax& p, const Cut& is_enough) noexc
   return begin;
 }
 
-// Keeps the front of the candidates, most probable first or those first whose surprise is typical.
-inline void TokenSampler::keep_front(bool typical, const Front& front) noexcept {
+inline void CandidateList::keep_front(bool typical, const Front& front) noexcept {
+  if (divisor_ != 1) settle();
   Softmax p;
   size_t n = 0;
   if (c_.sorted && !typical) {
@@ -44464,15 +44418,13 @@ inline void TokenSampler::keep_front(bool typical, const Front& front) noexcept 
   keep_impossible(front.min_keep);
 }
 
-// Of the impossible ones, those that make the candidates `n`.
-inline void TokenSampler::keep_impossible(size_t n) noexcept {
+inline void CandidateList::keep_impossible(size_t n) noexcept {
   const size_t possible = c_.list.size();
   impossible_ = std::min(impossible_, n > possible ? n - possible : 0);
 }
 
-// Keeps those, in their order.
 template <class Keep>
-void TokenSampler::keep_if(const Keep& keep) noexcept {
+void CandidateList::keep_if(const Keep& keep) noexcept {
   size_t n = 0;
   for (const Candidate c : c_.list) {
     const bool keeps = keep(c);
@@ -44482,21 +44434,218 @@ void TokenSampler::keep_if(const Keep& keep) noexcept {
   c_.list = {c_.list.data(), n};
 }
 
-// Sets the logits of those tokens, which are sorted by id and distinct, to change(logit, count).
-template <class Change>
-void TokenSampler::change(Span<const TokenCount> counts, Change&& change) noexcept {
+inline void CandidateList::keep_top(size_t k) noexcept {
   if (!listed_) {
-    for (const TokenCount& c : counts) {
-      set_logit(c.id, change(c, logits_.all[static_cast<size_t>(c.id)]));
-    }
-    return;
+    c_ = {memory_.subspan(0, take_top(logits_, k, memory_)), true};
+    listed_ = true;
+    impossible_ = logits_.all.size() - c_.list.size();
+  } else if (k < unordered().size()) {
+    sort(k);
+    c_ = {c_.list.subspan(0, k), true};
+    unsorted_ = false;
+  } else {
+    order_by_probability();
   }
-  for (Candidate& c : list()) {
-    const auto by_id = [](const TokenCount& a, Token id) { return a.id < id; };
-    const TokenCount* const found = std::lower_bound(counts.begin(), counts.end(), c.id, by_id);
-    if (found != counts.end() && found->id == c.id) c.logit = change(*found, c.logit);
+  keep_impossible(k);
+}
+
+inline void CandidateList::keep_from(double least) noexcept {
+  if (!listed_) make_list(least);
+}
+
+inline void CandidateList::keep_only(const Candidate& one) noexcept {
+  memory_[0] = one;
+  c_ = {{memory_.data(), 1}, true};
+  listed_ = true;
+  unsorted_ = false;
+}
+
+// ---- the draw ----
+
+inline Candidate CandidateList::best() const noexcept {
+  if (listed_) {
+    const Candidate* const first = std::min_element(c_.list.begin(), c_.list.end(), kMoreProbable);
+    return first != c_.list.end() ? *first : Candidate{kNoToken, kImpossible};
   }
-  c_.sorted = false;
+  const float most = greatest(logits_.maxima);
+  const size_t first = kLogitBlock * find(logits_.maxima, most);
+  const size_t id = first + find(logits_.all.subspan(first), most);
+  return {most > kImpossible ? static_cast<Token>(id) : kNoToken, most};
+}
+
+// A part of the list by the parts' sums, then in it.
+template <class View>
+Candidate CandidateList::draw(const View& view, Random* random, Softmax* p) const noexcept {
+  constexpr size_t kParts = 64;
+  const Span<const Candidate> list = c_.list;
+  size_t part = 64;
+  while (part * kParts < list.size()) part *= 2;
+  *p = {greatest(list, view), 0};
+  uint64_t sums[kParts] = {};
+  for (size_t i = 0; i * part < list.size(); ++i) {
+    sums[i] = total(*p, list.subspan(i * part, part), view);
+    p->total += sums[i];
+  }
+  uint64_t at = random->below(p->total);
+  size_t from = 0;
+  for (size_t i = 0; i < kParts && at >= sums[i]; ++i) {
+    at -= sums[i];
+    from += part;
+  }
+  Candidate drawn = list[0];  // beside an infinite logit nothing has a weight
+  const Span<const Candidate> those = list.subspan(std::min(from, list.size()));
+  weigh(*p, those, view, [&](size_t i, uint64_t, uint64_t weight) {
+    if (at >= weight) return at -= weight, true;
+    drawn = those[i];
+    return false;
+  });
+  return drawn;
+}
+
+inline Candidate CandidateList::draw(Random* random, Softmax* p) noexcept {
+  if (!unsorted_) return draw(AsItIs(), random, p);
+  const float top = greatest_logit();
+  if (order_.mean < 0) order_.top = top;
+  const Divided view = {divisor_};
+  *p = {top / divisor_, 0};
+  p->total = total(*p, c_.list, view);
+  const size_t n = select(*p, {nullptr, p->total, random->below(p->total)});
+  for (Candidate& c : c_.list) c = view(c);
+  unsorted_ = false;
+  divisor_ = 1;
+  return c_.list[n - 1];
+}
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_SESSION_CANDIDATE_LIST_INL_HPP_
+// end file inlay/session/candidate_list-inl.hpp
+
+// begin file inlay/session/sampler.hpp
+// Drawing a token: biases, the chain of samplers, the draw.
+#ifndef INLAY_SESSION_SAMPLER_HPP_
+#define INLAY_SESSION_SAMPLER_HPP_
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+// What sampling remembers from one token to the next.
+struct SamplerState {
+  explicit SamplerState(const Sampling& sampling) noexcept;
+  static constexpr size_t kWords = 4;
+  void save(uint64_t* words) const noexcept;
+  void restore(const uint64_t* words) noexcept;
+
+  Random random;
+  double mu;                            // of Mirostat
+  double adaptive_sum, adaptive_count;  // of adaptive_p: probabilities of past tokens, fading
+};
+
+// Draws one token, or another one in its place.
+class TokenSampler {
+ public:
+  // `list` is room for n_vocab candidates, `counts` for as many tokens as `recent` has: all of
+  // prompt and output. The logits are changed.
+  TokenSampler(const Sampling& sampling, const Tokenizer& tokenizer, Span<const Token> recent,
+               const Logits& logits, Span<Candidate> list, Span<TokenCount> counts,
+               SamplerState* state) noexcept
+      : s_(sampling),
+        tokenizer_(tokenizer),
+        recent_(recent),
+        counts_(counts),
+        state_(*state),
+        list_(logits, list) {}
+
+  // kNoToken if no token has a probability: logits that are not numbers.
+  Token draw() noexcept;
+  // Draws again, from allowed tokens only: a bit for each. kNoToken if there is none.
+  Token draw_again(Span<const uint64_t> allowed) noexcept;
+  // The token that was drawn last is the next one.
+  void accept() noexcept;
+
+  // What the samplers left, in any order, and the natural logarithms of the probabilities that
+  // these had in the draw.
+  Span<Candidate> left() noexcept;
+  const Candidate& drawn() const noexcept { return drawn_; }
+  float log_probability(const Candidate& candidate) const noexcept;
+
+ private:
+  Token run(uint32_t from) noexcept;
+  void apply(const Sampler& sampler) noexcept;
+  bool greedy() const noexcept { return s_.temperature <= 0; }
+
+  void bias() noexcept;
+  Span<const Token> last(uint32_t n) const noexcept;
+  bool has_breaker(Token token) const noexcept;
+  size_t free_of_breakers(Span<const Token> tokens) const noexcept;
+
+  void penalties() noexcept;
+  void dry() noexcept;
+  void top_n_sigma() noexcept;
+  void top_k() noexcept;
+  void typical_p() noexcept;
+  void top_p() noexcept;
+  void min_p() noexcept;
+  void xtc() noexcept;
+  void temperature(bool dynamic) noexcept;
+  void infill() noexcept;
+  void adaptive_p() noexcept;
+  void mirostat() noexcept;
+
+  const Sampling& s_;
+  const Tokenizer& tokenizer_;
+  const Span<const Token> recent_;
+  const Span<TokenCount> counts_;
+  SamplerState& state_;
+
+  CandidateList list_;
+  uint32_t resume_ = 0;  // the first sampler that made the list: those before it changed logits
+  Softmax drawn_from_ = {};
+  Candidate drawn_ = {kNoToken, 0};
+  double adaptive_ = -1;  // the probability that it had before adaptive_p
+};
+
+}  // namespace detail
+INLAY_END_NAMESPACE
+
+#endif  // INLAY_SESSION_SAMPLER_HPP_
+// end file inlay/session/sampler.hpp
+
+INLAY_BEGIN_NAMESPACE
+namespace detail {
+
+INLAY_COLD SamplerState::SamplerState(const Sampling& s) noexcept
+    : random(s.seed), mu(2 * static_cast<double>(s.mirostat_tau)) {
+  // As if all tokens so far had had the probability that is wanted.
+  const double decay = std::min(std::max(s.adaptive_decay, 0.0f), 0.99f);
+  adaptive_count = 1 / (1 - decay);
+  adaptive_sum = static_cast<double>(s.adaptive_target) / (1 - decay);
+}
+
+INLAY_COLD void SamplerState::save(uint64_t* words) const noexcept {
+  words[0] = random.state();
+  std::memcpy(words + 1, &mu, sizeof mu);
+  std::memcpy(words + 2, &adaptive_sum, sizeof mu);
+  std::memcpy(words + 3, &adaptive_count, sizeof mu);
+}
+
+INLAY_COLD void SamplerState::restore(const uint64_t* words) noexcept {
+  random = Random(words[0]);
+  std::memcpy(&mu, words + 1, sizeof mu);
+  std::memcpy(&adaptive_sum, words + 2, sizeof mu);
+  std::memcpy(&adaptive_count, words + 3, sizeof mu);
+}
+
+inline void TokenSampler::bias() noexcept {
+  for (const Token token : tokenizer_.suppressed()) list_.set_logit(token, kImpossible);
+  for (const LogitBias& bias : s_.logit_bias) {
+    const size_t id = static_cast<size_t>(bias.token);
+    const Span<const float> logits = list_.logits();
+    if (id < logits.size()) list_.set_logit(bias.token, logits[id] + bias.bias);
+  }
+  if (!s_.ignore_eos) return;
+  for (const Token token : tokenizer_.ends()) list_.set_logit(token, kImpossible);
 }
 
 inline Span<const Token> TokenSampler::last(uint32_t n) const noexcept {
@@ -44527,7 +44676,7 @@ INLAY_COLD inline void TokenSampler::penalties() noexcept {
       counts_[distinct++] = counts_[i];
     }
   }
-  change(counts_.subspan(0, distinct), [&](const TokenCount& c, float logit) {
+  list_.change(counts_.subspan(0, distinct), [&](const TokenCount& c, float logit) {
     logit = logit > 0 ? logit / s_.repeat_penalty : logit * s_.repeat_penalty;
     return static_cast<float>(static_cast<double>(logit) - (c.count * frequency + presence));
   });
@@ -44611,7 +44760,7 @@ INLAY_COLD inline void TokenSampler::dry() noexcept {
     if (distinct == 0 || counts_[distinct - 1].id != counts_[i].id)
       counts_[distinct++] = counts_[i];
   }
-  change(counts_.subspan(0, distinct), [&](const TokenCount& c, float logit) {
+  list_.change(counts_.subspan(0, distinct), [&](const TokenCount& c, float logit) {
     if (has_breaker(c.id)) return logit;
     double penalty = s_.dry_multiplier, power = s_.dry_base;
     for (size_t e = c.count - allowed; e > 0; e >>= 1, power *= power) {
@@ -44625,18 +44774,17 @@ INLAY_COLD inline void TokenSampler::dry() noexcept {
 // Entropy decides on the temperature if `dynamic`.
 INLAY_COLD inline void TokenSampler::temperature(bool dynamic) noexcept {
   if (greedy()) return;
-  if (divisor_ != 1) list();
   float divisor = s_.temperature;
   if (dynamic && s_.dynatemp_range > 0) {
-    if (list().size() <= 1) return;
-    Softmax p = {greatest_logit(), 0};
+    if (list_.unordered().size() <= 1) return;
+    Softmax p = {list_.greatest_logit(), 0};
     MeanBits mean;
-    weigh(p, c_.list, AsItIs(), [&](size_t, uint64_t bits, uint64_t weight) {
+    list_.weigh(p, [&](size_t, uint64_t bits, uint64_t weight) {
       p.total += weight;
       mean.add(bits, weight);
       return true;
     });
-    const double most = log2_exactly(static_cast<double>(c_.list.size() + impossible_));
+    const double most = log2_exactly(static_cast<double>(list_.size_with_impossible()));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
     double part = (mean.mean(p.total) * 0x1p-32 + bits) / most;
     if (s_.dynatemp_exponent != 1) {
@@ -44647,118 +44795,108 @@ INLAY_COLD inline void TokenSampler::temperature(bool dynamic) noexcept {
     const float least = std::max(0.0f, divisor - s_.dynatemp_range);
     const float span = static_cast<float>((divisor + s_.dynatemp_range - least) * part);
     divisor = least + span;
-    if (divisor <= 0) return top_k(1);
+    if (divisor <= 0) return list_.keep_top(1);
   }
-  if (divisor == 1) return;
-  if (!listed_) list();
-  divisor_ = divisor;
+  if (divisor != 1) list_.divide(divisor);
 }
 
 // ---- samplers that remove candidates ----
 
-inline void TokenSampler::top_k(size_t k) noexcept {
-  if (k == 0) return;
-  if (!listed_) {
-    c_ = {{memory_.data(), take_top(logits_, k, memory_)}, true};
-    listed_ = true;
-    impossible_ = logits_.all.size() - c_.list.size();
-  } else {
-    const size_t n = std::min(k, list().size());
-    sort(n);
-    c_ = {{c_.list.data(), n}, true};
-  }
-  keep_impossible(k);
+inline void TokenSampler::top_k() noexcept {
+  if (s_.top_k > 0) list_.keep_top(s_.top_k);
 }
 
 inline void TokenSampler::top_p() noexcept {
   if (!(s_.top_p < 1)) return;
-  if (divisor_ != 1) list();
-  keep_front(false, {static_cast<double>(s_.top_p), false, s_.min_keep});
+  list_.keep_front(false, {static_cast<double>(s_.top_p), false, s_.min_keep});
 }
 
 inline void TokenSampler::min_p() noexcept {
   if (!(s_.min_p > 0)) return;
   const double most = -log2_exactly(static_cast<double>(s_.min_p)) * kLn2;
   const bool above = s_.min_p > 1;  // more than the best has: the first alone is kept
-  const bool counts = s_.min_keep > 1 || above;
-  if (counts || divisor_ != 1) list();
-  if (counts) sort(c_.list.size());
-  const float top = greatest_logit();
-  if (!listed_) {  // of a little more than that
-    const double best = static_cast<double>(top);
-    make_list(best - most - 1e-6 * (std::fabs(best) + most));
-  }
+  const size_t first = above || s_.min_keep > 1 ? std::max(1u, s_.min_keep) : 0;
+  if (list_.listed()) list_.unordered();
+  if (first > 0) list_.sort(std::min(first, list_.unordered().size()));
+  const float top = list_.greatest_logit();
+  const double best = static_cast<double>(top);  // of a little more than needed
+  list_.keep_from(best - most - 1e-6 * (std::fabs(best) + most));
   size_t i = 0;
-  keep_if([&](const Candidate& c) {
-    const bool keeps = counts && (i == 0 || i < s_.min_keep);
-    ++i;
-    return keeps || (!above && (c.logit == top ||
-                                static_cast<double>(top) - static_cast<double>(c.logit) <= most));
+  list_.keep_if([&](const Candidate& c) {
+    return i++ < first ||
+           (!above && (c.logit == top || best - static_cast<double>(c.logit) <= most));
   });
-  keep_impossible(s_.min_keep);
+  list_.keep_impossible(s_.min_keep);
 }
 
 INLAY_COLD inline void TokenSampler::top_n_sigma() noexcept {
-  if (!(s_.top_n_sigma > 0) || list().size() <= 1) return;
-  const double n = static_cast<double>(c_.list.size());
+  if (!(s_.top_n_sigma > 0) || list_.settled().list.size() <= 1) return;
+  const Span<const Candidate> list = list_.raw();
+  const size_t all = list_.size_with_impossible();
+  const double n = static_cast<double>(list.size());
   double sum = 0, squares = 0;
-  const float top = greatest_logit();
-  for (const Candidate& c : c_.list) sum += static_cast<double>(c.logit);
+  const float top = list_.greatest_logit();
+  for (const Candidate& c : list) sum += static_cast<double>(c.logit);
   const float mean = static_cast<float>(sum / n);
-  for (const Candidate& c : c_.list) {
+  for (const Candidate& c : list) {
     const double off = static_cast<double>(c.logit - mean);
     squares += off * off;  // exact: 24 bits times 24
   }
   const float sigma = static_cast<float>(std::sqrt(squares / n));
   const float range = s_.top_n_sigma * sigma;
   const double least = static_cast<double>(top) - static_cast<double>(range);
-  const size_t all = c_.list.size();
-  keep_if([&](const Candidate& c) { return static_cast<double>(c.logit) >= least; });
-  impossible_ += all - c_.list.size();  // llama.cpp takes their probability only
+  list_.keep_if([&](const Candidate& c) { return static_cast<double>(c.logit) >= least; });
+  // llama.cpp takes their probability only.
+  list_.set_impossible(all - list_.raw().size());
 }
 
 // Meister et al. 2022.
 INLAY_COLD inline void TokenSampler::typical_p() noexcept {
   if (!(s_.typical_p < 1)) return;
-  if (divisor_ != 1) list();
-  keep_front(true, {static_cast<double>(s_.typical_p), true, s_.min_keep});
+  list_.keep_front(true, {static_cast<double>(s_.typical_p), true, s_.min_keep});
 }
 
 INLAY_COLD inline void TokenSampler::xtc() noexcept {
-  if (!(s_.xtc_probability > 0) || s_.xtc_threshold > 0.5f || list().size() < 2) return;
+  if (!(s_.xtc_probability > 0) || s_.xtc_threshold > 0.5f || list_.unordered().size() < 2) return;
   if (state_.random.uniform() > static_cast<double>(s_.xtc_probability)) return;
-  sort(c_.list.size());
-  const Softmax p = softmax();
-  size_t reach = 0;
-  while (reach < c_.list.size() &&
-         p.probability(c_.list[reach]) >= static_cast<double>(s_.xtc_threshold)) {
-    ++reach;
-  }
-  if (reach > 1 && c_.list.size() + impossible_ - (reach - 1) >= s_.min_keep)
-    c_.list = c_.list.subspan(reach - 1);
+  list_.order_by_probability();
+  const Span<const Candidate> list = list_.raw();
+  const Softmax p = list_.softmax();
+  size_t reach = 0, last = 0;
+  list_.weigh(p, [&](size_t i, uint64_t, uint64_t weight) {
+    if (!(p.probability(weight) >= static_cast<double>(s_.xtc_threshold))) return true;
+    if (reach++ == 0 || list_.sorted() || kMoreProbable(list[last], list[i])) last = i;
+    return true;
+  });
+  if (reach <= 1 || list_.size_with_impossible() - (reach - 1) < s_.min_keep) return;
+  size_t i = 0;
+  const float least = list[last].logit;
+  list_.keep_if([&](const Candidate& c) { return i++ == last || c.logit < least; });
 }
 
 INLAY_COLD inline void TokenSampler::infill() noexcept {
   const Tokenizer& t = tokenizer_;
-  if (list().empty()) return;
-  sort(c_.list.size());
-  const Softmax p = softmax();
-  double ends = 0, texts = 0;
-  for (const Candidate& c : c_.list) (t.is_end(c.id) ? ends : texts) += p.probability(c);
-  if (3 * ends * static_cast<double>(c_.list.size() + impossible_) > texts) {
-    return keep_if([&](const Candidate& c) { return t.is_end(c.id); });
-  }
-  impossible_ = 0;
   // Of tokens that begin alike the most probable stands for all of them. Further ones than these
   // are too improbable to matter.
   constexpr size_t kMerged = 128, kBytes = 64;
+  const Span<const Candidate> list = list_.unordered();
+  if (list.empty()) return;
+  size_t n = std::min(list.size(), kMerged);
+  list_.sort(n);
+  const Softmax p = list_.softmax();
+  uint64_t ends = 0;
+  for (const Candidate& c : list) ends += t.is_end(c.id) ? p.weight(c) : 0;
+  if (3 * static_cast<double>(ends) * static_cast<double>(list_.size_with_impossible()) >
+      static_cast<double>(p.total - ends)) {
+    return list_.keep_if([&](const Candidate& c) { return t.is_end(c.id); });
+  }
+  list_.set_impossible(0);
   double merged[kMerged];
   char text[kMerged][kBytes];
   size_t bytes[kMerged];
-  size_t n = std::min(c_.list.size(), kMerged);
   for (size_t i = 0; i < n; ++i) {
-    merged[i] = p.probability(c_.list[i]);
-    bytes[i] = t.piece(c_.list[i].id, text[i]);
+    merged[i] = p.probability(list[i]);
+    bytes[i] = t.piece(list[i].id, text[i]);
     if (bytes[i] > kBytes) bytes[i] = 0;
   }
   for (size_t i = 0; i < n; ++i) {
@@ -44776,7 +44914,7 @@ INLAY_COLD inline void TokenSampler::infill() noexcept {
   for (int round = 0; round < 2; ++round) {
     size_t i = 0, kept = 0, others = 0;
     double left = 0;
-    keep_if([&](const Candidate& c) {
+    list_.keep_if([&](const Candidate& c) {
       const double q = i < n ? merged[i] : 0;
       const bool ends_text = t.is_end(c.id);
       ++i;
@@ -44789,9 +44927,7 @@ INLAY_COLD inline void TokenSampler::infill() noexcept {
     });
     if (round == 0 && others == 0) {
       const Token end = t.special().eot != kNoToken ? t.special().eot : t.special().eos;
-      c_ = {{c_.list.data(), 1}, true};
-      c_.list[0] = {end, 1};
-      return;
+      return list_.keep_only({end, 1});
     }
     n = std::min(kept, kMerged);
     sum = left;
@@ -44805,35 +44941,35 @@ inline double rounded(double x) noexcept { return static_cast<double>(static_cas
 // Basu et al. 2021: keeps what makes the average surprise come to tau. Version 1 estimates from the
 // best hundred how fast probabilities fall; version 2 cuts at a surprise.
 INLAY_COLD inline void TokenSampler::mirostat() noexcept {
-  if (list().empty()) return;
+  const Span<const Candidate> list = list_.unordered();
+  if (list.empty()) return;
   if (s_.mirostat != 1u) {
-    const Softmax p = softmax();
+    const Softmax p = list_.softmax();
     const double most = (state_.mu - p.least_surprise()) * 0x1p32, few = 0x1p24;
     const double least = static_cast<double>(p.top) - (most + few) * (kLn2 * 0x1p-32);
-    return keep_if([&](const Candidate& c) {
+    return list_.keep_if([&](const Candidate& c) {
       if (static_cast<double>(c.logit) < least) return c.logit == p.top;  // most of them, quickly
       return c.logit == p.top || static_cast<double>(p.bits(c)) <= most;
     });
   }
   constexpr size_t kBest = 100;
-  const size_t n = std::min(c_.list.size(), kBest);
-  sort(n);
+  const size_t n = std::min(list.size(), kBest);
+  list_.sort(n);
   double sum_tb = 0, sum_tt = 0;
   for (size_t i = 0; i + 1 < n; ++i) {
     const double place = static_cast<double>(i);
     const double t = log2_exactly((place + 2) / (place + 1)) * kLn2;
-    const double b =
-        static_cast<double>(c_.list[i].logit) - static_cast<double>(c_.list[i + 1].logit);
+    const double b = static_cast<double>(list[i].logit) - static_cast<double>(list[i + 1].logit);
     sum_tb += rounded(t * b);
     sum_tt += rounded(t * t);
   }
   const double s = sum_tb / sum_tt, epsilon = s - 1;
-  const double vocabulary = log2_exactly(static_cast<double>(logits_.all.size()));
+  const double vocabulary = log2_exactly(static_cast<double>(list_.logits().size()));
   const double share =
       epsilon * exp2_exactly(state_.mu) / (1 - exp2_exactly(-epsilon * vocabulary));
   double k = 1;
   if (share > 0) k = share < HUGE_VAL ? exp2_exactly(log2_exactly(share) / s) : share;
-  top_k(!(k >= 1) ? 1 : k < 1e9 ? static_cast<size_t>(k) : c_.list.size());
+  list_.keep_top(!(k >= 1) ? 1 : k < 1e9 ? static_cast<size_t>(k) : list.size());
 }
 
 // github.com/MrJackSpade/adaptive-p-docs: logits by how far probabilities are from a target, which
@@ -44842,15 +44978,16 @@ INLAY_COLD inline void TokenSampler::adaptive_p() noexcept {
   const auto clamped = [](double x) { return std::min(std::max(x, 0.0), 1.0); };
   const double wanted = clamped(static_cast<double>(s_.adaptive_target));
   const double target = clamped(2 * wanted - state_.adaptive_sum / state_.adaptive_count);
-  const Softmax p = softmax();
-  for (Candidate& c : c_.list) c.logit = static_cast<float>(p.probability(c));
+  const Span<Candidate> list = list_.raw();
+  const Softmax p = list_.softmax();
+  for (Candidate& c : list) c.logit = static_cast<float>(p.probability(c));
   const auto transformed = [target](const Candidate& c) {
     const double d = rounded(std::fabs(static_cast<double>(c.logit) - target) / 0.3);
     return Candidate{c.id, -static_cast<float>(10 * d * d / (1 + d))};
   };
-  pick([&](const Candidate& c) { return transformed(c); });
+  drawn_ = list_.draw(transformed, &state_.random, &drawn_from_);
   adaptive_ = static_cast<double>(drawn_.logit);
-  for (Candidate& c : c_.list) c = transformed(c);
+  for (Candidate& c : list) c = transformed(c);
   drawn_ = transformed(drawn_);
 }
 
@@ -44863,8 +45000,7 @@ inline void TokenSampler::apply(const Sampler& sampler) noexcept {
     case SamplerKind::dry:
       return dry();
     case SamplerKind::custom:
-      list();
-      return sampler.apply(sampler.user, &c_);
+      return sampler.apply(sampler.user, &list_.settled());
     default:
       break;
   }
@@ -44873,7 +45009,7 @@ inline void TokenSampler::apply(const Sampler& sampler) noexcept {
     case SamplerKind::top_n_sigma:
       return top_n_sigma();
     case SamplerKind::top_k:
-      return top_k(s_.top_k);
+      return top_k();
     case SamplerKind::typical_p:
       return typical_p();
     case SamplerKind::top_p:
@@ -44898,83 +45034,25 @@ inline Token TokenSampler::run(uint32_t i) noexcept {
     mirostat();
   } else {
     for (; i < s_.chain.size(); ++i) {
-      if (!listed_) resume_ = i;
+      if (!list_.listed()) resume_ = i;
       apply(s_.chain[i]);
     }
-    if (!listed_) resume_ = i;
+    if (!list_.listed()) resume_ = i;
   }
-  const bool adapts =
-      s_.adaptive_target >= 0 && s_.chain.find(SamplerKind::adaptive_p) < s_.chain.size();
-  const bool picks_unsorted = unsorted_ && !greedy() && !adapts;
-  if ((!greedy() || listed_) && !picks_unsorted) list();
-  if (listed_ && c_.list.empty()) return kNoToken;
   if (greedy()) {
-    take_best();
-  } else if (adapts) {
+    drawn_ = list_.best();
+    list_.keep_only(drawn_);
+    drawn_from_ = {drawn_.logit, uint64_t{1} << kWeightBits};
+    return drawn_.id;
+  }
+  if (list_.raw().empty()) return kNoToken;
+  if (s_.adaptive_target >= 0 && s_.chain.find(SamplerKind::adaptive_p) < s_.chain.size()) {
+    list_.settled();
     adaptive_p();
-  } else if (picks_unsorted) {
-    pick_unsorted();
   } else {
-    pick(AsItIs());
+    drawn_ = list_.draw(&state_.random, &drawn_from_);
   }
   return drawn_.id;
-}
-
-// The most probable token.
-inline void TokenSampler::take_best() noexcept {
-  if (listed_) {
-    drawn_ = *std::min_element(c_.list.begin(), c_.list.end(), kMoreProbable);
-  } else {
-    const float most = greatest(logits_.maxima);
-    const size_t first = kLogitBlock * find(logits_.maxima, most);
-    const size_t id = first + find(logits_.all.subspan(first), most);
-    drawn_ = {most > kImpossible ? static_cast<Token>(id) : kNoToken, most};
-  }
-  memory_[0] = drawn_;
-  c_ = {{memory_.data(), 1}, true};
-  drawn_from_ = {drawn_.logit, uint64_t{1} << kWeightBits};
-}
-
-// Draws from the softmax of view(candidate): a part of the list by the parts' sums, then in it.
-template <class View>
-void TokenSampler::pick(const View& view) noexcept {
-  constexpr size_t kParts = 64;
-  const Span<const Candidate> list = c_.list;
-  size_t part = 64;
-  while (part * kParts < list.size()) part *= 2;
-  Softmax& p = drawn_from_;
-  p = {greatest(list, view), 0};
-  uint64_t sums[kParts] = {};
-  for (size_t i = 0; i * part < list.size(); ++i) {
-    sums[i] = total(p, list.subspan(i * part, part), view);
-    p.total += sums[i];
-  }
-  uint64_t at = state_.random.below(p.total);
-  size_t from = 0;
-  for (size_t i = 0; i < kParts && at >= sums[i]; ++i) {
-    at -= sums[i];
-    from += part;
-  }
-  drawn_ = list[0];  // beside an infinite logit nothing has a weight
-  const Span<const Candidate> those = list.subspan(std::min(from, list.size()));
-  weigh(p, those, view, [&](size_t i, uint64_t, uint64_t weight) {
-    if (at >= weight) return at -= weight, true;
-    drawn_ = those[i];
-    return false;
-  });
-}
-
-// The same as if the list were in order, and its logits were divided.
-inline void TokenSampler::pick_unsorted() noexcept {
-  const Divided view = {divisor_};
-  Softmax& p = drawn_from_;
-  p = {greatest_logit() / divisor_, 0};
-  p.total = total(p, c_.list, view);
-  const size_t n = select(p, {nullptr, p.total, state_.random.below(p.total)});
-  for (Candidate& c : c_.list) c = view(c);
-  drawn_ = c_.list[n - 1];
-  unsorted_ = false;
-  divisor_ = 1;
 }
 
 Token TokenSampler::draw() noexcept {
@@ -44983,13 +45061,7 @@ Token TokenSampler::draw() noexcept {
 }
 
 Token TokenSampler::draw_again(Span<const uint64_t> allowed) noexcept {
-  for (size_t i = 0; i < logits_.all.size(); ++i) {
-    if ((allowed[i / 64] >> (i % 64) & 1) == 0) logits_.all[i] = kImpossible;
-  }
-  for (size_t block = 0; block < logits_.maxima.size(); ++block) {
-    logits_.maxima[block] = greatest(logit_block(logits_.all, block));
-  }
-  listed_ = unsorted_ = c_.sorted = false;
+  list_.begin_again(allowed);
   return run(resume_);
 }
 
@@ -45004,6 +45076,8 @@ void TokenSampler::accept() noexcept {
     state_.adaptive_count = 1 + rounded(decay * state_.adaptive_count);
   }
 }
+
+Span<Candidate> TokenSampler::left() noexcept { return list_.raw(); }
 
 float TokenSampler::log_probability(const Candidate& c) const noexcept {
   return static_cast<float>(-drawn_from_.surprise(c) * kLn2);

@@ -210,22 +210,32 @@ Ids front_of(const Sampling& s, const std::vector<float>& logits) {
     high += (weight >> 10) * (bits >> 12) >> 32;
     low += (weight >> 10) * (bits >> 12) & 0xffffffff;
   }
-  Ids front;
-  if (s.min_p > 0) {
-    for (const Entry& e : all) {
-      const double off = double{top} - double{e.logit};
-      if (off <= -inlay::detail::log2_exactly(double{s.min_p}) * inlay::detail::kLn2)
-        front.push_back(e.id);
-    }
-    return front;
-  }
-  const bool typical = s.typical_p < 1, in_order = typical || s.top_p < 1;
+  const bool typical = s.typical_p < 1;
+  const bool xtc = s.xtc_probability > 0;
+  const bool in_order = typical || xtc || s.top_p < 1 || s.min_keep > 1;
   const double mean = (double(high) * 0x1p32 + double(low)) * 0x1p22 / double(total);
   for (Entry& e : all) e.key = typical ? std::fabs(e.key - mean) : 0;
   std::sort(all.begin(), all.end(), [&](const Entry& a, const Entry& b) {
     if (a.key != b.key) return a.key < b.key;
     return (in_order && a.logit > b.logit) || ((!in_order || a.logit == b.logit) && a.id < b.id);
   });
+  Ids front;
+  if (s.min_p > 0) {
+    for (const Entry& e : all) {
+      const double off = double{top} - double{e.logit};
+      if (off <= -inlay::detail::log2_exactly(double{s.min_p}) * inlay::detail::kLn2 ||
+          front.size() < s.min_keep)
+        front.push_back(e.id);
+    }
+    return front;
+  }
+  if (xtc) {
+    for (const Entry& e : all) {
+      if (double(e.weight) / double(total) >= double{s.xtc_threshold}) front.clear();
+      front.push_back(e.id);
+    }
+    return front;
+  }
   const double wanted = double{typical ? s.typical_p : float(s.top_p)} * double(total);
   uint64_t sum = 0;
   for (const Entry& e : all) {
@@ -247,7 +257,9 @@ Token drawn_from(const Ids& front, const std::vector<float>& logits, const Sampl
   };
   uint64_t total = 0;
   for (const Token id : front) total += weight(id);
-  uint64_t at = inlay::detail::Random(s.seed).below(total);
+  inlay::detail::Random random(s.seed);
+  if (s.xtc_probability > 0) random.next();  // which decided on that
+  uint64_t at = random.below(total);
   size_t i = 0;
   while (at >= weight(front[i])) at -= weight(front[i++]);
   return front[i];
@@ -260,8 +272,7 @@ Ids sorted(Ids ids) {
 
 }  // namespace
 
-TEST_CASE(
-    "top_p and typical_p leave the front of all candidates in order, which the draw goes over") {
+TEST_CASE("what top_p, typical_p, min_p and xtc leave, the draw goes over in order") {
   inlay::detail::Random random(5);
   for (const double deviation : {1e-30, 0.01, 1.0, 3.0, 40.0}) {
     for (const size_t n : {size_t{1}, size_t{2}, size_t{70}, size_t{5000}}) {
@@ -297,7 +308,13 @@ TEST_CASE(
         Sampling s = inlay_test::sampling_off();
         s.min_p = share;
         if (share > 0) check(s);
-        s.min_p = 0.0f;
+        s.min_keep = 60;
+        if (share > 0) check(s);
+        s = inlay_test::sampling_off();
+        s.xtc_probability = 1.0f;
+        s.xtc_threshold = share / 20;
+        check(s);
+        s.xtc_probability = 0.0f;
         for (const uint32_t min_keep : {0u, 60u}) {
           s.min_keep = min_keep;
           s.top_p = share;
