@@ -282,12 +282,12 @@ inline std::vector<float> multiply(const detail::Kernels& kernels, const Problem
   std::memcpy(w.get(), p.w.data(), p.w.size());
   const size_t xq_bytes = detail::quantized_bytes(p.n, p.k);
   const Aligned xq = aligned(xq_bytes), scratch = aligned(detail::matmul_scratch_bytes(p.k));
-  for (size_t c = 0; c < p.n; c += 8) {  // as several threads would
+  for (size_t c = 0; c < p.n; c += 16) {  // as several threads would
     const detail::Quantize q = {p.x.data(), p.x_stride(), p.n,     p.k,
                                 tiles,      xq.get(),     nullptr, plain(p.type)};
     const size_t middle = q.halves ? 0 : p.k / 2 / detail::kQuantizeBlock * detail::kQuantizeBlock;
-    kernels.quantize(q, c, std::min(p.n, c + 8), middle, p.k);
-    kernels.quantize(q, c, std::min(p.n, c + 8), 0, middle);
+    kernels.quantize(q, c, std::min(p.n, c + 16), middle, p.k);
+    kernels.quantize(q, c, std::min(p.n, c + 16), 0, middle);
   }
   detail::Matmul m = {};
   m.type = p.type;

@@ -41,8 +41,8 @@ void for_rows(uint32_t n, uint32_t task, F&& f) {
 // Quantizes the task's rows of `buffer`, of n, for the matmul that follows.
 inline void quantize_rows(const State& s, Buffer buffer, uint32_t width, uint32_t n, uint32_t task,
                           bool halves = false) noexcept {
-  const uint32_t begin = task * kRowsPerTask;
-  const uint32_t end = n < begin + kRowsPerTask ? n : begin + kRowsPerTask;
+  const uint32_t rows = halves ? static_cast<uint32_t>(kHalvesStep) : kRowsPerTask;
+  const uint32_t begin = task * rows, end = n < begin + rows ? n : begin + rows;
   Quantize q = s.quantize_of(buffer, width, n);
   q.halves = halves;
   s.kernels->quantize(q, begin, end, 0, width);
@@ -115,8 +115,9 @@ inline uint32_t count_quantize(const void* work, const void* state) noexcept {
   const State& s = state_of(state);
   const QuantizeWork& w = work_of<QuantizeWork>(work);
   const uint32_t n = w.head ? s.head_n : s.n;
-  if (w.halves && (s.invariant || n < s.kernels->halves_columns)) return 0;
-  return row_tasks(n);
+  if (!w.halves) return row_tasks(n);
+  if (s.invariant || n < s.kernels->halves_columns) return 0;
+  return static_cast<uint32_t>(div_up(n, kHalvesStep));
 }
 
 inline void quantize(const void* work, void* state, uint32_t task, void*) noexcept {
@@ -152,7 +153,7 @@ class RowTasks {
     if (n < 2 * kLeastTaskColumns || most_ > 1) return;
     const size_t parts = div_up(products_per_row * step_, size_t{24} << 20);
     const size_t columns = n / parts > kLeastTaskColumns ? div_up(n, parts) : kLeastTaskColumns;
-    part_ = static_cast<uint32_t>(round_up(columns, kQuantizeStep));
+    part_ = static_cast<uint32_t>(round_up(columns, kHalvesStep));
     parts_ = static_cast<uint32_t>(div_up(n, part_));
   }
 

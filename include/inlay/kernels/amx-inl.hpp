@@ -9,10 +9,11 @@
 // F16 and BF16 need more bits. Their weights, and activations for them, become integers of 16 bits,
 // each 512 k with a scale of their own, and those two digits of eight: tdpbssd takes 64 k at a
 // time, so that the four products of digits take 1.7 times less than three of bfloat16, which two
-// parts of each value would need. Off by 2^-16 of the largest of 512 at most, that is 5 times
-// nearer to the product of floats than activations rounded to F16 are, of values with one normal
-// distribution, and no further if one in 512 is a thousand times the others. Without the product of
-// both low digits it would be: beside large values the others have only those.
+// parts of each value would need; and those read activations of twice the bytes (0.7 times as
+// fast). Off by 2^-16 of the largest of 512 at most, that is 5 times nearer to the product of
+// floats than activations rounded to F16 are, of values with one normal distribution, and no
+// further if one in 512 is a thousand times the others. Without the product of both low digits it
+// would be: beside large values the others have only those.
 //
 // Included by the pass of AVX3_DL; no include guard.
 
@@ -25,11 +26,12 @@ namespace amx {
 
 // Fewer are faster as int8: Q4_0, packed, from 40 on, mapped or with scales of superblocks from 24
 // on. And fewer of F16 and BF16 as floats.
-static constexpr size_t kLeastColumns = 40, kLeastHalfColumns = 13;
+static constexpr size_t kLeastColumns = 40, kLeastHalfColumns = 12;
 
 static constexpr size_t kTileSize = 16;               // rows, and columns, of a tile
 static constexpr size_t kTileBytes = kTileSize * 64;  // 16 rows of 64 bytes: a register
-static constexpr size_t kStepK = 32;                  // k of a tile of bfloat16
+static_assert(kTileSize == kHalvesStep && kLeastHalfColumns > kHalvesStep / 2);
+static constexpr size_t kStepK = 32;  // k of a tile of bfloat16
 // What is kept of sums; and of weights, so that they and their part of 32 columns fit L1.
 static constexpr size_t kBlockRows = 128, kBlockK = 256;
 // Of digits: k of a tile; k that share a scale; and the largest integer, 127 for both digits.
@@ -38,7 +40,9 @@ static constexpr float kLargest = 127 * 256 + 127;
 
 // Instructions by name: intrinsics are macros in GCC and checked against the command line in Clang,
 // and neither compiler keeps values in tile registers unless told to.
-// Registers 0-3 hold sums, [column tile][row tile]; 4 and 5 column tiles; 6 and 7 row tiles.
+// Registers 0-3 hold sums, [column tile][row tile]; 4 and 5 column tiles; 6 and 7 row tiles. The
+// first operand has the rows of the sums: columns, or of digits the weights' rows, for whichever
+// comes second must lie interleaved.
 #  define INLAY_TILE_LOAD(tile, from, stride)                                                  \
     __asm__ volatile("{tileloadd (%0,%1,1), %%tmm" #tile "|tileloadd tmm" #tile ", [%0+%1*1]}" \
                      :                                                                         \
@@ -54,12 +58,6 @@ static constexpr float kLargest = 127 * 256 + 127;
 #  define INLAY_TILE_DOT(name, sum, a, b)                                                  \
     __asm__ volatile("{" name " %%tmm" #b ", %%tmm" #a ", %%tmm" #sum "|" name " tmm" #sum \
                      ", tmm" #a ", tmm" #b "}" ::)
-#  define INLAY_TILE_MULTIPLY(sum, a, b)      \
-    if (digits) {                             \
-      INLAY_TILE_DOT("tdpbssd", sum, a, b);   \
-    } else {                                  \
-      INLAY_TILE_DOT("tdpbf16ps", sum, a, b); \
-    }
 
 // The shapes of the tile registers; see ldtilecfg.
 struct alignas(64) TileConfig {
@@ -84,33 +82,38 @@ struct alignas(64) TileConfig {
 // Where a column is: at a stride that does not depend on how many there are.
 static constexpr size_t column_stride(size_t k) { return GroupLayout(k).bytes() / kColumns; }
 
-// The digits of a column for F16 and BF16 weights: behind what is there for other weights.
+// The digits of 16 columns for F16 and BF16 weights, as tdpbssd takes them: of four k a line, four
+// digits of each column; 16 lines are a tile. The areas of the columns take turns with lines,
+// behind what is there for other weights: so a tile's are an odd number of lines apart.
 struct DigitLayout {
-  size_t begin, scales;  // [blocks] floats
+  size_t begin, scales;  // tiles; lines of a block's scales
   explicit constexpr DigitLayout(size_t k)
       : begin(round_up(k, kStepK) * 2), scales(begin + 2 * round_up(k, kDigitStepK)) {}
   // Of a block that begins at k: its high digits, followed by its low ones.
-  constexpr size_t at(size_t k) const { return begin + 2 * k; }
+  constexpr size_t tile(size_t k) const { return begin + 2 * k; }
+  constexpr size_t scale(size_t block, size_t stride) const {
+    return scales + block % kTileSize * stride + block / kTileSize * 64;
+  }
+  constexpr size_t end(size_t k) const { return scales + div_up(k, kTileSize * kDigitBlockK) * 64; }
+  static constexpr bool fits(size_t k) { return DigitLayout(k).end(k) <= column_stride(k); }
 };
 // Of fewer, there is no room for them.
 static constexpr size_t kLeastDigitK = 2 * kStepK;
-static_assert(DigitLayout(kLeastDigitK).scales + 4 <= column_stride(kLeastDigitK) &&
-              DigitLayout(3 * kStepK).scales + 4 <= column_stride(3 * kStepK) &&
-              DigitLayout(5 * kStepK).scales + 4 <= column_stride(5 * kStepK) &&
-              DigitLayout(kDigitBlockK + 1).scales + 8 <= column_stride(kDigitBlockK + 1));
+static_assert(DigitLayout::fits(kLeastDigitK) && DigitLayout::fits(3 * kStepK) &&
+              DigitLayout::fits(5 * kStepK) && DigitLayout::fits(16 * kDigitBlockK + 1));
 
-using Quads = uint32_t[kTileSize];  // [row][2 k of bfloat16, or 4 digits]
+using Pairs = uint32_t[kTileSize];  // [row][2 k of bfloat16]
 struct Scratch {
-  // 32 rows, decoded as for other targets; then as bfloat16, [row tile]; or their high digits and
-  // low ones.
-  MatmulScratch decoded;
-  alignas(64) Quads w[2][kDigitBlockK / 2];
-  alignas(64) float scale[2][kTileSize];  // of digits
-  // A row's digits, where no two rows compete for a line of the nearest cache.
-  alignas(64) uint32_t rows[2][kTileSize][kDigitBlockK / 4 + kTileSize];
-  // Sums of digits: both high; one high, one low; both low. [column tile][row tile][column][row]
+  MatmulScratch decoded;  // 32 rows, as for other targets
+  union {
+    alignas(64) Pairs bfloat16[2][kBlockK / 2];  // of `decoded`: [row tile]
+    // High digits and low ones, each row in other lines of the nearest cache.
+    alignas(64) uint32_t digits[2][kTileRows][kDigitBlockK / 4 + kTileSize];
+  } w;
+  float scale[kTileRows];  // of digits
+  // Sums of digits: both high; one high, one low; both low. [column tile][row tile][row][column]
   alignas(64) int32_t sums[3][2][2][kTileSize][kTileSize];
-  // [32 rows][column tile][row tile][column][row]
+  // [32 rows][column tile][row tile][column][row]; of digits [row][column] until they are complete.
   alignas(64) float c[kBlockRows / kTileRows][kTileColumns / kTileSize][2][kTileSize][kTileSize];
 };
 
@@ -120,6 +123,35 @@ static HWY_INLINE hn::Vec<hn::Full512<uint32_t>> rounded(hn::Vec<hn::Full512<flo
   const hn::Full512<uint32_t> d;
   return hn::Add(hn::BitCast(d, v), hn::Set(d, 0x8000u));
 }
+
+// 16 x 16 values: rows at a stride become columns, at another.
+static HWY_INLINE void transpose(const uint32_t* HWY_RESTRICT from, size_t from_stride,
+                                 uint32_t* HWY_RESTRICT to, size_t to_stride) {
+  const hn::Full128<uint32_t> d128;
+  const hn::Full512<uint32_t> d;
+  const hn::Full512<uint64_t> d64;
+  INLAY_UNROLL(4) for (size_t four = 0; four < kTileSize; four += 4, to += 4 * to_stride) {
+    const auto load = [&](size_t row) HWY_ATTR {  // of every fourth row
+      const auto block = [&](size_t i) HWY_ATTR {
+        return hn::Load(d128, from + (row + 4 * i) * from_stride + four);
+      };
+      auto v = hn::ResizeBitCast(d, block(0));
+      v = hn::InsertBlock<1>(v, block(1));
+      v = hn::InsertBlock<2>(v, block(2));
+      return hn::InsertBlock<3>(v, block(3));
+    };
+    const auto a = load(0), b = load(1), c = load(2), e = load(3);
+    const auto low0 = hn::BitCast(d64, hn::InterleaveLower(d, a, b));
+    const auto low2 = hn::BitCast(d64, hn::InterleaveLower(d, c, e));
+    const auto high0 = hn::BitCast(d64, hn::InterleaveUpper(d, a, b));
+    const auto high2 = hn::BitCast(d64, hn::InterleaveUpper(d, c, e));
+    hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, low0, low2)), d, to);
+    hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, low0, low2)), d, to + to_stride);
+    hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, high0, high2)), d, to + 2 * to_stride);
+    hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, high0, high2)), d, to + 3 * to_stride);
+  }
+}
+
 // Digits of 64 values, `steps` to one; of four consecutive bytes of both, each is from another v.
 static HWY_INLINE void to_digits(hn::Vec<hn::Full512<float>> v0, hn::Vec<hn::Full512<float>> v1,
                                  hn::Vec<hn::Full512<float>> v2, hn::Vec<hn::Full512<float>> v3,
@@ -154,25 +186,38 @@ static float step_of(uint32_t bits) {
   return largest / kLargest;
 }
 
-// Of a column for F16 and BF16 weights.
-static void quantize_digits(const float* x, size_t k, uint8_t* column) {
+// Up to 16 columns, from `begin` on, for F16 and BF16 weights.
+static void quantize_digits(const Quantize& q, size_t begin, size_t columns) {
   const hn::Full512<float> df;
   const hn::Full512<uint32_t> d;
-  const DigitLayout layout(k);
-  float* scale = reinterpret_cast<float*>(column + layout.scales);
-  for (size_t first = 0; first < k; first += kDigitBlockK, ++scale) {
-    const size_t end = HWY_MIN(k, first + kDigitBlockK);
-    const auto load = [&](size_t i) HWY_ATTR {
+  const size_t stride = column_stride(q.k);
+  const DigitLayout layout(q.k);
+  uint8_t* const area = static_cast<uint8_t*>(q.xq) + begin * stride;
+  alignas(64) uint32_t rows[2][kTileSize][kTileSize] = {};
+  for (size_t first = 0; first < q.k; first += kDigitBlockK) {
+    const size_t end = HWY_MIN(q.k, first + kDigitBlockK);
+    const auto load = [&](size_t column, size_t i) HWY_ATTR {
+      const float* x = q.x + (q.rows == nullptr ? column : q.rows[column]) * q.x_stride;
       return i + 16 <= end ? hn::LoadU(df, x + i) : hn::LoadN(df, x + i, i < end ? end - i : 0);
     };
-    auto most = hn::Zero(d);
-    for (size_t i = first; i < end; i += 16) most = hn::Max(most, hn::BitCast(d, hn::Abs(load(i))));
-    *scale = step_of(hn::ReduceMax(d, most));
-    const auto steps = hn::Set(df, 1 / *scale);
-    uint32_t* high = reinterpret_cast<uint32_t*>(column + layout.at(first));
-    uint32_t* low = high + round_up(end - first, kDigitStepK) / 4;
-    for (size_t i = first; i < end; i += kDigitStepK, high += 16, low += 16)
-      to_digits(load(i), load(i + 16), load(i + 32), load(i + 48), steps, high, low);
+    float* scale = reinterpret_cast<float*>(area + layout.scale(first / kDigitBlockK, stride));
+    for (size_t c = 0; c < columns; ++c) {
+      auto most = hn::Zero(d);
+      for (size_t i = first; i < end; i += 16)
+        most = hn::Max(most, hn::BitCast(d, hn::Abs(load(begin + c, i))));
+      scale[c] = step_of(hn::ReduceMax(d, most));
+    }
+    uint8_t* high = area + layout.tile(first);
+    uint8_t* low = high + round_up(end - first, kDigitStepK);
+    for (size_t i = first; i < end; i += kDigitStepK, high += 64, low += 64) {
+      for (size_t c = 0; c < columns; ++c) {
+        const auto part = [&](size_t v) HWY_ATTR { return load(begin + c, i + v * 16); };
+        to_digits(part(0), part(1), part(2), part(3), hn::Set(df, 1 / scale[c]), rows[0][c],
+                  rows[1][c]);
+      }
+      transpose(rows[0][0], kTileSize, reinterpret_cast<uint32_t*>(high), stride / 4);
+      transpose(rows[1][0], kTileSize, reinterpret_cast<uint32_t*>(low), stride / 4);
+    }
   }
 }
 
@@ -180,7 +225,12 @@ static void quantize_digits(const float* x, size_t k, uint8_t* column) {
 static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
   const bool few = q.n < (q.halves ? kLeastHalfColumns : kLeastColumns) || q.tiles;
   if (few && !q.halves) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
-  if (q.halves && (few || q.k < kLeastDigitK)) return;  // floats are read
+  if (q.halves) {
+    if (few || q.k < kLeastDigitK) return;  // floats are read
+    for (size_t c = begin; c < end; c += kTileSize)
+      quantize_digits(q, c, HWY_MIN(kTileSize, end - c));
+    return;
+  }
   const hn::Full512<float> df;
   const hn::Full512<uint32_t> d;
   const hn::Rebind<uint16_t, decltype(d)> d16;
@@ -188,12 +238,7 @@ static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin
   const size_t last = k_end == q.k ? round_up(k_end, kStepK) : k_end;
   for (size_t c = begin; c < end; ++c) {
     const float* x = q.x + (q.rows == nullptr ? c : q.rows[c]) * q.x_stride;
-    uint8_t* const column = static_cast<uint8_t*>(q.xq) + c * stride;
-    if (q.halves) {
-      quantize_digits(x, q.k, column);
-      continue;
-    }
-    uint16_t* to = reinterpret_cast<uint16_t*>(column);
+    uint16_t* to = reinterpret_cast<uint16_t*>(static_cast<uint8_t*>(q.xq) + c * stride);
     for (size_t k = k_begin; k < last; k += 16) {
       const size_t here = k < k_end ? k_end - k : 0;
       const auto v = here >= 16 ? hn::LoadU(df, x + k) : hn::LoadN(df, x + k, here);
@@ -203,6 +248,47 @@ static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin
 }
 
 // ---- weights ------------------------------------------------------------------------------------
+// Where units [u, u + here) of a matrix's rows lie: of each row by itself, or of 16 together.
+struct Bits {
+  const Matmul& m;
+  size_t unit_bytes8, row_bytes;
+  size_t rows() const { return m.packed ? kPanelRows : 1; }
+  const uint8_t* at(size_t row, size_t u) const {
+    row = HWY_MIN(row, m.rows - 1) / rows() * rows();
+    return m.w + row * row_bytes + rows() * (u * unit_bytes8 / 8);
+  }
+};
+
+// Asks for units [u, u + here) of 32 rows, a few lines beside each of `steps` steps of what is done
+// with those before: more at once would take the buffers that their loads need (prompts with F16
+// 1.06 times as fast).
+class Asking {
+ public:
+  Asking(const Bits& bits, size_t row, size_t u, size_t here, size_t steps)
+      : bits_(bits), row_(row), end_(row + kTileRows), u_(u) {
+    bytes_ = bits.rows() * (here * bits.unit_bytes8 / 8) + 64;
+    lines_ = (kTileRows / bits.rows() * div_up(bytes_, 64) << kFraction) / steps + 1;
+    from_ = bits.at(row, u);
+  }
+  HWY_INLINE void step(size_t count) {
+    for (due_ += count * lines_; due_ >> kFraction != 0 && row_ < end_;
+         due_ -= size_t{1} << kFraction) {
+      __asm__ volatile("prefetcht1 %0" : : "m"(from_[at_]));
+      at_ += 64;
+      if (at_ < bytes_) continue;
+      at_ = 0;
+      row_ += bits_.rows();
+      from_ = bits_.at(row_, u_);
+    }
+  }
+
+ private:
+  static constexpr int kFraction = 16;
+  const Bits& bits_;
+  size_t row_, end_, u_, bytes_, lines_, at_ = 0, due_ = 0;  // lines of a step, in 2^-kFraction
+  const uint8_t* from_;
+};
+
 // The high halves of both, side by side.
 static HWY_INLINE hn::Vec<hn::Full512<uint32_t>> pairs(hn::Vec<hn::Full512<uint32_t>> first,
                                                        hn::Vec<hn::Full512<uint32_t>> second) {
@@ -212,7 +298,7 @@ static HWY_INLINE hn::Vec<hn::Full512<uint32_t>> pairs(hn::Vec<hn::Full512<uint3
 
 // `subs` sub-blocks of `sub` k of panel p, decoded, to bfloat16.
 static HWY_NOINLINE void to_bfloat16(const MatmulScratch& t, size_t p, const Recipe& r, size_t subs,
-                                     Quads* HWY_RESTRICT to) {
+                                     Pairs* HWY_RESTRICT to) {
   const hn::Full512<float> df;
   const hn::Full512<int32_t> di;
   const hn::Full512<uint32_t> d;
@@ -242,38 +328,10 @@ static HWY_NOINLINE void to_bfloat16(const MatmulScratch& t, size_t p, const Rec
   }
 }
 
-// [quad][row] of 16 rows, from rows at a stride.
-static HWY_INLINE void transpose(const uint32_t* HWY_RESTRICT from, size_t stride,
-                                 Quads* HWY_RESTRICT to) {
-  const hn::Full128<uint32_t> d128;
-  const hn::Full512<uint32_t> d;
-  const hn::Full512<uint64_t> d64;
-  INLAY_UNROLL(4) for (size_t four = 0; four < kTileSize; four += 4) {
-    const auto load = [&](size_t row) HWY_ATTR {  // of every fourth row
-      const auto block = [&](size_t i) HWY_ATTR {
-        return hn::Load(d128, from + (row + 4 * i) * stride + four);
-      };
-      auto v = hn::ResizeBitCast(d, block(0));
-      v = hn::InsertBlock<1>(v, block(1));
-      v = hn::InsertBlock<2>(v, block(2));
-      return hn::InsertBlock<3>(v, block(3));
-    };
-    const auto a = load(0), b = load(1), c = load(2), e = load(3);
-    const auto low0 = hn::BitCast(d64, hn::InterleaveLower(d, a, b));
-    const auto low2 = hn::BitCast(d64, hn::InterleaveLower(d, c, e));
-    const auto high0 = hn::BitCast(d64, hn::InterleaveUpper(d, a, b));
-    const auto high2 = hn::BitCast(d64, hn::InterleaveUpper(d, c, e));
-    hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, low0, low2)), d, to[four]);
-    hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, low0, low2)), d, to[four + 1]);
-    hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, high0, high2)), d, to[four + 2]);
-    hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, high0, high2)), d, to[four + 3]);
-  }
-}
-
-// `count` F16 or BF16 of 16 rows to digits, with zeros up to a multiple of kDigitStepK.
+// `count` F16 or BF16 of 32 rows to digits, with zeros up to a multiple of kDigitStepK.
 template <bool half>
 static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t count, Scratch& t,
-                               size_t p) {
+                               Asking& asking) {
   const hn::Full512<float> df;
   const hn::Full512<uint16_t> d16;
   const hn::Rebind<uint16_t, decltype(df)> dn;
@@ -292,12 +350,12 @@ static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t 
   // fast.
   constexpr size_t kRowsAhead = 2;
   const auto ask = [&](size_t row) {
-    if (row >= kTileSize) return;
+    if (row >= kTileRows) return;
     const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first;
     for (size_t k = 0; k < whole; k += 32) __asm__ volatile("prefetcht0 %0" : : "m"(from[k]));
   };
   for (size_t row = 0; row < kRowsAhead; ++row) ask(row);
-  for (size_t row = 0; row < kTileSize; ++row) {
+  for (size_t row = 0; row < kTileRows; ++row) {
     ask(row + kRowsAhead);
     const uint16_t* from = reinterpret_cast<const uint16_t*>(rows[row]) + first;
     HWY_ALIGN uint16_t tail[kDigitStepK] = {};
@@ -311,72 +369,25 @@ static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t 
     for (size_t k = 0; k < whole; k += kDigitStepK) see(from + k);
     if (HWY_UNLIKELY(whole < padded)) see(tail);
     const uint16_t largest = hn::ReduceMax(d16, most);
-    const float step = t.scale[p][row] =
+    const float step = t.scale[row] =
         step_of(hn::GetLane(hn::BitCast(hn::Full512<uint32_t>(), promoted(hn::Set(dn, largest)))));
     const auto steps = hn::Set(df, 1 / step);
     for (size_t k = 0; k < padded; k += kDigitStepK) {
       const uint16_t* at = k < whole ? from + k : tail;
       to_digits(load(at), load(at + 16), load(at + 32), load(at + 48), steps,
-                t.rows[0][row] + k / 4, t.rows[1][row] + k / 4);
+                t.w.digits[0][row] + k / 4, t.w.digits[1][row] + k / 4);
+      asking.step(1);
     }
-  }
-  for (size_t digit = 0; digit < 2; ++digit) {
-    Quads* to = t.w[p] + digit * (kDigitBlockK / 4);
-    for (size_t k = 0; k < padded; k += kDigitStepK, to += kDigitStepK / 4)
-      transpose(t.rows[digit][0] + k / 4, sizeof t.rows[0][0] / 4, to);
   }
 }
 
 // ---- products -----------------------------------------------------------------------------------
-// Where units [u, u + here) of a matrix's rows lie: of each row by itself, or of 16 together.
-struct Bits {
-  const Matmul& m;
-  size_t unit_bytes8, row_bytes;
-  size_t rows() const { return m.packed ? kPanelRows : 1; }
-  const uint8_t* at(size_t row, size_t u) const {
-    row = HWY_MIN(row, m.rows - 1) / rows() * rows();
-    return m.w + row * row_bytes + rows() * (u * unit_bytes8 / 8);
-  }
-};
-
-// Asks for units [u, u + here) of 32 rows, some lines beside each of `steps` products of tiles:
-// more at once would take the buffers that their loads need (prompts with F16 1.06 times as fast).
-class Asking {
- public:
-  Asking(const Bits& bits, size_t row, size_t u, size_t here, size_t steps)
-      : bits_(bits), row_(row), end_(row + kTileRows), u_(u) {
-    bytes_ = bits.rows() * (here * bits.unit_bytes8 / 8) + 64;
-    each_ = div_up(kTileRows / bits.rows() * div_up(bytes_, 64), steps);
-    from_ = bits.at(row, u);
-  }
-  HWY_INLINE void step() {
-    for (size_t i = 0; i < each_ && row_ < end_; ++i) {
-      __asm__ volatile("prefetcht1 %0" : : "m"(from_[at_]));
-      at_ += 64;
-      if (at_ < bytes_) continue;
-      at_ = 0;
-      row_ += bits_.rows();
-      from_ = bits_.at(row_, u_);
-    }
-  }
-
- private:
-  const Bits& bits_;
-  size_t row_, end_, u_, bytes_, each_, at_ = 0;
-  const uint8_t* from_;
-};
-
-// A part of the columns times a part of the rows; in the order in which they are added.
-struct Term {
-  const uint8_t* columns;
-  const Quads* rows;  // of the first row tile
-};
-
 // Adds to c the products of up to 32 columns, of the second 16 only if `both`, with 32 rows.
-// `steps` tiles of k, of bfloat16 or of digits.
-template <bool both, bool digits, class Sum>
-static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride, size_t steps,
-                                bool first, Sum (*c)[2][kTileSize][kTileSize], Asking& asking) {
+// `steps` tiles of k.
+template <bool both>
+static HWY_NOINLINE void multiply(const uint8_t* a0, size_t stride, size_t steps, bool first,
+                                  const Scratch& t, float (*c)[2][kTileSize][kTileSize],
+                                  Asking& asking) {
   const size_t line = 64;
   if (first) {
     INLAY_TILE_ZERO(0);
@@ -393,23 +404,21 @@ static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride
       INLAY_TILE_LOAD(3, c[1][1], line);
     }
   }
-  for (const Term* term = terms; term < terms + n_terms; ++term) {
-    const uint8_t *a0 = term->columns, *a1 = a0 + kTileSize * stride;
-    const uint8_t* b0 = reinterpret_cast<const uint8_t*>(term->rows);
-    const uint8_t* b1 = b0 + sizeof(Scratch::w[0]);
-    for (size_t s = 0; s < steps; ++s, a0 += 64, a1 += 64, b0 += kTileBytes, b1 += kTileBytes) {
-      INLAY_TILE_LOAD(4, a0, stride);
-      INLAY_TILE_LOAD(6, b0, line);
-      INLAY_TILE_MULTIPLY(0, 4, 6);
-      INLAY_TILE_LOAD(7, b1, line);
-      INLAY_TILE_MULTIPLY(1, 4, 7);
-      if (both) {
-        INLAY_TILE_LOAD(5, a1, stride);
-        INLAY_TILE_MULTIPLY(2, 5, 6);
-        INLAY_TILE_MULTIPLY(3, 5, 7);
-      }
-      asking.step();
+  const uint8_t* a1 = a0 + kTileSize * stride;
+  const uint8_t* b0 = reinterpret_cast<const uint8_t*>(t.w.bfloat16[0]);
+  const uint8_t* b1 = reinterpret_cast<const uint8_t*>(t.w.bfloat16[1]);
+  for (size_t s = 0; s < steps; ++s, a0 += 64, a1 += 64, b0 += kTileBytes, b1 += kTileBytes) {
+    INLAY_TILE_LOAD(4, a0, stride);
+    INLAY_TILE_LOAD(6, b0, line);
+    INLAY_TILE_DOT("tdpbf16ps", 0, 4, 6);
+    INLAY_TILE_LOAD(7, b1, line);
+    INLAY_TILE_DOT("tdpbf16ps", 1, 4, 7);
+    if (both) {
+      INLAY_TILE_LOAD(5, a1, stride);
+      INLAY_TILE_DOT("tdpbf16ps", 2, 5, 6);
+      INLAY_TILE_DOT("tdpbf16ps", 3, 5, 7);
     }
+    asking.step(1);
   }
   INLAY_TILE_STORE(0, c[0][0], line);
   INLAY_TILE_STORE(1, c[0][1], line);
@@ -419,55 +428,107 @@ static HWY_INLINE void multiply(const Term* terms, size_t n_terms, size_t stride
   }
 }
 
-// The same of a block of digits, whose scales `columns` columns have at `scale`.
+// Parts of a product of digits that are added as integers.
+struct Term {
+  const uint8_t *columns, *rows;
+};
+// Products of up to 32 columns with 32 rows, whose digits are the rows of tiles: they need no
+// transposing.
 template <bool both>
-static HWY_NOINLINE void multiply_digits(const uint8_t* a, const float* scale, size_t stride,
-                                         size_t columns, size_t steps, bool first, Scratch& t,
+static HWY_INLINE void multiply_terms(const Term* terms, size_t n_terms, size_t stride,
+                                      size_t steps, int32_t (*sums)[2][kTileSize][kTileSize],
+                                      Asking& asking) {
+  const size_t line = 64, row_stride = sizeof(Scratch::w.digits[0][0]);
+  INLAY_TILE_ZERO(0);
+  INLAY_TILE_ZERO(1);
+  if (both) {
+    INLAY_TILE_ZERO(2);
+    INLAY_TILE_ZERO(3);
+  }
+  for (const Term* term = terms; term < terms + n_terms; ++term) {
+    const uint8_t *x0 = term->columns, *x1 = x0 + kTileSize * stride;
+    const uint8_t *w0 = term->rows, *w1 = w0 + kTileSize * row_stride;
+    for (size_t s = 0; s < steps; ++s, x0 += 64, x1 += 64, w0 += 64, w1 += 64) {
+      INLAY_TILE_LOAD(4, x0, stride);
+      INLAY_TILE_LOAD(6, w0, row_stride);
+      INLAY_TILE_DOT("tdpbssd", 0, 6, 4);
+      INLAY_TILE_LOAD(7, w1, row_stride);
+      INLAY_TILE_DOT("tdpbssd", 1, 7, 4);
+      if (both) {
+        INLAY_TILE_LOAD(5, x1, stride);
+        INLAY_TILE_DOT("tdpbssd", 2, 6, 5);
+        INLAY_TILE_DOT("tdpbssd", 3, 7, 5);
+      }
+      asking.step(1);
+    }
+  }
+  INLAY_TILE_STORE(0, sums[0][0], line);
+  INLAY_TILE_STORE(1, sums[0][1], line);
+  if (both) {
+    INLAY_TILE_STORE(2, sums[1][0], line);
+    INLAY_TILE_STORE(3, sums[1][1], line);
+  }
+}
+
+// Adds to c the products of up to 32 columns, of the second 16 only if `both`, with 32 rows: of a
+// block of `steps` tiles of digits.
+template <bool both>
+static HWY_NOINLINE void multiply_digits(const uint8_t* x, const float* scale, size_t stride,
+                                         size_t steps, bool first, Scratch& t,
                                          float (*c)[2][kTileSize][kTileSize], Asking& asking) {
   const hn::Full512<float> df;
   const hn::Full512<int32_t> d;
-  const uint8_t* const a_low = a + steps * kDigitStepK;
-  const Quads *high = t.w[0], *low = high + kDigitBlockK / 4;
-  const Term terms[4] = {{a, high}, {a, low}, {a_low, high}, {a_low, low}};
-  multiply<both, true>(terms, 1, stride, steps, true, t.sums[0], asking);
-  multiply<both, true>(terms + 1, 2, stride, steps, true, t.sums[1], asking);
-  multiply<both, true>(terms + 3, 1, stride, steps, true, t.sums[2], asking);
+  const uint8_t* const x_low = x + steps * 64;
+  const uint8_t* const high = reinterpret_cast<const uint8_t*>(t.w.digits[0][0]);
+  const uint8_t* const low = reinterpret_cast<const uint8_t*>(t.w.digits[1][0]);
+  const Term terms[4] = {{x, high}, {x, low}, {x_low, high}, {x_low, low}};
+  multiply_terms<both>(terms, 1, stride, steps, t.sums[0], asking);
+  multiply_terms<both>(terms + 1, 2, stride, steps, t.sums[1], asking);
+  multiply_terms<both>(terms + 3, 1, stride, steps, t.sums[2], asking);
   const auto base = hn::Set(df, 256.0f);
-  for (size_t i = 0; i < columns; ++i) {
-    const size_t tile = i / kTileSize, column = i % kTileSize;
-    const float own =
-        *reinterpret_cast<const float*>(reinterpret_cast<const uint8_t*>(scale) + i * stride);
-    for (size_t p = 0; p < 2; ++p) {
-      const auto sum = [&](size_t part) HWY_ATTR {
-        return hn::ConvertTo(df, hn::Load(d, t.sums[part][tile][p][column]));
-      };
-      const auto all = hn::MulAdd(hn::MulAdd(sum(0), base, sum(1)), base, sum(2));
-      const auto product = hn::Mul(hn::Load(df, t.scale[p]), hn::Set(df, own));
-      float* to = c[tile][p][column];
+  for (size_t tile = 0; tile < (both ? 2 : 1); ++tile) {
+    const auto of_columns = hn::LoadU(df, scale + tile * kTileSize * (stride / 4));
+    const int32_t* sum = t.sums[0][tile][0][0];
+    float* to = c[tile][0][0];
+    constexpr size_t kNext = sizeof t.sums[0] / 4;
+    for (size_t row = 0; row < kTileRows; ++row, sum += kTileSize, to += kTileSize) {
+      const auto part = [&](size_t i)
+                            HWY_ATTR { return hn::ConvertTo(df, hn::Load(d, sum + i * kNext)); };
+      const auto all = hn::MulAdd(hn::MulAdd(part(0), base, part(1)), base, part(2));
+      const auto product = hn::Mul(of_columns, hn::Set(df, t.scale[row]));
       hn::Store(first ? hn::Mul(all, product) : hn::MulAdd(all, product, hn::Load(df, to)), df, to);
     }
   }
 }
 
+// [row][column] to [column][row].
+static void turn(float (*c)[kTileSize][kTileSize]) {
+  alignas(64) Pairs turned[kTileSize];
+  for (size_t p = 0; p < 2; ++p) {
+    transpose(reinterpret_cast<const uint32_t*>(c[p][0]), kTileSize, turned[0], kTileSize);
+    std::memcpy(c[p], turned, sizeof turned);
+  }
+}
+
 // Units [u, u + here) of 32 rows to t.w.
 static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, size_t here,
-                   Scratch& t) {
+                   Scratch& t, Asking& asking) {
+  const uint8_t* rows[kTileRows];
+  for (size_t i = 0; i < kTileRows; ++i) rows[i] = bits.at(row0 + i, 0);
+  if (r.tile == nullptr) {
+    (bits.m.type == TensorType::f16 ? split<true> : split<false>)(rows, u, here, t, asking);
+    return;
+  }
   for (size_t p = 0; p < 2; ++p) {
-    const size_t first = row0 + p * kPanelRows;
-    // What these ask for is here already: the next rows are asked for beside the products.
-    const uintptr_t own = reinterpret_cast<uintptr_t>(bits.at(first, u));
-    const uint8_t* rows[kPanelRows];
-    for (size_t i = 0; i < kPanelRows; ++i) rows[i] = bits.at(first + i, 0);
-    if (r.tile == nullptr) {
-      (bits.m.type == TensorType::f16 ? split<true> : split<false>)(rows, u, here, t, p);
-      continue;
-    }
+    const size_t first = p * kPanelRows;
     if (bits.m.packed) {
-      decode_packed(bits.m.type, r, rows[0], u, here, t.decoded, p);
+      decode_packed(bits.m.type, r, rows[first], u, here, t.decoded, p);
     } else {
-      r.decode(rows, u, here, own, t.decoded, p);
+      // What this asks for is here already: the next rows are asked for beside the products.
+      const uintptr_t own = reinterpret_cast<uintptr_t>(bits.at(row0 + first, u));
+      r.decode(rows + first, u, here, own, t.decoded, p);
     }
-    to_bfloat16(t.decoded, p, r, here * kGroup / r.sub, t.w[p]);
+    to_bfloat16(t.decoded, p, r, here * kGroup / r.sub, t.w.bfloat16[p]);
   }
 }
 
@@ -489,7 +550,7 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
   };
   for (size_t column0 = m.first; column0 < m.n; column0 += kTileColumns) {
     const size_t columns = HWY_MIN(kTileColumns, m.n - column0);
-    const size_t n_pairs = div_up(columns, 2 * kTileSize), rest = columns % (2 * kTileSize);
+    const size_t parts = div_up(columns, 2 * kTileSize), rest = columns % (2 * kTileSize);
     const TileConfig tail(rest);
     for (size_t block = begin; block < end; block += kBlockRows) {
       const size_t block_end = HWY_MIN(end, block + kBlockRows);
@@ -497,36 +558,35 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
         const size_t here = HWY_MIN(block_units, units - u);
         const size_t steps = div_up(here * r.unit, digits ? kDigitStepK : kStepK);
         for (size_t row0 = block; row0 < block_end; row0 += kTileRows) {
-          decode(bits, r, row0, u, here, t);
           size_t next_row = row0 + kTileRows, next = u;  // also those of the next task
           if (next_row >= block_end) {
             next = u + here < units ? u + here : 0;
             if (next != 0) next_row = block;
           }
-          Asking asking(bits, next_row, next, here, n_pairs * steps * (digits ? 4 : 1));
+          Asking asking(bits, next_row, next, here,
+                        steps * (digits ? kTileRows + 4 * parts : parts));
+          decode(bits, r, row0, u, here, t, asking);
           whole.load();
-          for (size_t pair = 0; pair < n_pairs; ++pair) {
+          for (size_t part = 0; part < parts; ++part) {
             const uint8_t* x =
-                static_cast<const uint8_t*>(m.xq) + (column0 + pair * 2 * kTileSize) * stride;
-            auto* c = t.c[(row0 - block) / kTileRows] + 2 * pair;
-            const bool in_tail = rest != 0 && pair + 1 == n_pairs;
+                static_cast<const uint8_t*>(m.xq) + (column0 + part * 2 * kTileSize) * stride;
+            auto* c = t.c[(row0 - block) / kTileRows] + part * 2;
+            const bool in_tail = rest != 0 && part + 1 == parts;
             const bool both = !in_tail || rest > kTileSize;
-            if (in_tail) tail.load();
             if (digits) {
               const float* scale =
-                  reinterpret_cast<const float*>(x + layout.scales) + u / kDigitBlockK;
-              (both ? multiply_digits<true>
-                    : multiply_digits<false>)(x + layout.at(u), scale, stride,
-                                              in_tail ? rest : 2 * kTileSize, steps, u == 0, t, c,
-                                              asking);
+                  reinterpret_cast<const float*>(x + layout.scale(u / kDigitBlockK, stride));
+              (both ? multiply_digits<true> : multiply_digits<false>)(x + layout.tile(u), scale,
+                                                                      stride, steps, u == 0, t, c,
+                                                                      asking);
+              if (u + here < units) continue;
+              turn(c[0]);
+              if (both) turn(c[1]);
               continue;
             }
-            const Term term = {x + u * r.unit * 2, t.w[0]};
-            if (both) {
-              multiply<true, false>(&term, 1, stride, steps, u == 0, c, asking);
-            } else {
-              multiply<false, false>(&term, 1, stride, steps, u == 0, c, asking);
-            }
+            if (in_tail) tail.load();
+            (both ? multiply<true> : multiply<false>)(x + u * r.unit * 2, stride, steps, u == 0, t,
+                                                      c, asking);
           }
         }
       }
@@ -558,7 +618,6 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
 #  undef INLAY_TILE_STORE
 #  undef INLAY_TILE_ZERO
 #  undef INLAY_TILE_DOT
-#  undef INLAY_TILE_MULTIPLY
 
 }  // namespace amx
 }  // namespace HWY_NAMESPACE

@@ -159,7 +159,8 @@ const Kernels* pick_kernels(int64_t mask) noexcept {
 
 size_t quantized_bytes(size_t n, size_t k) noexcept {
   // Monotonic in n: who has memory for a batch has it for any smaller one, in either layout.
-  return div_up(n, kColumns) * GroupLayout(k).bytes() +
+  const size_t columns = round_up(n, n > kHalvesStep / 2 ? kHalvesStep : kColumns);
+  return columns / kColumns * GroupLayout(k).bytes() +
          (n < kColumns ? n : kColumns - 1) * ColumnLayout(k).bytes();
 }
 

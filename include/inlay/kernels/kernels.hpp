@@ -62,7 +62,7 @@ struct Matmul {
   // that column, to the bit, whatever n is.
   bool tiles;
   bool packed;   // w is what pack_panels() wrote
-  size_t first;  // columns [first, n): 0 or, from kLeastTaskColumns on, a multiple of kQuantizeStep
+  size_t first;  // columns [first, n): 0 or, from kLeastTaskColumns on, a multiple of kHalvesStep
   float scale = 1;  // on the product, before the bias
   Reading reading;
 };
@@ -212,7 +212,8 @@ struct Kernels {
   int64_t target;    // the HWY_* bit
   const char* name;  // as Highway names it: "AVX2"
 
-  // Columns [begin, end) of it, begin a multiple of kQuantizeStep, and of those the values
+  // Columns [begin, end) of it, begin a multiple of kQuantizeStep (halves: kHalvesStep) and end too
+  // unless it is n, and of those the values
   // [k_begin, k_end), k_begin a multiple of kQuantizeBlock and k_end too unless it is k.
   void (*quantize)(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end);
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
@@ -275,6 +276,7 @@ const RecurrentKernels& recurrent_kernels(const Kernels& kernels) noexcept;
 // Sizes that do not depend on the target.
 size_t quantized_bytes(size_t n, size_t k) noexcept;
 inline constexpr size_t kQuantizeStep = 4;       // columns that one quantize call must not split
+inline constexpr size_t kHalvesStep = 16;        // for Quantize::halves
 inline constexpr size_t kQuantizeBlock = 32;     // nor values of a column
 inline constexpr size_t kQuantizePadding = 256;  // columns may be padded to a multiple of this
 size_t matmul_scratch_bytes(size_t k) noexcept;
