@@ -4435,13 +4435,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xbdac21bd
+#define INLAY_SELF_ID_ 0x9b097d61
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xbdac21bd
+#elif INLAY_SELF_ID_ != 0x9b097d61
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4870,6 +4870,10 @@ struct Kernels {
   // SIMD's int8 products are, after what takes as long as products with `batch_start` columns. 0:
   // never, and halves are multiplied with floats.
   uint32_t batch_columns, halves_columns, batch_speed, batch_start;
+  uint32_t least_columns(TensorType type) const noexcept {  // of this type of weights; 0: never
+    if (type == TensorType::f32) return 0;
+    return type == TensorType::f16 || type == TensorType::bf16 ? halves_columns : batch_columns;
+  }
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
@@ -38233,7 +38237,7 @@ constexpr bool is_quantized(TensorType type) noexcept {
 }
 // Whether the kernels may read what was quantized of the input for them.
 inline bool reads_quantized(const Kernels& kernels, TensorType type) noexcept {
-  return is_quantized(type) || (kernels.halves_columns > 0 && type != TensorType::f32);
+  return is_quantized(type) || kernels.least_columns(type) > 0;
 }
 
 // A tensor, or rows of one: [count][rows][cols], cols contiguous, or in the kernels' packed form.
@@ -39223,9 +39227,7 @@ class RowTasks {
 // tasks of twice the rows read them half as often (prompts are read 1.06 times as fast).
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
-  const uint32_t least = weight.type == TensorType::f32 ? 0
-                         : is_quantized(weight.type)    ? kernels.batch_columns
-                                                        : kernels.halves_columns;
+  const uint32_t least = kernels.least_columns(weight.type);
   const bool fast = least > 0 && n >= least && !s.invariant;
   if (!fast) return size_t{weight.cols} * n;
   const size_t products = weight.cols * (size_t{kernels.batch_start} + n / kernels.batch_speed);

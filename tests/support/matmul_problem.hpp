@@ -425,11 +425,8 @@ inline void check_near(const std::vector<float>& got, const std::vector<Referenc
 template <class F>
 inline void for_targets(const Problem& p, F f) {
   for (const detail::Kernels* kernels : targets()) {
-    const bool halves = p.type == TensorType::f16 || p.type == TensorType::bf16;
-    if (kernels->target == INLAY_AVX3_AMX && p.type != TensorType::f32 &&
-        p.n >= (halves ? kernels->halves_columns : kernels->batch_columns)) {
-      continue;
-    }
+    const uint32_t least = kernels->least_columns(p.type);
+    if (kernels->target == INLAY_AVX3_AMX && least > 0 && p.n >= least) continue;
     CAPTURE(name_of(p.type));
     CAPTURE(std::string(kernels->name));
     CAPTURE(p.n);

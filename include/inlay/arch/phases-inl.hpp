@@ -198,9 +198,7 @@ class RowTasks {
 // tasks of twice the rows read them half as often (prompts are read 1.06 times as fast).
 inline size_t row_products(const Weight& weight, uint32_t n, const State& s) noexcept {
   const Kernels& kernels = *s.kernels;
-  const uint32_t least = weight.type == TensorType::f32 ? 0
-                         : is_quantized(weight.type)    ? kernels.batch_columns
-                                                        : kernels.halves_columns;
+  const uint32_t least = kernels.least_columns(weight.type);
   const bool fast = least > 0 && n >= least && !s.invariant;
   if (!fast) return size_t{weight.cols} * n;
   const size_t products = weight.cols * (size_t{kernels.batch_start} + n / kernels.batch_speed);

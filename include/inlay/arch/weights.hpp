@@ -20,7 +20,7 @@ constexpr bool is_quantized(TensorType type) noexcept {
 }
 // Whether the kernels may read what was quantized of the input for them.
 inline bool reads_quantized(const Kernels& kernels, TensorType type) noexcept {
-  return is_quantized(type) || (kernels.halves_columns > 0 && type != TensorType::f32);
+  return is_quantized(type) || kernels.least_columns(type) > 0;
 }
 
 // A tensor, or rows of one: [count][rows][cols], cols contiguous, or in the kernels' packed form.

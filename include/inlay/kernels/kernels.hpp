@@ -224,6 +224,10 @@ struct Kernels {
   // SIMD's int8 products are, after what takes as long as products with `batch_start` columns. 0:
   // never, and halves are multiplied with floats.
   uint32_t batch_columns, halves_columns, batch_speed, batch_start;
+  uint32_t least_columns(TensorType type) const noexcept {  // of this type of weights; 0: never
+    if (type == TensorType::f32) return 0;
+    return type == TensorType::f16 || type == TensorType::bf16 ? halves_columns : batch_columns;
+  }
 
   // Queries [begin, end) of KV head `kv_head`, with all query heads that share it. With a chunk
   // (0 is the first that any query of the batch sees), only that one, into a.partial.
