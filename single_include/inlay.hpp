@@ -121,13 +121,6 @@
   }                         \
   }
 
-#ifdef INLAY_WITH_ALL
-#  define INLAY_WITH_GRAMMAR
-#  define INLAY_WITH_CHAT
-#  define INLAY_WITH_COMPLETION
-#  define INLAY_WITH_C
-#endif
-
 #ifndef INLAY_ASSERT
 #  define INLAY_ASSERT(condition, text) ((void)0)
 #endif
@@ -1373,7 +1366,10 @@ class Span {
   constexpr T* data() const noexcept { return data_; }
   constexpr size_t size() const noexcept { return size_; }
   constexpr bool empty() const noexcept { return size_ == 0; }
-  constexpr T& operator[](size_t i) const noexcept { return data_[i]; }
+  constexpr T& operator[](size_t i) const noexcept {
+    INLAY_ASSERT(i < size_, "an index outside a Span");
+    return data_[i];
+  }
   constexpr T* begin() const noexcept { return data_; }
   constexpr T* end() const noexcept { return data_ + size_; }
 
@@ -1495,7 +1491,8 @@ struct Jobs {
   void* user = nullptr;
 };
 
-// A monotonic clock in microseconds, for step(budget). Default: the operating system's.
+// A monotonic clock in microseconds, for step(budget). Not one that may stand still, as a paused
+// game's: a budget would never be used up. Default: the operating system's.
 struct Clock {
   uint64_t (*now_us)(void* user) = nullptr;
   void* user = nullptr;
@@ -1649,12 +1646,21 @@ class [[nodiscard]] Result {
   explicit operator bool() const noexcept { return has_value_; }
   bool has_value() const noexcept { return has_value_; }
   // Only when there is a value.
-  T& operator*() noexcept { return value_; }
-  const T& operator*() const noexcept { return value_; }
-  T* operator->() noexcept { return &value_; }
-  const T* operator->() const noexcept { return &value_; }
+  T& operator*() noexcept {
+    INLAY_ASSERT(has_value_, "the value of a Result that is an error");
+    return value_;
+  }
+  const T& operator*() const noexcept {
+    INLAY_ASSERT(has_value_, "the value of a Result that is an error");
+    return value_;
+  }
+  T* operator->() noexcept { return &**this; }
+  const T* operator->() const noexcept { return &**this; }
   // Only when there is none.
-  const Error& error() const noexcept { return error_; }
+  const Error& error() const noexcept {
+    INLAY_ASSERT(!has_value_, "the error of a Result that is a value");
+    return error_;
+  }
 
  private:
   union {
@@ -3156,7 +3162,8 @@ struct ModelOptions {
   const char* cache = nullptr;
   // The model, and all that is made of it or with its host(), take at most so many bytes of the
   // host's memory; 0: no limit. What would take more fails with out_of_memory and says how much
-  // is missing. The same allocator's peak, the memory of own threads' stacks left out.
+  // is missing. The same allocator's peak, the memory of own threads' stacks left out. Plans know
+  // nothing of what the tokenizer takes as long as it works on a text: leave it some.
   uint64_t max_bytes = 0;
   // Read only the file's header, and check it: the model then says what it is and what it would
   // take (Model::memory, Session::plan), but nothing can be made of it. The file's weights may be
@@ -3556,12 +3563,14 @@ class Session {
 
   // For the tokens that are drawn from here on: random numbers begin anew with Sampling::seed.
   void set_sampling(const Sampling& sampling) noexcept;
-  // Of the output, what is there included; 0: when the model or the context ends.
+  // Of the output, what is there included, but at least one more; 0: when the model or the context
+  // ends. Of an output that has ended it changes nothing.
   void set_max_tokens(uint32_t max_tokens) noexcept;
-  // What the output may be from here on; null: anything. The constraint must be in its first state,
-  // and stay until another one is set or the session is gone; it is copied, what its `user` points
-  // to is not. A new prompt takes it back to its first state, truncate() to where the output then
-  // ends. evaluate() asks nothing of it.
+  // What the output may be from here on; null: anything. The constraint must stay until another one
+  // is set or the session is gone; it is copied, what its `user` points to is not. A new prompt and
+  // restore() take it back to the state in which it was set, truncate() to where the output then
+  // ends. evaluate() asks nothing of it. A fork has none; to go on in the middle of a form, it, or
+  // who restores, sets one that is there already (GrammarMatcher::fork, or accept()).
   void constrain(const Constraint* constraint) noexcept;
 
   // Who guesses tokens from here on; null: nobody. It must stay until another one is set or the
@@ -4012,7 +4021,9 @@ class Completion {
   void cancel() noexcept;
 
   const Suggestion& suggestion() const noexcept;  // valid until the next call but cancel()
-  const Status& status() const noexcept;          // after Step::failed
+  // After Step::failed. After `busy` (SessionOptions::workspace_of) step() can be called again, and
+  // goes on.
+  const Status& status() const noexcept;
 
   const FimLayout& layout() const noexcept;
   // Tokens of prompts that were read, since the object was created, and prompts.
@@ -4435,13 +4446,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x9b097d61
+#define INLAY_SELF_ID_ 0xc3742351
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x9b097d61
+#elif INLAY_SELF_ID_ != 0xc3742351
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4450,6 +4461,13 @@ slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.
 // ---- once, before the first target: what all of them share, every system header among it ----------
 #ifndef INLAY_IMPLEMENTATION_SHARED_
 #define INLAY_IMPLEMENTATION_SHARED_
+// Here and not in config.hpp, which may have been included before without it.
+#ifdef INLAY_WITH_ALL
+#define INLAY_WITH_GRAMMAR
+#define INLAY_WITH_CHAT
+#define INLAY_WITH_COMPLETION
+#define INLAY_WITH_C
+#endif
 
 // begin file inlay/kernels/targets.hpp
 // Which SIMD targets are compiled, decided before Highway's first header: part of the spine, once.
@@ -43798,6 +43816,7 @@ INLAY_COLD inline float Loading::fraction() noexcept {
 }
 
 INLAY_COLD inline Model Loading::take() noexcept {
+  INLAY_ASSERT(done() && model_ != nullptr, "ModelLoader::take before the model is open, or twice");
   ModelImpl* model = model_;
   model_ = nullptr;
   meter_->remove(sizeof(Loading));
@@ -46525,13 +46544,24 @@ inline Token draw_token(SessionImpl* s) noexcept {
   return token;
 }
 
+// Of `count` tokens that the program wrote to `room`, those before the first that is outside the
+// vocabulary: it has no embedding.
+inline uint32_t count_valid(const SessionImpl& s, Span<const Token> room, uint32_t count) noexcept {
+  uint32_t n = 0;
+  while (n < count && n < room.size() && room[n] >= 0 &&
+         static_cast<uint32_t>(room[n]) < s.impl->hparams.n_vocab) {
+    ++n;
+  }
+  return n;
+}
+
 // The next token that must follow, or kNoToken.
 inline Token next_forced(SessionImpl* s) noexcept {
   if (s->next_forced == s->n_forced) {
     if (s->constraint.forced == nullptr || s->forced_known) return kNoToken;
+    const Span<Token> room(s->prompt_tokens, s->context - s->n_tokens);
     s->next_forced = 0;
-    s->n_forced =
-        s->constraint.forced(s->constraint.user, {s->prompt_tokens, s->context - s->n_tokens});
+    s->n_forced = count_valid(*s, room, s->constraint.forced(s->constraint.user, room));
     s->forced_known = true;
     if (s->n_forced == 0) return kNoToken;
   }
@@ -46588,14 +46618,8 @@ inline Executor::Outcome draft(SessionImpl* s, uint64_t deadline_us, uint32_t* c
     if (s->cancelled.load(std::memory_order_relaxed)) return Executor::Outcome::cancelled;
     if (until == deadline_us) return Executor::Outcome::budget_spent;
   }
-  // Ids outside the vocabulary have no embedding.
-  uint32_t n = 0;
-  while (n < *count && n < room.size() && room[n] >= 0 &&
-         static_cast<uint32_t>(room[n]) < s->impl->hparams.n_vocab) {
-    ++n;
-  }
-  *count = n;
-  s->n_drafted += n;
+  *count = count_valid(*s, room, *count);
+  s->n_drafted += *count;
   return Executor::Outcome::finished;
 }
 
@@ -46618,15 +46642,17 @@ inline Status take_workspace(SessionImpl* s) noexcept {
   return {};
 }
 
-// Leaves it to others, unless a batch is under way; what its last logits were made of is kept where
-// a state needs it: of a recurrent session, and while nothing has been drawn from them.
-inline void leave_workspace(SessionImpl* s) noexcept {
+// Leaves it to others, unless a batch is under way or, after Step::more, a draw from its logits: of
+// two whose budgets are too short for that, none would ever get on. What the last logits were made
+// of is kept where a state needs it: of a recurrent session, and while nothing has been drawn from
+// them.
+inline void leave_workspace(SessionImpl* s, bool more = false) noexcept {
   if (s->stage != SessionImpl::Stage::idle || !s->workspace->is_taken_by(s)) return;
   if (s->state.n > 0 && (s->recurrent.used() || s->next_row < s->n_rows)) {
     std::memcpy(s->row, s->state.row(Buffer::x, s->state.n - 1),
                 s->impl->hparams.n_embd * sizeof(float));
   }
-  s->workspace->leave(s);
+  if (!more || s->next_row == s->n_rows) s->workspace->leave(s);
 }
 
 // Starts on the tokens that are not cached yet and `n_draft` guesses behind them, or on the logits
@@ -46694,7 +46720,7 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
 inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (!s->ended && !(s->status = take_workspace(s))) return Step::failed;
   const Step step = step_in_workspace(s, deadline_us);
-  leave_workspace(s);
+  leave_workspace(s, step == Step::more);
   return step;
 }
 
@@ -49892,6 +49918,10 @@ inline Status CompletionImpl::prepare(const Document& document, Answer* answer,
   answer->clear();
   live = nullptr;
   writer = &wide;
+  // A batch of its would keep the other from a workspace that both have.
+  if (narrow != nullptr && options.session.workspace_of != nullptr) {
+    narrow->session.truncate(narrow->session.cached());
+  }
   size_t healed = 0;
   INLAY_TRY(set_prompt(&wide, document, &healed));
   if (in_time) INLAY_TRY(choose_reader(document, &healed));
@@ -50082,6 +50112,7 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
         return Step::more;
       case Step::failed:
         status = writer.load()->session.status();
+        if (status.error().code() == ErrorCode::busy) return Step::failed;
         live->ended = true;
         shown->provisional = false;
         live = nullptr;
@@ -51287,16 +51318,27 @@ void c_put(const T& from, T* to, uint32_t struct_size) noexcept {
   std::memcpy(static_cast<void*>(to), &struct_size, sizeof struct_size);
 }
 
+INLAY_COLD inline Status c_check_size(uint32_t size, const char* name) noexcept {
+  constexpr uint32_t kMost = 4096;
+  if (size > sizeof size && size <= kMost) return {};
+  return Error(ErrorCode::bad_argument, name)
+         << ": struct_size is " << size << ", expected the struct's size";
+}
+
+// A result.
+template <class T>
+inlay_status c_give(const T& from, const char* name, T* to, inlay_error* error) noexcept {
+  const Status status = c_check_size(to->struct_size, name);
+  if (status) c_put(from, to, to->struct_size);
+  return c_report(status, error);
+}
+
 // The given struct with the defaults in `out` where it ends before it; null: the defaults.
 template <class T>
 Status c_take(const T* given, const char* name, T* out) noexcept {
-  constexpr uint32_t kMost = 4096;
   if (given == nullptr) return {};
   const uint32_t size = given->struct_size;
-  if (size <= sizeof size || size > kMost) {
-    return Error(ErrorCode::bad_argument, name)
-           << ": struct_size is " << size << ", expected the struct's size";
-  }
+  INLAY_TRY(c_check_size(size, name));
   const uint8_t* bytes = static_cast<const uint8_t*>(static_cast<const void*>(given));
   for (size_t i = sizeof(T); i < size; ++i) {
     if (bytes[i] != 0) {
@@ -51378,8 +51420,7 @@ inline inlay_status c_plan(const Result<MemoryPlan>& plan, inlay_memory_plan* ou
   to.recurrent_state = plan->recurrent_state;
   to.total = plan->total();
   to.shared = plan->shared;
-  c_put(to, out, out->struct_size);
-  return c_ok(error);
+  return c_give(to, "inlay_memory_plan", out, error);
 }
 
 inline int32_t c_step(Step step) noexcept {
@@ -51681,8 +51722,7 @@ INLAY_C_API inlay_status inlay_model_get_info(const inlay_model* model, inlay_mo
   to.memory_weights = memory.weights;
   to.memory_packed = memory.packed;
   to.memory_peak = memory.peak;
-  detail::c_put(to, info, info->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_model_info", info, error);
 }
 
 INLAY_C_API const char* inlay_model_architecture(const inlay_model* model, size_t* size) {
@@ -51785,8 +51825,7 @@ INLAY_C_API inlay_status inlay_get_special_tokens(const inlay_model* model,
   to.fim_separator = from.fim_separator;
   to.separator = from.separator;
   to.mask = from.mask;
-  detail::c_put(to, tokens, tokens->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_special_tokens", tokens, error);
 }
 
 INLAY_C_API size_t inlay_max_tokens(size_t text_bytes) { return Tokenizer::max_tokens(text_bytes); }
@@ -52201,8 +52240,7 @@ INLAY_C_API inlay_status inlay_session_logprobs(const inlay_session* session, ui
   to.after = detail::c_logprob(from.after);
   to.n_top_before = detail::c_logprobs(from.top_before, top_before, capacity);
   to.n_top_after = detail::c_logprobs(from.top_after, top_after, capacity);
-  detail::c_put(to, logprobs, logprobs->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_logprobs", logprobs, error);
 }
 
 INLAY_C_API uint32_t inlay_session_cached(const inlay_session* session) {
@@ -53351,8 +53389,7 @@ INLAY_C_API inlay_status inlay_completion_suggestion(const inlay_completion* com
   to.probability = from.probability;
   to.n_tokens = static_cast<uint32_t>(from.token_probabilities.size());
   to.token_probabilities = from.token_probabilities.data();
-  detail::c_put(to, suggestion, suggestion->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_suggestion", suggestion, error);
 }
 
 INLAY_C_API inlay_status inlay_completion_status(const inlay_completion* completion,

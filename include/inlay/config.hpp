@@ -60,13 +60,6 @@
   }                         \
   }
 
-#ifdef INLAY_WITH_ALL
-#  define INLAY_WITH_GRAMMAR
-#  define INLAY_WITH_CHAT
-#  define INLAY_WITH_COMPLETION
-#  define INLAY_WITH_C
-#endif
-
 #ifndef INLAY_ASSERT
 #  define INLAY_ASSERT(condition, text) ((void)0)
 #endif

@@ -19,6 +19,13 @@
 // ---- once, before the first target: what all of them share, every system header among it ----------
 #ifndef INLAY_IMPLEMENTATION_SHARED_
 #define INLAY_IMPLEMENTATION_SHARED_
+// Here and not in config.hpp, which may have been included before without it.
+#ifdef INLAY_WITH_ALL
+#define INLAY_WITH_GRAMMAR
+#define INLAY_WITH_CHAT
+#define INLAY_WITH_COMPLETION
+#define INLAY_WITH_C
+#endif
 #include "inlay/kernels/targets.hpp"
 #include "inlay/kernels/shared.hpp"
 #include "inlay/kernels/attention.hpp"

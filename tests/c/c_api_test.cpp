@@ -1405,6 +1405,9 @@ TEST_CASE("structs of an older and of a newer program") {
   for (uint32_t size : {0u, 4u, 100000u}) {
     options.struct_size = size;  // nobody has called init
     CHECK(inlay_session_create(opened.model, &options, &session, &error) == INLAY_BAD_ARGUMENT);
+    plan.struct_size = size;  // nobody has set it
+    CHECK(inlay_session_plan(opened.model, nullptr, &plan, &error) == INLAY_BAD_ARGUMENT);
+    CHECK(std::string(error.message).find("inlay_memory_plan") != std::string::npos);
   }
 
   // Too short for a field that is needed, which must not be taken from the handle's memory.

@@ -104,6 +104,46 @@ TEST_CASE("There is a suggestion, and it says how sure it is") {
   CHECK(least == s.probability);
 }
 
+TEST_CASE("A completion takes turns with a session in one workspace") {
+  const Model model = demo();
+  Editor editor;
+  editor.before = kBefore;
+  editor.after = kAfter;
+  CompletionOptions options;
+  options.session.context = 512;
+  Completion alone = create(model, options);
+  const std::string wanted = complete(alone, editor);
+  inlay::SessionOptions session_options;
+  session_options.context = 512;
+  auto session = inlay::Session::create(model, session_options);
+  REQUIRE(bool(session));
+  options.session.workspace_of = &*session;
+  for (const uint32_t first_us : {0u, 1u}) {
+    options.first_us = first_us;
+    Completion completion = create(model, options);
+    REQUIRE(session->prompt(std::string(300, ' ') + "int main() {"));
+    REQUIRE(session->step(0) == Step::more);
+    REQUIRE(completion.update(editor.document()));
+    for (int i = 0; i < 2; ++i) {
+      CHECK(completion.step(1000) == Step::failed);
+      CHECK(completion.status().error().code() == inlay::ErrorCode::busy);
+    }
+    session->truncate(0);
+    while (!completion.suggestion().complete) REQUIRE(completion.step(1000000) != Step::failed);
+    CHECK(shown(completion) == wanted);
+    // Cursors that jump back and forth, while the text around them is being read.
+    Editor here = editor, other = editor;
+    for (int i = 0; i < 40; ++i)
+      other.before = "int unused_" + std::to_string(i) + ";\n" + other.before;
+    for (int i = 0; i < 30; ++i) {
+      Editor& now = i % 3 == 0 ? here : other;
+      now.before += i % 2 == 0 ? "x" : ";";
+      REQUIRE(completion.update(now.document()));
+      for (int step = 0; step < i; ++step) REQUIRE(completion.step(0) != Step::failed);
+    }
+  }
+}
+
 TEST_CASE("Names of which every byte is a token leave less room for texts") {
   const Model model = demo();
   std::string name, text;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <inlay.hpp>
 #include <set>
 #include <string>
@@ -206,6 +207,42 @@ TEST_CASE("tokens that must follow are taken without a choice and read together"
     CHECK(forced.accepted == expected);
     // The last three were never read: nothing was to be chosen after them.
     CHECK(session.cached() == kPrompt.size() + 4 - 1);
+  }
+}
+
+TEST_CASE("of what must follow, nothing is taken that is no token or has no room") {
+  const Opened opened;
+  struct Program {
+    Token wrong;
+    uint32_t more;  // than there is room for
+    Tokens accepted;
+  };
+  const Token n_vocab = static_cast<Token>(opened.model.shape().n_vocab);
+  for (const Token wrong : {Token{-7}, inlay::kNoToken, n_vocab, INT32_MAX, Token{100}}) {
+    CAPTURE(wrong);
+    Program program = {wrong, wrong == 100 ? 9u : 0u, {}};
+    Constraint constraint;
+    constraint.user = &program;
+    constraint.mask = [](void*, Span<uint64_t> allowed) {
+      allowed[kEnd / 64] |= uint64_t{1} << kEnd % 64;
+      return true;
+    };
+    constraint.accept = [](void* user, Token token) {
+      static_cast<Program*>(user)->accepted.push_back(token);
+    };
+    constraint.forced = [](void* user, Span<Token> room) -> uint32_t {
+      const Program& self = *static_cast<Program*>(user);
+      if (!self.accepted.empty()) return 0;
+      for (Token& token : room) token = self.wrong;
+      room[0] = 100;
+      return static_cast<uint32_t>(room.size()) + self.more;
+    };
+    Session session = create(opened.model, 0);
+    session.constrain(&constraint);
+    const Tokens written = run(session);
+    CHECK(written == Tokens(wrong == 100 ? 64 - kPrompt.size() : 1, 100));
+    CHECK(written == program.accepted);
+    CHECK(session.status());
   }
 }
 

@@ -60,6 +60,15 @@ struct Guesser {
   }
 };
 
+// Of every token of the output, the numbers that it was drawn from.
+std::vector<float> drawn_from(const Session& session, size_t prompt_tokens) {
+  std::vector<float> all;
+  for (uint32_t i = static_cast<uint32_t>(prompt_tokens); i < session.tokens().size(); ++i) {
+    all.push_back(session.logprobs(i).before.logprob);
+  }
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("sessions that take turns write what each writes alone") {
@@ -136,6 +145,37 @@ TEST_CASE("whoever has begun a batch has the workspace, until it is done or give
       }
       CHECK(continued(second) == other_wanted);
       if (way == 5) CHECK(continued(first[0]) == wanted);
+    }
+  }
+}
+
+TEST_CASE("a turn between a batch and the draw from its logits changes no bit of them") {
+  for (const char* name : {"qwen3-tied", "lfm2-1"}) {
+    CAPTURE(name);
+    inlay_test::TicketClock clock;
+    const Opened model(name, clock.options());
+    const auto created = [&](uint64_t seed, const Session* of) {
+      SessionOptions options = with_seed(seed, of);
+      options.logprobs = true;
+      return taken(Session::create(*model, options));
+    };
+    std::vector<Session> sessions;
+    sessions.reserve(2);
+    for (uint32_t i = 0; i < 2; ++i) {
+      sessions.push_back(created(i, i == 0 ? nullptr : &sessions[0]));
+      prompt(sessions[i], some_tokens(20 + i, i));
+    }
+    bool ended[2] = {};
+    for (uint32_t call = 0; !ended[0] || !ended[1]; ++call) {  // some steps end before a draw
+      ended[call % 2] = sessions[call % 2].step(call % 5) == Step::done;
+      REQUIRE(call < 1000000);
+    }
+    for (uint32_t i = 0; i < 2; ++i) {
+      CAPTURE(i);
+      Session alone = created(i, nullptr);
+      prompt(alone, some_tokens(20 + i, i));
+      CHECK(continued(alone) == tokens_of(sessions[i]));
+      CHECK(drawn_from(alone, 20 + i) == drawn_from(sessions[i], 20 + i));
     }
   }
 }

@@ -305,8 +305,7 @@ INLAY_C_API inlay_status inlay_completion_suggestion(const inlay_completion* com
   to.probability = from.probability;
   to.n_tokens = static_cast<uint32_t>(from.token_probabilities.size());
   to.token_probabilities = from.token_probabilities.data();
-  detail::c_put(to, suggestion, suggestion->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_suggestion", suggestion, error);
 }
 
 INLAY_C_API inlay_status inlay_completion_status(const inlay_completion* completion,

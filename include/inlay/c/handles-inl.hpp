@@ -138,16 +138,27 @@ void c_put(const T& from, T* to, uint32_t struct_size) noexcept {
   std::memcpy(static_cast<void*>(to), &struct_size, sizeof struct_size);
 }
 
+INLAY_COLD inline Status c_check_size(uint32_t size, const char* name) noexcept {
+  constexpr uint32_t kMost = 4096;
+  if (size > sizeof size && size <= kMost) return {};
+  return Error(ErrorCode::bad_argument, name)
+         << ": struct_size is " << size << ", expected the struct's size";
+}
+
+// A result.
+template <class T>
+inlay_status c_give(const T& from, const char* name, T* to, inlay_error* error) noexcept {
+  const Status status = c_check_size(to->struct_size, name);
+  if (status) c_put(from, to, to->struct_size);
+  return c_report(status, error);
+}
+
 // The given struct with the defaults in `out` where it ends before it; null: the defaults.
 template <class T>
 Status c_take(const T* given, const char* name, T* out) noexcept {
-  constexpr uint32_t kMost = 4096;
   if (given == nullptr) return {};
   const uint32_t size = given->struct_size;
-  if (size <= sizeof size || size > kMost) {
-    return Error(ErrorCode::bad_argument, name)
-           << ": struct_size is " << size << ", expected the struct's size";
-  }
+  INLAY_TRY(c_check_size(size, name));
   const uint8_t* bytes = static_cast<const uint8_t*>(static_cast<const void*>(given));
   for (size_t i = sizeof(T); i < size; ++i) {
     if (bytes[i] != 0) {
@@ -229,8 +240,7 @@ inline inlay_status c_plan(const Result<MemoryPlan>& plan, inlay_memory_plan* ou
   to.recurrent_state = plan->recurrent_state;
   to.total = plan->total();
   to.shared = plan->shared;
-  c_put(to, out, out->struct_size);
-  return c_ok(error);
+  return c_give(to, "inlay_memory_plan", out, error);
 }
 
 inline int32_t c_step(Step step) noexcept {

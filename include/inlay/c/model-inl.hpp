@@ -288,8 +288,7 @@ INLAY_C_API inlay_status inlay_model_get_info(const inlay_model* model, inlay_mo
   to.memory_weights = memory.weights;
   to.memory_packed = memory.packed;
   to.memory_peak = memory.peak;
-  detail::c_put(to, info, info->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_model_info", info, error);
 }
 
 INLAY_C_API const char* inlay_model_architecture(const inlay_model* model, size_t* size) {
@@ -392,8 +391,7 @@ INLAY_C_API inlay_status inlay_get_special_tokens(const inlay_model* model,
   to.fim_separator = from.fim_separator;
   to.separator = from.separator;
   to.mask = from.mask;
-  detail::c_put(to, tokens, tokens->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_special_tokens", tokens, error);
 }
 
 INLAY_C_API size_t inlay_max_tokens(size_t text_bytes) { return Tokenizer::max_tokens(text_bytes); }

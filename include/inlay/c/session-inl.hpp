@@ -387,8 +387,7 @@ INLAY_C_API inlay_status inlay_session_logprobs(const inlay_session* session, ui
   to.after = detail::c_logprob(from.after);
   to.n_top_before = detail::c_logprobs(from.top_before, top_before, capacity);
   to.n_top_after = detail::c_logprobs(from.top_after, top_after, capacity);
-  detail::c_put(to, logprobs, logprobs->struct_size);
-  return detail::c_ok(error);
+  return detail::c_give(to, "inlay_logprobs", logprobs, error);
 }
 
 INLAY_C_API uint32_t inlay_session_cached(const inlay_session* session) {

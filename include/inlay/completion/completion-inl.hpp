@@ -473,6 +473,10 @@ inline Status CompletionImpl::prepare(const Document& document, Answer* answer,
   answer->clear();
   live = nullptr;
   writer = &wide;
+  // A batch of its would keep the other from a workspace that both have.
+  if (narrow != nullptr && options.session.workspace_of != nullptr) {
+    narrow->session.truncate(narrow->session.cached());
+  }
   size_t healed = 0;
   INLAY_TRY(set_prompt(&wide, document, &healed));
   if (in_time) INLAY_TRY(choose_reader(document, &healed));
@@ -663,6 +667,7 @@ inline Step CompletionImpl::step(uint64_t deadline_us, bool predicts) noexcept {
         return Step::more;
       case Step::failed:
         status = writer.load()->session.status();
+        if (status.error().code() == ErrorCode::busy) return Step::failed;
         live->ended = true;
         shown->provisional = false;
         live = nullptr;

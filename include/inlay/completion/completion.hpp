@@ -116,7 +116,9 @@ class Completion {
   void cancel() noexcept;
 
   const Suggestion& suggestion() const noexcept;  // valid until the next call but cancel()
-  const Status& status() const noexcept;          // after Step::failed
+  // After Step::failed. After `busy` (SessionOptions::workspace_of) step() can be called again, and
+  // goes on.
+  const Status& status() const noexcept;
 
   const FimLayout& layout() const noexcept;
   // Tokens of prompts that were read, since the object was created, and prompts.

@@ -42,7 +42,8 @@ struct Jobs {
   void* user = nullptr;
 };
 
-// A monotonic clock in microseconds, for step(budget). Default: the operating system's.
+// A monotonic clock in microseconds, for step(budget). Not one that may stand still, as a paused
+// game's: a budget would never be used up. Default: the operating system's.
 struct Clock {
   uint64_t (*now_us)(void* user) = nullptr;
   void* user = nullptr;

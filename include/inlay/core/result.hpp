@@ -126,12 +126,21 @@ class [[nodiscard]] Result {
   explicit operator bool() const noexcept { return has_value_; }
   bool has_value() const noexcept { return has_value_; }
   // Only when there is a value.
-  T& operator*() noexcept { return value_; }
-  const T& operator*() const noexcept { return value_; }
-  T* operator->() noexcept { return &value_; }
-  const T* operator->() const noexcept { return &value_; }
+  T& operator*() noexcept {
+    INLAY_ASSERT(has_value_, "the value of a Result that is an error");
+    return value_;
+  }
+  const T& operator*() const noexcept {
+    INLAY_ASSERT(has_value_, "the value of a Result that is an error");
+    return value_;
+  }
+  T* operator->() noexcept { return &**this; }
+  const T* operator->() const noexcept { return &**this; }
   // Only when there is none.
-  const Error& error() const noexcept { return error_; }
+  const Error& error() const noexcept {
+    INLAY_ASSERT(!has_value_, "the error of a Result that is a value");
+    return error_;
+  }
 
  private:
   union {

@@ -28,7 +28,10 @@ class Span {
   constexpr T* data() const noexcept { return data_; }
   constexpr size_t size() const noexcept { return size_; }
   constexpr bool empty() const noexcept { return size_ == 0; }
-  constexpr T& operator[](size_t i) const noexcept { return data_[i]; }
+  constexpr T& operator[](size_t i) const noexcept {
+    INLAY_ASSERT(i < size_, "an index outside a Span");
+    return data_[i];
+  }
   constexpr T* begin() const noexcept { return data_; }
   constexpr T* end() const noexcept { return data_ + size_; }
 

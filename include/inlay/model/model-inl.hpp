@@ -343,6 +343,7 @@ INLAY_COLD inline float Loading::fraction() noexcept {
 }
 
 INLAY_COLD inline Model Loading::take() noexcept {
+  INLAY_ASSERT(done() && model_ != nullptr, "ModelLoader::take before the model is open, or twice");
   ModelImpl* model = model_;
   model_ = nullptr;
   meter_->remove(sizeof(Loading));

@@ -58,7 +58,8 @@ struct ModelOptions {
   const char* cache = nullptr;
   // The model, and all that is made of it or with its host(), take at most so many bytes of the
   // host's memory; 0: no limit. What would take more fails with out_of_memory and says how much
-  // is missing. The same allocator's peak, the memory of own threads' stacks left out.
+  // is missing. The same allocator's peak, the memory of own threads' stacks left out. Plans know
+  // nothing of what the tokenizer takes as long as it works on a text: leave it some.
   uint64_t max_bytes = 0;
   // Read only the file's header, and check it: the model then says what it is and what it would
   // take (Model::memory, Session::plan), but nothing can be made of it. The file's weights may be

@@ -542,13 +542,24 @@ inline Token draw_token(SessionImpl* s) noexcept {
   return token;
 }
 
+// Of `count` tokens that the program wrote to `room`, those before the first that is outside the
+// vocabulary: it has no embedding.
+inline uint32_t count_valid(const SessionImpl& s, Span<const Token> room, uint32_t count) noexcept {
+  uint32_t n = 0;
+  while (n < count && n < room.size() && room[n] >= 0 &&
+         static_cast<uint32_t>(room[n]) < s.impl->hparams.n_vocab) {
+    ++n;
+  }
+  return n;
+}
+
 // The next token that must follow, or kNoToken.
 inline Token next_forced(SessionImpl* s) noexcept {
   if (s->next_forced == s->n_forced) {
     if (s->constraint.forced == nullptr || s->forced_known) return kNoToken;
+    const Span<Token> room(s->prompt_tokens, s->context - s->n_tokens);
     s->next_forced = 0;
-    s->n_forced =
-        s->constraint.forced(s->constraint.user, {s->prompt_tokens, s->context - s->n_tokens});
+    s->n_forced = count_valid(*s, room, s->constraint.forced(s->constraint.user, room));
     s->forced_known = true;
     if (s->n_forced == 0) return kNoToken;
   }
@@ -605,14 +616,8 @@ inline Executor::Outcome draft(SessionImpl* s, uint64_t deadline_us, uint32_t* c
     if (s->cancelled.load(std::memory_order_relaxed)) return Executor::Outcome::cancelled;
     if (until == deadline_us) return Executor::Outcome::budget_spent;
   }
-  // Ids outside the vocabulary have no embedding.
-  uint32_t n = 0;
-  while (n < *count && n < room.size() && room[n] >= 0 &&
-         static_cast<uint32_t>(room[n]) < s->impl->hparams.n_vocab) {
-    ++n;
-  }
-  *count = n;
-  s->n_drafted += n;
+  *count = count_valid(*s, room, *count);
+  s->n_drafted += *count;
   return Executor::Outcome::finished;
 }
 
@@ -635,15 +640,17 @@ inline Status take_workspace(SessionImpl* s) noexcept {
   return {};
 }
 
-// Leaves it to others, unless a batch is under way; what its last logits were made of is kept where
-// a state needs it: of a recurrent session, and while nothing has been drawn from them.
-inline void leave_workspace(SessionImpl* s) noexcept {
+// Leaves it to others, unless a batch is under way or, after Step::more, a draw from its logits: of
+// two whose budgets are too short for that, none would ever get on. What the last logits were made
+// of is kept where a state needs it: of a recurrent session, and while nothing has been drawn from
+// them.
+inline void leave_workspace(SessionImpl* s, bool more = false) noexcept {
   if (s->stage != SessionImpl::Stage::idle || !s->workspace->is_taken_by(s)) return;
   if (s->state.n > 0 && (s->recurrent.used() || s->next_row < s->n_rows)) {
     std::memcpy(s->row, s->state.row(Buffer::x, s->state.n - 1),
                 s->impl->hparams.n_embd * sizeof(float));
   }
-  s->workspace->leave(s);
+  if (!more || s->next_row == s->n_rows) s->workspace->leave(s);
 }
 
 // Starts on the tokens that are not cached yet and `n_draft` guesses behind them, or on the logits
@@ -711,7 +718,7 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
 inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (!s->ended && !(s->status = take_workspace(s))) return Step::failed;
   const Step step = step_in_workspace(s, deadline_us);
-  leave_workspace(s);
+  leave_workspace(s, step == Step::more);
   return step;
 }
 

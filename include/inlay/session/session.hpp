@@ -179,12 +179,14 @@ class Session {
 
   // For the tokens that are drawn from here on: random numbers begin anew with Sampling::seed.
   void set_sampling(const Sampling& sampling) noexcept;
-  // Of the output, what is there included; 0: when the model or the context ends.
+  // Of the output, what is there included, but at least one more; 0: when the model or the context
+  // ends. Of an output that has ended it changes nothing.
   void set_max_tokens(uint32_t max_tokens) noexcept;
-  // What the output may be from here on; null: anything. The constraint must be in its first state,
-  // and stay until another one is set or the session is gone; it is copied, what its `user` points
-  // to is not. A new prompt takes it back to its first state, truncate() to where the output then
-  // ends. evaluate() asks nothing of it.
+  // What the output may be from here on; null: anything. The constraint must stay until another one
+  // is set or the session is gone; it is copied, what its `user` points to is not. A new prompt and
+  // restore() take it back to the state in which it was set, truncate() to where the output then
+  // ends. evaluate() asks nothing of it. A fork has none; to go on in the middle of a form, it, or
+  // who restores, sets one that is there already (GrammarMatcher::fork, or accept()).
   void constrain(const Constraint* constraint) noexcept;
 
   // Who guesses tokens from here on; null: nobody. It must stay until another one is set or the
