@@ -24,7 +24,7 @@ struct Shape {
 const Shape kShapes[] = {{40, 16, 1},  {48, 33, 2},  {49, 1, 3},   {63, 48, 20},
                          {64, 130, 1}, {65, 37, 17}, {257, 32, 4}, {300, 150, 1}};
 const Shape kHalfShapes[] = {
-    {12, 33, 1}, {16, 160, 1}, {17, 1, 1}, {39, 48, 1}};  // of F16 and BF16
+    {14, 33, 1}, {16, 160, 1}, {17, 1, 1}, {39, 48, 1}};  // of F16 and BF16
 
 template <class F>
 void with_amx(F f) {

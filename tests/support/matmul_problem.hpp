@@ -436,7 +436,7 @@ inline void for_targets(const Problem& p, F f) {
   }
 }
 
-inline const size_t kColumnCounts[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 33};
+inline const size_t kColumnCounts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 33};
 
 }  // namespace inlay_test
 

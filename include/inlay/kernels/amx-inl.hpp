@@ -26,7 +26,7 @@ namespace amx {
 
 // Fewer are faster as int8: Q4_0, packed, from 40 on, mapped or with scales of superblocks from 24
 // on. And fewer of F16 and BF16 as floats.
-static constexpr size_t kLeastColumns = 40, kLeastHalfColumns = 12;
+static constexpr size_t kLeastColumns = 40, kLeastHalfColumns = 14;
 
 static constexpr size_t kTileSize = 16;               // rows, and columns, of a tile
 static constexpr size_t kTileBytes = kTileSize * 64;  // 16 rows of 64 bytes: a register
