@@ -4446,13 +4446,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x050ce20a
+#define INLAY_SELF_ID_ 0x97ad85af
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x050ce20a
+#elif INLAY_SELF_ID_ != 0x97ad85af
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -8324,12 +8324,10 @@ template <class T, size_t columns = kPlainColumns>
 static HWY_NOINLINE size_t multiply_plain_rows(const Matmul& m, size_t column, size_t begin,
                                                size_t end, void* scratch) {
   if constexpr (columns > 1) {
-    const size_t left = m.n - column, turns = div_up(left, kPlainColumns);
-    if (div_up(left, turns) < columns)
+    if (m.n - column < columns)
       return multiply_plain_rows<T, columns - 1>(m, column, begin, end, scratch);
   }
-  // One or two are bound by reading.
-  const hn::CappedTag<float, (columns > 2 ? 16 : kScaleLanes)> df;
+  const hn::CappedTag<float, 16> df;
   constexpr size_t kSteps = columns == 1 ? 2 : 1, kVector = HWY_MAX_LANES_D(decltype(df));
   constexpr size_t kLanes = kSteps * kVector;
   const size_t row_bytes = m.k * T::kBytes, whole = m.k - m.k % kLanes;

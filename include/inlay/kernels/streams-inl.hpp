@@ -190,12 +190,10 @@ template <class T, size_t columns = kPlainColumns>
 static HWY_NOINLINE size_t multiply_plain_rows(const Matmul& m, size_t column, size_t begin,
                                                size_t end, void* scratch) {
   if constexpr (columns > 1) {
-    const size_t left = m.n - column, turns = div_up(left, kPlainColumns);
-    if (div_up(left, turns) < columns)
+    if (m.n - column < columns)
       return multiply_plain_rows<T, columns - 1>(m, column, begin, end, scratch);
   }
-  // One or two are bound by reading.
-  const hn::CappedTag<float, (columns > 2 ? 16 : kScaleLanes)> df;
+  const hn::CappedTag<float, 16> df;
   constexpr size_t kSteps = columns == 1 ? 2 : 1, kVector = HWY_MAX_LANES_D(decltype(df));
   constexpr size_t kLanes = kSteps * kVector;
   const size_t row_bytes = m.k * T::kBytes, whole = m.k - m.k % kLanes;
