@@ -223,14 +223,13 @@ static void quantize_digits(const Quantize& q, size_t begin, size_t columns) {
 
 // Kernels::quantize.
 static void quantize(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end) {
-  const bool few = q.n < (q.halves ? kLeastHalfColumns : kLeastColumns) || q.tiles;
-  if (few && !q.halves) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
   if (q.halves) {
-    if (few || q.k < kLeastDigitK) return;  // floats are read
+    if (q.n < kLeastHalfColumns || q.tiles || q.k < kLeastDigitK) return;  // floats are read
     for (size_t c = begin; c < end; c += kTileSize)
       quantize_digits(q, c, HWY_MIN(kTileSize, end - c));
     return;
   }
+  if (q.n < kLeastColumns || q.tiles) return N_AVX3_DL::quantize(q, begin, end, k_begin, k_end);
   const hn::Full512<float> df;
   const hn::Full512<uint32_t> d;
   const hn::Rebind<uint16_t, decltype(d)> d16;
@@ -270,9 +269,8 @@ class Asking {
     lines_ = (kTileRows / bits.rows() * div_up(bytes_, 64) << kFraction) / steps + 1;
     from_ = bits.at(row, u);
   }
-  HWY_INLINE void step(size_t count) {
-    for (due_ += count * lines_; due_ >> kFraction != 0 && row_ < end_;
-         due_ -= size_t{1} << kFraction) {
+  HWY_INLINE void step() {
+    for (due_ += lines_; due_ >> kFraction != 0 && row_ < end_; due_ -= size_t{1} << kFraction) {
       __asm__ volatile("prefetcht1 %0" : : "m"(from_[at_]));
       at_ += 64;
       if (at_ < bytes_) continue;
@@ -376,7 +374,7 @@ static HWY_NOINLINE void split(const uint8_t* const* rows, size_t first, size_t 
       const uint16_t* at = k < whole ? from + k : tail;
       to_digits(load(at), load(at + 16), load(at + 32), load(at + 48), steps,
                 t.w.digits[0][row] + k / 4, t.w.digits[1][row] + k / 4);
-      asking.step(1);
+      asking.step();
     }
   }
 }
@@ -418,7 +416,7 @@ static HWY_NOINLINE void multiply(const uint8_t* a0, size_t stride, size_t steps
       INLAY_TILE_DOT("tdpbf16ps", 2, 5, 6);
       INLAY_TILE_DOT("tdpbf16ps", 3, 5, 7);
     }
-    asking.step(1);
+    asking.step();
   }
   INLAY_TILE_STORE(0, c[0][0], line);
   INLAY_TILE_STORE(1, c[0][1], line);
@@ -459,7 +457,7 @@ static HWY_INLINE void multiply_terms(const Term* terms, size_t n_terms, size_t 
         INLAY_TILE_DOT("tdpbssd", 2, 6, 5);
         INLAY_TILE_DOT("tdpbssd", 3, 7, 5);
       }
-      asking.step(1);
+      asking.step();
     }
   }
   INLAY_TILE_STORE(0, sums[0][0], line);
@@ -503,7 +501,7 @@ static HWY_NOINLINE void multiply_digits(const uint8_t* x, const float* scale, s
 
 // [row][column] to [column][row].
 static void turn(float (*c)[kTileSize][kTileSize]) {
-  alignas(64) Pairs turned[kTileSize];
+  alignas(64) uint32_t turned[kTileSize][kTileSize];
   for (size_t p = 0; p < 2; ++p) {
     transpose(reinterpret_cast<const uint32_t*>(c[p][0]), kTileSize, turned[0], kTileSize);
     std::memcpy(c[p], turned, sizeof turned);
@@ -563,6 +561,7 @@ static void multiply_tiles(const Matmul& m, const Recipe& r, size_t begin, size_
             next = u + here < units ? u + here : 0;
             if (next != 0) next_row = block;
           }
+          // Of digits splitting each row is a step too, and each of the four products.
           Asking asking(bits, next_row, next, here,
                         steps * (digits ? kTileRows + 4 * parts : parts));
           decode(bits, r, row0, u, here, t, asking);

@@ -213,8 +213,8 @@ struct Kernels {
   const char* name;  // as Highway names it: "AVX2"
 
   // Columns [begin, end) of it, begin a multiple of kQuantizeStep (halves: kHalvesStep) and end too
-  // unless it is n, and of those the values
-  // [k_begin, k_end), k_begin a multiple of kQuantizeBlock and k_end too unless it is k.
+  // unless it is n, and of those the values [k_begin, k_end), k_begin a multiple of kQuantizeBlock
+  // and k_end too unless it is k.
   void (*quantize)(const Quantize& q, size_t begin, size_t end, size_t k_begin, size_t k_end);
   // Rows [begin, end) of the product; begin a multiple of kPanelRows. `scratch`:
   // matmul_scratch_bytes, 64-byte aligned.
@@ -280,8 +280,8 @@ const RecurrentKernels& recurrent_kernels(const Kernels& kernels) noexcept;
 // Sizes that do not depend on the target.
 size_t quantized_bytes(size_t n, size_t k) noexcept;
 inline constexpr size_t kQuantizeStep = 4;       // columns that one quantize call must not split
-inline constexpr size_t kHalvesStep = 16;        // for Quantize::halves
 inline constexpr size_t kQuantizeBlock = 32;     // nor values of a column
+inline constexpr size_t kHalvesStep = 16;        // columns that it must not split for halves
 inline constexpr size_t kQuantizePadding = 256;  // columns may be padded to a multiple of this
 size_t matmul_scratch_bytes(size_t k) noexcept;
 size_t attention_scratch_bytes(uint32_t heads_per_kv_head, uint32_t head_k, uint32_t head_v,
