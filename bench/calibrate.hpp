@@ -18,6 +18,7 @@
 #include "inlay/core/system.hpp"
 
 #if defined(__x86_64__)
+#  include <cpuid.h>
 #  include <immintrin.h>
 #endif
 #ifndef _WIN32
@@ -107,18 +108,21 @@ struct MultiplyRate {
     }
 #  define INLAY_FMA_256(a, w) _mm256_fmadd_ps(a, w, w)
 #  define INLAY_FMA_512(a, w) _mm512_fmadd_ps(a, w, w)
+#  define INLAY_DOT_256(a, w) _mm256_dpbusd_avx_epi32(a, w, w)
 #  define INLAY_DOT_512(a, w) _mm512_dpbusd_epi32(a, w, w)
 INLAY_RATE(float_128, "sse2", "x", __m128, _mm_set1_ps(1), _mm_mul_ps)
 INLAY_RATE(pairs_128, "sse2", "x", __m128i, _mm_set1_epi16(1), _mm_madd_epi16)
 INLAY_RATE(bytes_128, "ssse3", "x", __m128i, _mm_set1_epi8(1), _mm_maddubs_epi16)
 INLAY_RATE(float_256, "avx2,fma", "x", __m256, _mm256_set1_ps(1), INLAY_FMA_256)
 INLAY_RATE(bytes_256, "avx2", "x", __m256i, _mm256_set1_epi8(1), _mm256_maddubs_epi16)
+INLAY_RATE(dot_256, "avx2,avxvnni", "x", __m256i, _mm256_set1_epi8(1), INLAY_DOT_256)
 INLAY_RATE(float_512, "avx512f", "v", __m512, _mm512_set1_ps(1), INLAY_FMA_512)
 INLAY_RATE(bytes_512, "avx512bw", "v", __m512i, _mm512_set1_epi8(1), _mm512_maddubs_epi16)
 INLAY_RATE(dot_512, "avx512vnni", "v", __m512i, _mm512_set1_epi8(1), INLAY_DOT_512)
 #  undef INLAY_RATE
 #  undef INLAY_FMA_256
 #  undef INLAY_FMA_512
+#  undef INLAY_DOT_256
 #  undef INLAY_DOT_512
 
 // 12 products of 16 x 16 x 32 bfloat16 a round. Of numbers as weights have them: with zeros, a core
@@ -173,6 +177,7 @@ inline MultiplyRate multiply_rate(std::string_view target) {
   if (target == "SSE2") return {rate_of(pairs_128, 8), rate_of(float_128, 4)};
   if (target == "SSSE3" || target == "SSE4") return {rate_of(bytes_128, 16), rate_of(float_128, 4)};
   if (target == "AVX2") return {rate_of(bytes_256, 32), rate_of(float_256, 8)};
+  if (target == "AVX2_VNNI") return {rate_of(dot_256, 32), rate_of(float_256, 8)};
   if (target == "AVX3") return {rate_of(bytes_512, 64), rate_of(float_512, 16)};
   if (target == "AVX3_AMX") {
     // Weights that are floats take three products, or two.
@@ -193,7 +198,13 @@ inline std::vector<std::string_view> multiply_targets() {
   if (inlay::request_amx()) result.push_back("AVX3_AMX");
   if (__builtin_cpu_supports("avx512vnni")) result.push_back("AVX3_DL");
   if (__builtin_cpu_supports("avx512bw")) result.push_back("AVX3");
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) result.push_back("AVX2");
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    unsigned a = 0, b, c, d;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0) {
+      result.push_back("AVX2_VNNI");
+    }
+    result.push_back("AVX2");
+  }
   if (__builtin_cpu_supports("sse4.1")) result.push_back("SSE4");
   result.push_back("SSE2");
 #endif
