@@ -204,23 +204,35 @@ inline std::vector<Reference> multiply_naively(const Problem& p) {
   const Type* type = quantized_type(p.type);
   const auto info = inlay::tensor_type_info(p.type);
   std::vector<Reference> out(p.n * p.rows);
-  std::vector<std::vector<float>> w(p.rows, std::vector<float>(p.k));
-  std::vector<std::vector<double>> extra(p.rows, std::vector<double>(p.k, 0.0));
-  std::vector<std::vector<double>> largest(p.rows, std::vector<double>(p.k, 0.0));
+  // Of each row: its weights, what they are at most to a kernel, and what is multiplied with the
+  // rounding of an activation.
+  struct Row {
+    std::vector<double> w, terms, rounded;
+  };
+  std::vector<Row> rows(p.rows);
   const bool sub_scales = type != nullptr && info.block_elements == detail::kQuantizePadding &&
                           detail::packed_bytes(p.type, detail::kPanelRows, p.k) > 0;
+  const bool rounds = sub_scales || p.type == TensorType::tq1_0;
+  std::vector<float> w(p.k);
   for (size_t row = 0; row < p.rows; ++row) {
     const uint8_t* bytes = p.w.data() + row * p.row_bytes();
-    REQUIRE(detail::dequantize_row(p.type, bytes, p.k, w[row].data()));
-    for (size_t i = 0; type != nullptr && i < p.k; ++i) {
-      const uint8_t* block = bytes + i / info.block_elements * info.block_bytes;
+    REQUIRE(detail::dequantize_row(p.type, bytes, p.k, w.data()));
+    Row& r = rows[row];
+    r.w.assign(w.begin(), w.end());
+    for (float value : w) r.terms.push_back(std::fabs(static_cast<double>(value)));
+    if (rounds) r.rounded = r.terms;
+    for (size_t i = 0; type != nullptr && i < p.k; i += info.block_elements) {
+      const double scale = largest_scale(*type, bytes + i / info.block_elements * info.block_bytes);
       // With mins: dmin * 63 may be more than the result.
-      extra[row][i] += largest_scale(*type, block) * static_cast<double>(type->scales.size()) *
-                       type->largest_sub_scale * (type->offset > 0 ? 2 * type->offset : 1);
+      const double extra = scale * static_cast<double>(type->scales.size()) *
+                           type->largest_sub_scale * (type->offset > 0 ? 2 * type->offset : 1);
       // A value has at most a bit for each that it takes up; with mins dmin * 63 besides.
       const size_t bits = info.block_bytes * 8 / info.block_elements;
-      largest[row][i] = largest_scale(*type, block) * type->largest_sub_scale *
-                        std::max(type->offset, 1 << bits) * static_cast<double>(sub_scales);
+      const double largest = scale * type->largest_sub_scale * std::max(type->offset, 1 << bits);
+      for (size_t j = i; j < i + info.block_elements; ++j) {
+        r.terms[j] += extra;
+        if (sub_scales) r.rounded[j] = largest;
+      }
     }
   }
   for (size_t column = 0; column < p.n; ++column) {
@@ -243,16 +255,18 @@ inline std::vector<Reference> multiply_naively(const Problem& p) {
         rounding[i] = static_cast<double>(*std::max_element(first, first + 8)) * 127 * 0x1p-12;
       }
     }
+    std::vector<double> size(p.k);
+    for (size_t i = 0; i < p.k; ++i) size[i] = std::fabs(used[i]);
     for (size_t row = 0; row < p.rows; ++row) {
       Reference& r = out[column * p.rows + row];
       r.value = r.bound = 0;
-      double rounded = 0;
+      const Row& of = rows[row];
       for (size_t i = 0; i < p.k; ++i) {
-        rounded += (sub_scales ? largest[row][i] : std::fabs(static_cast<double>(w[row][i]))) *
-                   rounding[i];
-        r.value += static_cast<double>(w[row][i]) * used[i];
-        r.bound += (std::fabs(static_cast<double>(w[row][i])) + extra[row][i]) * std::fabs(used[i]);
+        r.value += of.w[i] * used[i];
+        r.bound += of.terms[i] * size[i];
       }
+      double rounded = 0;
+      for (size_t i = 0; rounds && i < p.k; ++i) rounded += of.rounded[i] * rounding[i];
       r.value *= static_cast<double>(p.scale);
       r.bound *= std::fabs(static_cast<double>(p.scale));
       if (!p.bias.empty()) {
