@@ -96,6 +96,39 @@ const std::vector<uint32_t> kCounts = {1, 0, 7, 64, 0, 0, 3, 1, 1, 200, 2};
 }  // namespace
 
 TEST_SUITE("plan") {
+  TEST_CASE("a worker without a ticket asks for the second task of the next matrix") {
+    // The first phase ends when the third has been asked for, piece after piece, until there are no
+    // more; by whom does not matter.
+    struct Asked {
+      static uint32_t count(const void*, const void*) { return 1; }
+      static void wait(const void*, void* state, uint32_t, void*) {
+        const Asked& a = *static_cast<const Asked*>(state);
+        for (int i = 0; i < 100000 && a.pieces < 3; ++i) {
+          std::this_thread::sleep_for(std::chrono::microseconds(100));
+        }
+      }
+      static void nothing(const void*, void*, uint32_t, void*) {}
+      static bool ask(const void* work, const void* state, uint32_t task, uint32_t piece) {
+        // The state is constant for those that ask; this one counts.
+        Asked& a = *static_cast<Asked*>(const_cast<void*>(state));
+        if (a.pieces == 3) return false;  // another worker may ask again
+        if (work != &a || task != 1 || piece != a.pieces) a.wrong = true;
+        ++a.pieces;
+        return true;
+      }
+      std::atomic<uint32_t> pieces{0};
+      std::atomic<bool> wrong{false};
+    } asked;
+    const Phase plan[] = {{&Asked::count, &Asked::wait, nullptr},
+                          {&Asked::count, &Asked::nothing, nullptr},
+                          {&Asked::count, &Asked::nothing, &asked, &Asked::ask}};
+    Runner runner(2);
+    runner.executor.open({plan, 3}, &asked);
+    CHECK(runner.executor.run(0) == Outcome::finished);
+    CHECK(asked.pieces == 3);
+    CHECK_FALSE(asked.wrong);
+  }
+
   TEST_CASE("every task runs once, phase after phase, on any number of workers") {
     for (const uint32_t workers : {1u, 2u, 3u, 8u}) {
       Runner runner(workers);

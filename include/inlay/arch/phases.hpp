@@ -246,10 +246,11 @@ class PlanWriter {
   // For kinds of phases that a block brings along: `work` is copied. Null if memory is out.
   using CountFn = uint32_t (*)(const void*, const void*);
   using RunFn = void (*)(const void*, void*, uint32_t, void*);
+  using AskFn = bool (*)(const void*, const void*, uint32_t, uint32_t);
   template <class T>
-  T* append(CountFn count, RunFn run, const T& work) noexcept {
+  T* append(CountFn count, RunFn run, const T& work, AskFn ask = nullptr) noexcept {
     static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 16);
-    return static_cast<T*>(append(count, run, &work, sizeof(T)));
+    return static_cast<T*>(append({count, run, &work, ask}, sizeof(T)));
   }
   // A phase wrote `buffer`; it can quantize it, if a flag is given.
   void wrote(Buffer buffer, uint32_t width, bool* quantize = nullptr) noexcept;
@@ -263,7 +264,7 @@ class PlanWriter {
 
  private:
   void matmul(Buffer in, Span<const MatmulPart> parts, bool add) noexcept;
-  void* append(CountFn count, RunFn run, const void* work, size_t bytes) noexcept;
+  void* append(Phase phase, size_t work_bytes) noexcept;
 
   const Kernels& kernels_;
   Array<Phase>* phases_;

@@ -68,6 +68,20 @@ bool Executor::is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) no
   return now >= deadline_us || now + cost > deadline_us + (half < kMostOver ? half : kMostOver);
 }
 
+// While the last tasks of `phase` run: a piece of what this worker reads next. It is not known
+// which task that is: of two workers it is the second, for the first goes to whoever ends the
+// phase.
+void Executor::ask_ahead(uint32_t phase, uint32_t tasks_left, Ahead* ahead) const noexcept {
+  constexpr uint32_t kMostPhases = 5;  // between matrices there are norms and attention
+  if (ahead->phase <= phase) {
+    *ahead = {phase + 1, n_workers_ > tasks_left ? n_workers_ - tasks_left : 1, 0};
+    while (ahead->phase < plan_.size() && plan_[ahead->phase].ask == nullptr) ++ahead->phase;
+  }
+  if (ahead->phase >= plan_.size() || ahead->phase > phase + kMostPhases) return;
+  const Phase& next = plan_[ahead->phase];
+  if (next.ask(next.work, state_, ahead->task, ahead->piece)) ++ahead->piece;
+}
+
 // True if there was a ticket.
 bool Executor::draw_tickets(uint32_t worker) noexcept {
   const DefaultFloats floats;
@@ -75,6 +89,7 @@ bool Executor::draw_tickets(uint32_t worker) noexcept {
   bool drew = false;
   uint64_t now = deadline_us_.load(std::memory_order_relaxed) != 0 ? now_us(clock_) : 0;
   uint32_t idle = 0;
+  Ahead ahead;
   // A worker that was put aside may come back in a later run: it ends no run but the one whose
   // deadline it saw.
   for (uint32_t run; (run = open_.load(std::memory_order_acquire)) != 0 && !is_cancelled();) {
@@ -90,6 +105,7 @@ bool Executor::draw_tickets(uint32_t worker) noexcept {
     if (phase >= plan_.size()) break;     // the plan is finished
     if ((ticket & kTaskMask) >= count) {  // all tasks are taken: wait
       if (++idle < kSpins) {
+        ask_ahead(phase, count - done_.load(std::memory_order_relaxed), &ahead);
         cpu_relax();
       } else {
         yield();

@@ -31,6 +31,9 @@ struct Phase {
   // One task. `scratch` belongs to the worker until the task returns.
   void (*run)(const void* work, void* state, uint32_t task, void* scratch);
   const void* work;  // the phase's own description, constant
+  // Asks the memory for a piece of what a task will read that no phase writes; false: there are no
+  // more. A worker with nothing to do calls it before the phase opens. Null: nothing.
+  bool (*ask)(const void* work, const void* state, uint32_t task, uint32_t piece) = nullptr;
 };
 
 // What tickets of a kind took lately, in microseconds: the greatest, but one that took very long,
@@ -110,6 +113,11 @@ class Executor {
   static constexpr uint32_t kMaxWorkers = 64;
   static constexpr uint64_t kMostOver = 100;  // microseconds beyond a deadline
 
+  // What a worker without a ticket asks the memory for meanwhile.
+  struct Ahead {
+    uint32_t phase = 0, task = 0, piece = 0;  // phase 0: nothing yet
+  };
+  void ask_ahead(uint32_t phase, uint32_t tasks_left, Ahead* ahead) const noexcept;
   bool draw_tickets(uint32_t worker) noexcept;
   void enter_phase(uint32_t phase) noexcept;
   bool is_cancelled() const noexcept {
