@@ -725,6 +725,43 @@ TEST_CASE("cancelling between any two tickets changes nothing of what comes late
   CHECK(cancelled > calls / 2);
 }
 
+TEST_CASE("cancelled before it begins: whatever the next piece of work is") {
+  const Opened model("llama-tiny");
+  Session session = create(*model, greedy(64, 4)), undisturbed = create(*model, greedy(64, 4));
+  REQUIRE(undisturbed.prompt(span(kPrompt)));
+  const std::string expected = run(undisturbed);
+  const auto cancelled = [&] {
+    return session.step(1000000) == Step::done && session.stop_reason() == StopReason::cancelled;
+  };
+
+  session.cancel();
+  REQUIRE(session.prompt(span(kPrompt)));
+  CHECK(cancelled());
+  CHECK(session.cached() == 0);
+  CHECK(session.next() != nullptr);
+  session.cancel();  // where a token can be drawn
+  CHECK(cancelled());
+  session.truncate(0);
+  REQUIRE(session.prompt(span(kPrompt)));
+  session.cancel();
+  CHECK(cancelled());
+  CHECK(run(session) == expected);
+
+  session.cancel();
+  const inlay::Status evaluated = session.evaluate(span(kPrompt), true, nullptr, nullptr);
+  REQUIRE(!evaluated);
+  CHECK(evaluated.error().code() == inlay::ErrorCode::cancelled);
+  REQUIRE(session.prompt(span(kPrompt)));
+  CHECK(run(session) == expected);
+
+  // One that came too late ends nothing but what says so.
+  session.cancel();
+  CHECK(session.step(0) == Step::done);
+  CHECK(session.stop_reason() == StopReason::max_tokens);
+  REQUIRE(session.prompt(span(kPrompt)));
+  CHECK(run(session) == expected);
+}
+
 TEST_CASE("cancelling from another thread") {
   const Opened model("qwen2-gqa7", Type::q8_0);
   for (const uint32_t threads : {1u, 2u}) {

@@ -203,7 +203,6 @@ class Walk {
   }
   void set_text(Walker& w, const Tokens& text) {
     const Status taken = w.session.prompt(Span<const Token>(text));
-    w.cancelled = false;
     if (!taken) {
       out_of_memory(taken.error());
       w.text = tokens_of(w.session);  // as many as there are still

@@ -395,6 +395,7 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
     if (!status) break;
   }
   if (!status && status.error().code() != ErrorCode::busy) give_back();
+  if (status) s.cancelled.store(false, std::memory_order_relaxed);  // it came too late
   return status ? Step::done : Step::failed;
 }
 

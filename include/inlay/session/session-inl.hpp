@@ -671,6 +671,11 @@ inline void begin_next(SessionImpl* s, uint32_t n_draft, bool hurried) noexcept 
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (s->stop_reason == StopReason::cancelled) s->stop_reason = StopReason::none;
   for (bool begun = false; !s->ended; begun = true) {
+    if (s->cancelled.exchange(false, std::memory_order_relaxed)) {
+      // A batch stays open: a later step goes on with it, as after a budget is spent.
+      s->stop_reason = StopReason::cancelled;
+      return Step::done;
+    }
     const bool idle = s->stage == SessionImpl::Stage::idle;
     if (idle && s->next_row < s->n_rows && s->n_cached >= s->n_tokens) {
       const uint64_t now = deadline_us == 0 ? 0 : now_us(s->impl->host.clock);
@@ -700,17 +705,7 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
       }
     }
     if (outcome == Executor::Outcome::finished) outcome = run_batch(s, deadline_us);
-    switch (outcome) {
-      case Executor::Outcome::budget_spent:
-        return Step::more;
-      case Executor::Outcome::cancelled:
-        // The batch stays open: a later step goes on with it, as after a budget is spent.
-        s->cancelled.store(false, std::memory_order_relaxed);
-        s->stop_reason = StopReason::cancelled;
-        return Step::done;
-      case Executor::Outcome::finished:
-        break;
-    }
+    if (outcome == Executor::Outcome::budget_spent) return Step::more;
   }
   return s->status ? Step::done : Step::failed;
 }
@@ -719,6 +714,13 @@ inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (!s->ended && !(s->status = take_workspace(s))) return Step::failed;
   const Step step = step_in_workspace(s, deadline_us);
   leave_workspace(s, step == Step::more);
+  return step;
+}
+
+// A step of the program's. A cancel() that came too late for the output ends nothing of the next.
+inline Step step_output(SessionImpl* s, uint64_t deadline_us) noexcept {
+  const Step step = step_session(s, deadline_us);
+  if (s->ended) s->cancelled.store(false, std::memory_order_relaxed);
   return step;
 }
 
@@ -744,7 +746,6 @@ inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
   roll_back_constraint(s, 0);
   drop_draft(s);
   s->output.clear();
-  s->cancelled.store(false, std::memory_order_relaxed);
   s->workspace->leave(s);
   return s->status = status;
 }
@@ -871,6 +872,7 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
       begin_head(s, head, head_rows());
     }
   }
+  s->cancelled.store(false, std::memory_order_relaxed);  // it came too late
   return {};
 }
 
@@ -915,11 +917,11 @@ Status Session::prompt(Span<const Token> tokens) noexcept {
 }
 
 const Piece* Session::next() noexcept {
-  return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
+  return detail::step_output(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
 }
 
 Step Session::step(uint32_t budget_us) noexcept {
-  return detail::step_session(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
+  return detail::step_output(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
 }
 
 const Piece& Session::piece() const noexcept { return impl_->piece; }

@@ -160,9 +160,12 @@ class Session {
   // Why the output ended; and what went wrong, if something did.
   StopReason stop_reason() const noexcept;
   const Status& status() const noexcept;
-  // End the current next() or step(), or else the next one, from any thread: it returns null or
-  // Step::done after at most one ticket, with StopReason::cancelled. Calling it again goes on as if
-  // nothing had happened.
+  // End the current next(), step() or evaluate(), or else the next one, from any thread: it returns
+  // null or Step::done after at most one ticket, with StopReason::cancelled. Calling it again goes
+  // on as if nothing had happened. A prompt() in between does not undo it: a request that is
+  // cancelled just before it begins is cancelled. It is over when the output has ended, and when a
+  // next() or step() says so again: a program whose cancel() may come later than that goes on where
+  // it is told of one that it did not mean for this prompt.
   void cancel() noexcept;
 
   // Tokens of prompt and output so far, valid until the next call of a non-const member; and how
