@@ -1308,6 +1308,13 @@ TEST_CASE("a model that is part of a larger file, opened in slices") {
   options.weights = INLAY_WEIGHTS_PACKED;
   inlay_error error;
   inlay_model* model = nullptr;
+  inlay_source two = source;
+  two.memory = pack.data();
+  two.memory_size = pack.size();
+  CHECK(inlay_model_open_source(&two, &options, &model, &error) == INLAY_BAD_ARGUMENT);
+  CHECK(std::string(error.message) ==
+        "the source has memory and a read function: expected one of these");
+  CHECK(model == nullptr);
   REQUIRE(inlay_model_open_source(&source, &options, &model, &error) == INLAY_OK);
   inlay_model_info info;
   info.struct_size = sizeof info;

@@ -156,6 +156,28 @@ TEST_CASE("a part of a file, of memory, or of what a function reads is a model")
   by_descriptor.descriptor = 1 << 20;  // none
   CHECK(Model::open(by_descriptor).error().code() == ErrorCode::io);
 #endif
+  // Of two, none is taken.
+  const char* const names[] = {"a path", "a descriptor", "memory", "a read function"};
+  for (int a = 0; a < 4; ++a) {
+    for (int b = a + 1; b < 4; ++b) {
+      GgufSource two = archive.part();
+      for (const int way : {a, b}) {
+        if (way == 0) two.path = archive.path.c_str();
+        if (way == 1) two.descriptor = 0;
+        if (way == 2) two.bytes = archive.in_memory().bytes;
+        if (way == 3) two.function = archive.by_function().function;
+      }
+      const std::string message = std::string("the source has ") + names[a] + " and " + names[b] +
+                                  ": expected one of these";
+      const auto refused = Model::open(two);
+      REQUIRE_FALSE(refused);
+      CHECK(refused.error().code() == ErrorCode::bad_argument);
+      CHECK(std::string(refused.error().message()) == message);
+      const auto loaded = load(two, {});
+      REQUIRE_FALSE(loaded);
+      CHECK(std::string(loaded.error().message()) == message);
+    }
+  }
   GgufSource odd = archive.in_memory();
   odd.offset += 4;
   CHECK(Model::open(odd).error().code() == ErrorCode::bad_argument);

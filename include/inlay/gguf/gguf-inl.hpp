@@ -812,7 +812,29 @@ Status Gguf::Impl::read_data() noexcept {
 
 // ---- the public class ---------------------------------------------------------------------------
 
+// Which of two ways is meant nobody can know.
+INLAY_COLD inline Status check_source(const GgufSource& source) noexcept {
+  const struct {
+    bool given;
+    const char* name;
+  } ways[] = {{source.path != nullptr, "a path"},
+              {source.descriptor >= 0, "a descriptor"},
+              {source.bytes.data() != nullptr, "memory"},
+              {source.function.read != nullptr, "a read function"}};
+  const char* first = nullptr;
+  for (const auto& way : ways) {
+    if (!way.given) continue;
+    if (first != nullptr) {
+      return Error(ErrorCode::bad_argument, "the source has ")
+             << first << " and " << way.name << ": expected one of these";
+    }
+    first = way.name;
+  }
+  return {};
+}
+
 Status Gguf::Impl::open(const GgufSource& source) noexcept {
+  INLAY_TRY(check_source(source));
   if (source.function.read != nullptr) {
     const uint64_t all = source.function.size;
     if (all > INT64_MAX) {

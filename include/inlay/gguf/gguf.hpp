@@ -33,8 +33,8 @@ struct GgufOptions {
   bool header_only = false;
 };
 
-// Where a GGUF file is: give one of the first four, and which part of it is meant if it holds more
-// than that (an archive, a pack of assets).
+// Where a GGUF file is: give one of the first four (two are an error), and which part of it is
+// meant if it holds more than that (an archive, a pack of assets).
 struct GgufSource {
   const char* path = nullptr;  // UTF-8; mapped
   int descriptor = -1;         // open for reading, mapped; may be closed afterwards. Not on Windows
