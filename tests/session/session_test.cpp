@@ -590,6 +590,44 @@ TEST_CASE("pieces never split a UTF-8 character, and bytes that are none pass") 
   }
 }
 
+TEST_CASE("a limit that the output has reached already ends it where it is") {
+  Texts texts = {"-", "a", "b", "\xf0\x9f", "\x98", "\x80", "c"};
+  const Opened model(recite(texts));
+  for (const bool guesses : {false, true}) {
+    for (uint32_t written = 1; written < 6; ++written) {
+      CAPTURE(written);
+      Session session = create(*model, greedy(32));
+      inlay::Drafter drafter;
+      drafter.draft = [](void*, inlay::Span<const Token> tokens, uint64_t, inlay::Span<Token> room,
+                         uint32_t* count) {
+        for (Token& token : room) token = tokens[tokens.size() - 1] + 1 + Token((*count)++);
+        return true;
+      };
+      if (guesses) session.speculate(&drafter);
+      REQUIRE(session.prompt(span({kFirst})));
+      std::string text;
+      while (session.tokens().size() < 1 + written) {
+        const Step step = session.step(0);
+        if (step == Step::piece) text += session.piece().text;
+        REQUIRE(step <= Step::piece);
+      }
+      if (!guesses && written % 2 == 0) {  // the next batch has begun
+        REQUIRE(session.step(0) == Step::more);
+        REQUIRE(session.tokens().size() == 1 + written);
+      }
+      session.set_max_tokens(written > 1 ? written - 1 : 1);
+      text += run(session);
+      CHECK(session.stop_reason() == StopReason::max_tokens);
+      CHECK(session.tokens().size() == 1 + written);
+      CHECK(text == concatenate(Texts(texts.begin(), texts.begin() + 1 + written), 1));
+      // The session is as after any other end.
+      session.set_max_tokens(3);
+      REQUIRE(session.prompt(span({kFirst, kFirst + 1})));
+      CHECK(run(session) == concatenate(Texts(texts.begin(), texts.begin() + 5), 2));
+    }
+  }
+}
+
 TEST_CASE("a character that the output's end cuts off is given as it is") {
   const Texts texts = {"-", "a", "\xf0\x9f", "\x98", "\x80"};
   const Opened model(recite(texts));

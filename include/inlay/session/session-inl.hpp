@@ -477,6 +477,10 @@ inline void end_output(SessionImpl* s, StopReason reason) noexcept {
   s->stop_reason = reason;
 }
 
+inline bool has_most_tokens(const SessionImpl& s) noexcept {
+  return s.max_tokens != 0 && s.n_generated >= s.max_tokens;
+}
+
 // Appends a token to the output; makes a piece of what can be shown. True if there is a piece.
 inline bool take_token(SessionImpl* s, Token token) noexcept {
   const Tokenizer& tokenizer = s->impl->tokenizer;
@@ -495,7 +499,7 @@ inline bool take_token(SessionImpl* s, Token token) noexcept {
     const Span<char> room = s->output.room();
     if (s->output.add(tokenizer.piece(token, room))) {
       end_output(s, StopReason::stop_text);
-    } else if (s->max_tokens != 0 && s->n_generated >= s->max_tokens) {
+    } else if (has_most_tokens(*s)) {
       end_output(s, StopReason::max_tokens);
     } else if (s->n_tokens == s->context) {
       end_output(s, StopReason::context_full);
@@ -668,6 +672,16 @@ inline void begin_next(SessionImpl* s, uint32_t n_draft, bool hurried) noexcept 
   begin_batch(s, n, n - 1, n == left ? 1 : 0, hurried);
 }
 
+// Ends the output where it is, with what was held back. True if there is a piece.
+inline bool end_here(SessionImpl* s) noexcept {
+  s->next_row = s->n_rows = 0;
+  go_back(s, s->n_tokens);
+  end_output(s, StopReason::max_tokens);
+  s->piece.text = s->output.take(true);
+  s->piece.token = s->tokens[s->n_tokens - 1];
+  return !s->piece.text.empty();
+}
+
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (s->stop_reason == StopReason::cancelled) s->stop_reason = StopReason::none;
   for (bool begun = false; !s->ended; begun = true) {
@@ -675,6 +689,10 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
       // A batch stays open: a later step goes on with it, as after a budget is spent.
       s->stop_reason = StopReason::cancelled;
       return Step::done;
+    }
+    if (has_most_tokens(*s)) {  // since set_max_tokens() or restore()
+      if (end_here(s)) return Step::piece;
+      break;
     }
     const bool idle = s->stage == SessionImpl::Stage::idle;
     if (idle && s->next_row < s->n_rows && s->n_cached >= s->n_tokens) {

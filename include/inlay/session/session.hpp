@@ -182,8 +182,8 @@ class Session {
 
   // For the tokens that are drawn from here on: random numbers begin anew with Sampling::seed.
   void set_sampling(const Sampling& sampling) noexcept;
-  // Of the output, what is there included, but at least one more; 0: when the model or the context
-  // ends. Of an output that has ended it changes nothing.
+  // Of the output, what is there included; 0: when the model or the context ends. Of an output that
+  // has ended it changes nothing.
   void set_max_tokens(uint32_t max_tokens) noexcept;
   // What the output may be from here on; null: anything. The constraint must stay until another one
   // is set or the session is gone; it is copied, what its `user` points to is not. A new prompt and
