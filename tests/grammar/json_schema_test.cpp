@@ -282,6 +282,32 @@ TEST_CASE("schema: negations of items, of branches, and within themselves") {
         {R"({"v":1})", R"({"v":1,"next":{"v":1}})"});
 }
 
+TEST_CASE("schema: negations of listed arrays and objects leave all others") {
+  check(R"({"type": "array", "not": {"const": [1, "a"]}})",
+        {"[]", "[1]", "[1,\"b\"]", "[2,\"a\"]", "[1,\"a\",null]", "[[],\"a\"]"},
+        {"[1,\"a\"]", "[ 1.0, \"\\u0061\" ]", "1"});
+  check(R"({"not": {"enum": [3, [], {"a": [1, {}], "b": null}]}})",
+        {"4", "\"3\"", "[0]", "{}", R"({"a":[1,{}]})", R"({"b":null,"a":[1,{"c":2}]})",
+         R"({"a":[1,[]],"b":null})", R"({"a":[1,{}],"b":0})", R"({"a":[1,{}],"b":null,"c":0})"},
+        {"3", "[]", R"({"a":[1,{}],"b":null})", R"({ "b":null, "a":[1.0,{ }] })"});
+  check(R"({"not": {"not": {"const": [{}]}}})", {"[{}]"}, {"[]", "{}", "[{},{}]"});
+  check(R"({"oneOf": [{"const": [1]}, {"type": "array", "items": {"type": "integer"}}]})",
+        {"[]", "[2]", "[1,1]"}, {"[1]", "1"});
+  check(R"({"if": {"enum": [{"a": 1}]}, "then": true, "else": {"required": ["b"]},
+            "type": "object"})",
+        {R"({"a":1})", R"({"a":2,"b":1})", R"({"a":1,"b":1})"}, {"{}", R"({"a":2})"});
+  constexpr std::string_view kNotPair = R"({"not": {"const": {"k": [0.5]}}})";
+  for (const std::string_view text : {R"({"k":[5e-1]})", R"({"k":[0.25]})"}) {
+    const auto is_valid = valid_json(text, kNotPair);
+    REQUIRE(is_valid);
+    CHECK(*is_valid == (text != R"({"k":[5e-1]})"));
+  }
+  std::string many = R"({"not": {"const": [0)";
+  for (int i = 0; i < 256; ++i) many += ",0";
+  CHECK(error_of(many + "]}}") ==
+        "schema #/not/const: the negation of an array or object with over 256 parts");
+}
+
 TEST_CASE("schema: counts whose product does not fit 64 bits") {
   std::string object = R"({"type": "object", "minProperties": 536870911,
                            "maxProperties": 536870911, "properties": {"a": true)";

@@ -89,6 +89,7 @@ class Maker:
         elif chance < .22: s["allOf"] = [self.schema(depth - 1) for _ in range(rng.randint(1, 2))]
         elif chance < .32: s = {"oneOf": [self.schema(depth - 1) for _ in range(rng.randint(1, 3))]}
         elif chance < .36: s["not"] = rng.choice([{"type": "string"}, {"const": 1}, {"required": ["a"]}, {"enum": ["a", None]},
+                                                  {"const": [1, "a"]}, {"enum": [0, [], {"a": 1}]}, {"const": {"a": [1], "b": None}},
                                                   {"items": {"type": "integer"}}, {"contains": {"const": 1}, "maxContains": 1},
                                                   {"oneOf": [{"type": "integer"}, {"minimum": 5}]}, self.schema(0)])
         elif chance < .40: s.update({"if": self.schema(0), "then": self.schema(0), "else": self.schema(0)})

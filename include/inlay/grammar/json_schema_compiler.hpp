@@ -149,20 +149,23 @@ class JsonSchemaCompiler {
   Status rewrite(const JsonValue& s, Schemas* list) noexcept;
 
   // Keywords of which types_of, string_language and number_language know the negation themselves;
-  // whether a schema is one of these alone.
+  // whether a schema is one of these alone, without arrays and objects as values.
   static bool is_negated_plainly(std::string_view keyword) noexcept;
   static bool is_plain_negation(const JsonValue& s) noexcept;
   static const JsonValue* plain_negation(const JsonValue& s) noexcept;
+  static bool have_parts(Span<const JsonValue> values) noexcept;
 
   // Writes a schema by which only values are valid that are not by `s`: all of them or fewer.
   // `*some`: whether there are any. What is nested over kMaxNegated deep is negated later, when it
   // is needed.
-  static constexpr uint32_t kMaxNegated = 6, kMaxNegations = 4096, kMaxNegatedBranches = 8;
+  static constexpr uint32_t kMaxNegated = 6, kMaxNegations = 4096, kMaxNegatedBranches = 8,
+                            kMaxNegatedParts = 256;
   Status negate(const JsonValue& s, uint32_t depth, String* out, bool* some) noexcept;
   Status negate_keyword(const JsonValue& s, const JsonMember& member, uint32_t depth, String* out,
                         bool* some) noexcept;
   Status negate_bound(const JsonValue& s, const JsonMember& member, String* out,
                       bool* some) noexcept;
+  Status negate_values(Span<const JsonValue> values, String* out) noexcept;
   Status negate_properties(const JsonValue& properties, uint32_t depth, String* out,
                            bool* some) noexcept;
   Status negate_prefix(const JsonValue& prefix, uint32_t depth, String* out, bool* some) noexcept;

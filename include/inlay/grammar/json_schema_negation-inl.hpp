@@ -123,7 +123,15 @@ inline bool JsonSchemaCompiler::is_negated_plainly(std::string_view keyword) noe
 }
 
 inline bool JsonSchemaCompiler::is_plain_negation(const JsonValue& s) noexcept {
-  return s.members().size() == 1 && is_negated_plainly(s.members()[0].key);
+  return s.members().size() == 1 && is_negated_plainly(s.members()[0].key) &&
+         !have_parts(value_list(s));
+}
+
+inline bool JsonSchemaCompiler::have_parts(Span<const JsonValue> values) noexcept {
+  for (const JsonValue& v : values) {
+    if (v.is_array() || v.is_object()) return true;
+  }
+  return false;
 }
 
 inline const JsonValue* JsonSchemaCompiler::plain_negation(const JsonValue& s) noexcept {
@@ -173,6 +181,10 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
   *some = true;
   if (keyword == "not") {
     ok = append_original(out, v);
+  } else if (keyword == "const" && have_parts({&v, 1})) {
+    return negate_values({&v, 1}, out);
+  } else if (keyword == "enum" && have_parts(v.items())) {
+    return negate_values(v.items(), out);
   } else if (is_negated_plainly(keyword)) {
     ok = append(out, "{\"not\":{") && append_json_string(out, keyword) && append(out, ":") &&
          append_json(out, v) && append(out, "}}");
@@ -254,6 +266,53 @@ inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMem
     return ok && append(out, "}") ? Status() : no_memory();
   }
   return {};
+}
+
+// None of the values: an array or object has more parts, or one of its parts is not that of the
+// value; or it is not there.
+inline Status JsonSchemaCompiler::negate_values(Span<const JsonValue> values,
+                                                String* out) noexcept {
+  bool ok = append(out, "{\"allOf\":[{\"not\":{\"enum\":["), first = true;
+  for (const JsonValue& v : values) {
+    if (v.is_array() || v.is_object()) continue;
+    ok = ok && (first || append(out, ",")) && append_json(out, v);
+    first = false;
+  }
+  ok = ok && append(out, "]}}");
+  for (const JsonValue& v : values) {
+    if (!v.is_array() && !v.is_object()) continue;
+    const size_t n = v.items().size() + v.members().size();
+    if (n > kMaxNegatedParts) {
+      return unsupported(v, "the negation of an array or object with over 256 parts");
+    }
+    const std::string_view type = v.is_array() ? "array" : "object";
+    const auto begin = [&](std::string_view keyword) {
+      return append(out, ",{\"type\":\"") && append(out, type) && append(out, "\",\"") &&
+             append(out, keyword) && append(out, "\":");
+    };
+    const auto is_not = [&](const JsonValue& part) {
+      return append(out, "{\"not\":{\"const\":") && append_json(out, part) && append(out, "}}");
+    };
+    ok = ok && append(out, ",{\"anyOf\":[{\"not\":{\"type\":\"") && append(out, type) &&
+         append(out, "\"}}") && begin(v.is_array() ? "minItems" : "minProperties") &&
+         append_number(out, n + 1) && append(out, ",\"properties\":{");
+    for (const JsonMember& member : v.members()) {  // by name: those that are not may be the same
+      ok = ok && (&member == v.members().data() || append(out, ",")) &&
+           append_json_string(out, member.key) && append(out, ":true");
+    }
+    ok = ok && append(out, "}}");
+    for (size_t i = 0; i < v.items().size(); ++i) {
+      ok = ok && begin("prefixItems") && append(out, "[");
+      for (size_t k = 0; k < i; ++k) ok = ok && append(out, "true,");
+      ok = ok && is_not(v.items()[i]) && append(out, "]}");
+    }
+    for (const JsonMember& member : v.members()) {
+      ok = ok && begin("properties") && append(out, "{") && append_json_string(out, member.key) &&
+           append(out, ":") && is_not(member.value) && append(out, "}}");
+    }
+    ok = ok && append(out, "]}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
 }
 
 // One of the members is there, and is not valid.
