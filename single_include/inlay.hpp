@@ -2353,8 +2353,8 @@ struct GgufOptions {
   bool header_only = false;
 };
 
-// Where a GGUF file is: give one of the first four, and which part of it is meant if it holds more
-// than that (an archive, a pack of assets).
+// Where a GGUF file is: give one of the first four (two are an error), and which part of it is
+// meant if it holds more than that (an archive, a pack of assets).
 struct GgufSource {
   const char* path = nullptr;  // UTF-8; mapped
   int descriptor = -1;         // open for reading, mapped; may be closed afterwards. Not on Windows
@@ -3544,9 +3544,12 @@ class Session {
   // Why the output ended; and what went wrong, if something did.
   StopReason stop_reason() const noexcept;
   const Status& status() const noexcept;
-  // End the current next() or step(), or else the next one, from any thread: it returns null or
-  // Step::done after at most one ticket, with StopReason::cancelled. Calling it again goes on as if
-  // nothing had happened.
+  // End the current next(), step() or evaluate(), or else the next one, from any thread: it returns
+  // null or Step::done after at most one ticket, with StopReason::cancelled. Calling it again goes
+  // on as if nothing had happened. A prompt() in between does not undo it: a request that is
+  // cancelled just before it begins is cancelled. It is over when the output has ended, and when a
+  // next() or step() says so again: a program whose cancel() may come later than that goes on where
+  // it is told of one that it did not mean for this prompt.
   void cancel() noexcept;
 
   // Tokens of prompt and output so far, valid until the next call of a non-const member; and how
@@ -3563,8 +3566,8 @@ class Session {
 
   // For the tokens that are drawn from here on: random numbers begin anew with Sampling::seed.
   void set_sampling(const Sampling& sampling) noexcept;
-  // Of the output, what is there included, but at least one more; 0: when the model or the context
-  // ends. Of an output that has ended it changes nothing.
+  // Of the output, what is there included; 0: when the model or the context ends. Of an output that
+  // has ended it changes nothing.
   void set_max_tokens(uint32_t max_tokens) noexcept;
   // What the output may be from here on; null: anything. The constraint must stay until another one
   // is set or the session is gone; it is copied, what its `user` points to is not. A new prompt and
@@ -4446,13 +4449,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x95d262f6
+#define INLAY_SELF_ID_ 0x4f181dbe
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x95d262f6
+#elif INLAY_SELF_ID_ != 0x4f181dbe
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -14689,7 +14692,29 @@ Status Gguf::Impl::read_data() noexcept {
 
 // ---- the public class ---------------------------------------------------------------------------
 
+// Which of two ways is meant nobody can know.
+INLAY_COLD inline Status check_source(const GgufSource& source) noexcept {
+  const struct {
+    bool given;
+    const char* name;
+  } ways[] = {{source.path != nullptr, "a path"},
+              {source.descriptor >= 0, "a descriptor"},
+              {source.bytes.data() != nullptr, "memory"},
+              {source.function.read != nullptr, "a read function"}};
+  const char* first = nullptr;
+  for (const auto& way : ways) {
+    if (!way.given) continue;
+    if (first != nullptr) {
+      return Error(ErrorCode::bad_argument, "the source has ")
+             << first << " and " << way.name << ": expected one of these";
+    }
+    first = way.name;
+  }
+  return {};
+}
+
 Status Gguf::Impl::open(const GgufSource& source) noexcept {
+  INLAY_TRY(check_source(source));
   if (source.function.read != nullptr) {
     const uint64_t all = source.function.size;
     if (all > INT64_MAX) {
@@ -25302,20 +25327,23 @@ class JsonSchemaCompiler {
   Status rewrite(const JsonValue& s, Schemas* list) noexcept;
 
   // Keywords of which types_of, string_language and number_language know the negation themselves;
-  // whether a schema is one of these alone.
+  // whether a schema is one of these alone, without arrays and objects as values.
   static bool is_negated_plainly(std::string_view keyword) noexcept;
   static bool is_plain_negation(const JsonValue& s) noexcept;
   static const JsonValue* plain_negation(const JsonValue& s) noexcept;
+  static bool have_parts(Span<const JsonValue> values) noexcept;
 
   // Writes a schema by which only values are valid that are not by `s`: all of them or fewer.
   // `*some`: whether there are any. What is nested over kMaxNegated deep is negated later, when it
   // is needed.
-  static constexpr uint32_t kMaxNegated = 6, kMaxNegations = 4096, kMaxNegatedBranches = 8;
+  static constexpr uint32_t kMaxNegated = 6, kMaxNegations = 4096, kMaxNegatedBranches = 8,
+                            kMaxNegatedParts = 256;
   Status negate(const JsonValue& s, uint32_t depth, String* out, bool* some) noexcept;
   Status negate_keyword(const JsonValue& s, const JsonMember& member, uint32_t depth, String* out,
                         bool* some) noexcept;
   Status negate_bound(const JsonValue& s, const JsonMember& member, String* out,
                       bool* some) noexcept;
+  Status negate_values(Span<const JsonValue> values, String* out) noexcept;
   Status negate_properties(const JsonValue& properties, uint32_t depth, String* out,
                            bool* some) noexcept;
   Status negate_prefix(const JsonValue& prefix, uint32_t depth, String* out, bool* some) noexcept;
@@ -26358,7 +26386,15 @@ inline bool JsonSchemaCompiler::is_negated_plainly(std::string_view keyword) noe
 }
 
 inline bool JsonSchemaCompiler::is_plain_negation(const JsonValue& s) noexcept {
-  return s.members().size() == 1 && is_negated_plainly(s.members()[0].key);
+  return s.members().size() == 1 && is_negated_plainly(s.members()[0].key) &&
+         !have_parts(value_list(s));
+}
+
+inline bool JsonSchemaCompiler::have_parts(Span<const JsonValue> values) noexcept {
+  for (const JsonValue& v : values) {
+    if (v.is_array() || v.is_object()) return true;
+  }
+  return false;
 }
 
 inline const JsonValue* JsonSchemaCompiler::plain_negation(const JsonValue& s) noexcept {
@@ -26408,6 +26444,10 @@ inline Status JsonSchemaCompiler::negate_keyword(const JsonValue& s, const JsonM
   *some = true;
   if (keyword == "not") {
     ok = append_original(out, v);
+  } else if (keyword == "const" && have_parts({&v, 1})) {
+    return negate_values({&v, 1}, out);
+  } else if (keyword == "enum" && have_parts(v.items())) {
+    return negate_values(v.items(), out);
   } else if (is_negated_plainly(keyword)) {
     ok = append(out, "{\"not\":{") && append_json_string(out, keyword) && append(out, ":") &&
          append_json(out, v) && append(out, "}}");
@@ -26489,6 +26529,53 @@ inline Status JsonSchemaCompiler::negate_bound(const JsonValue& s, const JsonMem
     return ok && append(out, "}") ? Status() : no_memory();
   }
   return {};
+}
+
+// None of the values: an array or object has more parts, or one of its parts is not that of the
+// value; or it is not there.
+inline Status JsonSchemaCompiler::negate_values(Span<const JsonValue> values,
+                                                String* out) noexcept {
+  bool ok = append(out, "{\"allOf\":[{\"not\":{\"enum\":["), first = true;
+  for (const JsonValue& v : values) {
+    if (v.is_array() || v.is_object()) continue;
+    ok = ok && (first || append(out, ",")) && append_json(out, v);
+    first = false;
+  }
+  ok = ok && append(out, "]}}");
+  for (const JsonValue& v : values) {
+    if (!v.is_array() && !v.is_object()) continue;
+    const size_t n = v.items().size() + v.members().size();
+    if (n > kMaxNegatedParts) {
+      return unsupported(v, "the negation of an array or object with over 256 parts");
+    }
+    const std::string_view type = v.is_array() ? "array" : "object";
+    const auto begin = [&](std::string_view keyword) {
+      return append(out, ",{\"type\":\"") && append(out, type) && append(out, "\",\"") &&
+             append(out, keyword) && append(out, "\":");
+    };
+    const auto is_not = [&](const JsonValue& part) {
+      return append(out, "{\"not\":{\"const\":") && append_json(out, part) && append(out, "}}");
+    };
+    ok = ok && append(out, ",{\"anyOf\":[{\"not\":{\"type\":\"") && append(out, type) &&
+         append(out, "\"}}") && begin(v.is_array() ? "minItems" : "minProperties") &&
+         append_number(out, n + 1) && append(out, ",\"properties\":{");
+    for (const JsonMember& member : v.members()) {  // by name: those that are not may be the same
+      ok = ok && (&member == v.members().data() || append(out, ",")) &&
+           append_json_string(out, member.key) && append(out, ":true");
+    }
+    ok = ok && append(out, "}}");
+    for (size_t i = 0; i < v.items().size(); ++i) {
+      ok = ok && begin("prefixItems") && append(out, "[");
+      for (size_t k = 0; k < i; ++k) ok = ok && append(out, "true,");
+      ok = ok && is_not(v.items()[i]) && append(out, "]}");
+    }
+    for (const JsonMember& member : v.members()) {
+      ok = ok && begin("properties") && append(out, "{") && append_json_string(out, member.key) &&
+           append(out, ":") && is_not(member.value) && append(out, "}}");
+    }
+    ok = ok && append(out, "]}");
+  }
+  return ok && append(out, "]}") ? Status() : no_memory();
 }
 
 // One of the members is there, and is not valid.
@@ -46562,6 +46649,10 @@ inline void end_output(SessionImpl* s, StopReason reason) noexcept {
   s->stop_reason = reason;
 }
 
+inline bool has_most_tokens(const SessionImpl& s) noexcept {
+  return s.max_tokens != 0 && s.n_generated >= s.max_tokens;
+}
+
 // Appends a token to the output; makes a piece of what can be shown. True if there is a piece.
 inline bool take_token(SessionImpl* s, Token token) noexcept {
   const Tokenizer& tokenizer = s->impl->tokenizer;
@@ -46580,7 +46671,7 @@ inline bool take_token(SessionImpl* s, Token token) noexcept {
     const Span<char> room = s->output.room();
     if (s->output.add(tokenizer.piece(token, room))) {
       end_output(s, StopReason::stop_text);
-    } else if (s->max_tokens != 0 && s->n_generated >= s->max_tokens) {
+    } else if (has_most_tokens(*s)) {
       end_output(s, StopReason::max_tokens);
     } else if (s->n_tokens == s->context) {
       end_output(s, StopReason::context_full);
@@ -46753,9 +46844,28 @@ inline void begin_next(SessionImpl* s, uint32_t n_draft, bool hurried) noexcept 
   begin_batch(s, n, n - 1, n == left ? 1 : 0, hurried);
 }
 
+// Ends the output where it is, with what was held back. True if there is a piece.
+inline bool end_here(SessionImpl* s) noexcept {
+  s->next_row = s->n_rows = 0;
+  go_back(s, s->n_tokens);
+  end_output(s, StopReason::max_tokens);
+  s->piece.text = s->output.take(true);
+  s->piece.token = s->tokens[s->n_tokens - 1];
+  return !s->piece.text.empty();
+}
+
 inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (s->stop_reason == StopReason::cancelled) s->stop_reason = StopReason::none;
   for (bool begun = false; !s->ended; begun = true) {
+    if (s->cancelled.exchange(false, std::memory_order_relaxed)) {
+      // A batch stays open: a later step goes on with it, as after a budget is spent.
+      s->stop_reason = StopReason::cancelled;
+      return Step::done;
+    }
+    if (has_most_tokens(*s)) {  // since set_max_tokens() or restore()
+      if (end_here(s)) return Step::piece;
+      break;
+    }
     const bool idle = s->stage == SessionImpl::Stage::idle;
     if (idle && s->next_row < s->n_rows && s->n_cached >= s->n_tokens) {
       const uint64_t now = deadline_us == 0 ? 0 : now_us(s->impl->host.clock);
@@ -46785,17 +46895,7 @@ inline Step step_in_workspace(SessionImpl* s, uint64_t deadline_us) noexcept {
       }
     }
     if (outcome == Executor::Outcome::finished) outcome = run_batch(s, deadline_us);
-    switch (outcome) {
-      case Executor::Outcome::budget_spent:
-        return Step::more;
-      case Executor::Outcome::cancelled:
-        // The batch stays open: a later step goes on with it, as after a budget is spent.
-        s->cancelled.store(false, std::memory_order_relaxed);
-        s->stop_reason = StopReason::cancelled;
-        return Step::done;
-      case Executor::Outcome::finished:
-        break;
-    }
+    if (outcome == Executor::Outcome::budget_spent) return Step::more;
   }
   return s->status ? Step::done : Step::failed;
 }
@@ -46804,6 +46904,13 @@ inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
   if (!s->ended && !(s->status = take_workspace(s))) return Step::failed;
   const Step step = step_in_workspace(s, deadline_us);
   leave_workspace(s, step == Step::more);
+  return step;
+}
+
+// A step of the program's. A cancel() that came too late for the output ends nothing of the next.
+inline Step step_output(SessionImpl* s, uint64_t deadline_us) noexcept {
+  const Step step = step_session(s, deadline_us);
+  if (s->ended) s->cancelled.store(false, std::memory_order_relaxed);
   return step;
 }
 
@@ -46829,7 +46936,6 @@ inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
   roll_back_constraint(s, 0);
   drop_draft(s);
   s->output.clear();
-  s->cancelled.store(false, std::memory_order_relaxed);
   s->workspace->leave(s);
   return s->status = status;
 }
@@ -46956,6 +47062,7 @@ inline Status evaluate(SessionImpl* s, Span<const Token> tokens, bool last_only,
       begin_head(s, head, head_rows());
     }
   }
+  s->cancelled.store(false, std::memory_order_relaxed);  // it came too late
   return {};
 }
 
@@ -47000,11 +47107,11 @@ Status Session::prompt(Span<const Token> tokens) noexcept {
 }
 
 const Piece* Session::next() noexcept {
-  return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
+  return detail::step_output(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
 }
 
 Step Session::step(uint32_t budget_us) noexcept {
-  return detail::step_session(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
+  return detail::step_output(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
 }
 
 const Piece& Session::piece() const noexcept { return impl_->piece; }
@@ -48523,6 +48630,7 @@ Step Chooser::Impl::step(uint64_t deadline_us) noexcept {
     if (!status) break;
   }
   if (!status && status.error().code() != ErrorCode::busy) give_back();
+  if (status) s.cancelled.store(false, std::memory_order_relaxed);  // it came too late
   return status ? Step::done : Step::failed;
 }
 

@@ -1185,6 +1185,80 @@ TEST_CASE("what the file says of sampling holds where the user says nothing") {
   same.repeat_last_n = 1000;
   CHECK(write(counts, user) == write(plain, same));
 
+  // XTC, Mirostat and the order of samplers.
+  const auto text_written = write(plain, user);
+  const auto check_same = [&](const File& file, const inlay::Sampling& as) {
+    CHECK(write(file, user) == write(plain, as));
+    CHECK(write(file, user) != text_written);
+  };
+  same = user;
+  same.temperature = 1.75f;
+  same.xtc_probability = 0.75f;
+  same.xtc_threshold = 0.01f;
+  check_same(with_floats({{"temp", 1.75f}, {"xtc_probability", 0.75f}, {"xtc_threshold", 0.01f}}),
+             same);
+  for (const uint32_t version : {1u, 2u}) {
+    File file = with_floats({{"mirostat_tau", 2.5f}, {"mirostat_eta", 0.5f}});
+    file.set("general.sampling.mirostat", random_model::u32_value(version));
+    same = user;
+    same.mirostat = version;
+    same.mirostat_tau = 2.5f;
+    same.mirostat_eta = 0.5f;
+    check_same(file, same);
+  }
+  for (const char* const sequence : {"temperature;min_p;top_k", "tmk"}) {
+    File file = with_floats({{"temp", 2.5f}});
+    file.set("general.sampling.sequence", random_model::text_value(sequence));
+    same = user;
+    same.temperature = 2.5f;
+    same.chain.clear();
+    for (const auto kind :
+         {inlay::SamplerKind::temperature, inlay::SamplerKind::min_p, inlay::SamplerKind::top_k}) {
+      CHECK(same.chain.add(kind));
+    }
+    check_same(file, same);
+  }
+  // A sampler that is not known here leaves the order as it is, and is named.
+  File unknown = plain;
+  unknown.set("general.sampling.sequence", random_model::text_value("top_k;oracle"));
+  std::string remarks;
+  inlay::Host host;
+  host.log.user = &remarks;
+  host.log.write = [](void* log, inlay::LogLevel, const char* text) {
+    *static_cast<std::string*>(log) += text;
+  };
+  CHECK_FALSE(Opened(unknown, host)->sampling().chain.is_set());
+  CHECK(remarks ==
+        "general.sampling.sequence is ignored: there is no sampler oracle (in "
+        "top_k;oracle)");
+
+  // Each key is the setting of its name.
+  File all = with_floats({{"temp", 1.f},
+                          {"top_p", 2.f},
+                          {"min_p", 3.f},
+                          {"xtc_probability", 4.f},
+                          {"xtc_threshold", 5.f},
+                          {"penalty_repeat", 6.f},
+                          {"mirostat_tau", 7.f},
+                          {"mirostat_eta", 8.f}});
+  all.set("general.sampling.top_k", random_model::u32_value(9));
+  all.set("general.sampling.penalty_last_n", random_model::u32_value(10));
+  all.set("general.sampling.mirostat", random_model::u32_value(2));
+  const Opened told(all);
+  const inlay::Sampling& s = told->sampling();
+  const float reals[] = {s.temperature,   s.top_p,          s.min_p,        s.xtc_probability,
+                         s.xtc_threshold, s.repeat_penalty, s.mirostat_tau, s.mirostat_eta};
+  for (size_t i = 0; i < 8; ++i) CHECK(reals[i] == float(i + 1));
+  CHECK(s.top_k == 9u);
+  CHECK(s.repeat_last_n == 10u);
+  CHECK(s.mirostat == 2u);
+
+  File no_text = plain;
+  no_text.set("general.sampling.sequence", random_model::u32_value(1));
+  const Memory not_text(no_text);
+  const auto no_order = Model::from_memory({not_text.data(), not_text.size()});
+  REQUIRE(!no_order);
+  CHECK(std::string(no_order.error().message()) == "general.sampling.sequence: expected a text");
   const Memory wrong(with_floats({{"top_k", 1.5f}}));
   const auto refused = Model::from_memory({wrong.data(), wrong.size()});
   REQUIRE(!refused);
