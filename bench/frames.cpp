@@ -485,7 +485,7 @@ void measure_cancel(const Options& o, const inlay::Model& model, uint32_t thread
     work.step(1000000);
     const bool cancelled = work.session().stop_reason() == inlay::StopReason::cancelled;
     const double us = canceller.end();
-    if (cancelled && us > 0) times.push_back(us);
+    if (cancelled) times.push_back(us);
   }
   print(o, "cancel", threads, 0, {times, {}}, 0, 0);
 }

@@ -101,7 +101,6 @@ class Engine {
  public:
   Engine(const char* path, int threads) : session_(open(path, threads)) {}
   void read(const std::vector<int32_t>& prompt) {
-    session_.step(0);  // takes a cancel() that came after the prompt before had been read
     if (!session_.prompt(inlay::Span<const inlay::Token>(prompt.data(), prompt.size())))
       fail("cannot read");
     session_.next();

@@ -3546,10 +3546,9 @@ class Session {
   const Status& status() const noexcept;
   // End the current next(), step() or evaluate(), or else the next one, from any thread: it returns
   // null or Step::done after at most one ticket, with StopReason::cancelled. Calling it again goes
-  // on as if nothing had happened. A prompt() in between does not undo it: a request that is
-  // cancelled just before it begins is cancelled. It is over when the output has ended, and when a
-  // next() or step() says so again: a program whose cancel() may come later than that goes on where
-  // it is told of one that it did not mean for this prompt.
+  // on as if nothing had happened. prompt() forgets a cancel() from before it, which may have come
+  // too late for the request that it was meant for: who may cancel one that has not begun looks at
+  // a flag of their own after prompt().
   void cancel() noexcept;
 
   // Tokens of prompt and output so far, valid until the next call of a non-const member; and how
@@ -4449,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x4f181dbe
+#define INLAY_SELF_ID_ 0x27556b18
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x4f181dbe
+#elif INLAY_SELF_ID_ != 0x27556b18
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -46907,13 +46906,6 @@ inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
   return step;
 }
 
-// A step of the program's. A cancel() that came too late for the output ends nothing of the next.
-inline Step step_output(SessionImpl* s, uint64_t deadline_us) noexcept {
-  const Step step = step_session(s, deadline_us);
-  if (s->ended) s->cancelled.store(false, std::memory_order_relaxed);
-  return step;
-}
-
 // Takes the constraint back to where it was after the first `keep` tokens.
 inline void roll_back_constraint(SessionImpl* s, uint32_t keep) noexcept {
   const uint32_t kept = keep > s->constrained_from ? keep - s->constrained_from : 0;
@@ -46936,6 +46928,7 @@ inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
   roll_back_constraint(s, 0);
   drop_draft(s);
   s->output.clear();
+  s->cancelled.store(false, std::memory_order_relaxed);
   s->workspace->leave(s);
   return s->status = status;
 }
@@ -47107,11 +47100,11 @@ Status Session::prompt(Span<const Token> tokens) noexcept {
 }
 
 const Piece* Session::next() noexcept {
-  return detail::step_output(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
+  return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
 }
 
 Step Session::step(uint32_t budget_us) noexcept {
-  return detail::step_output(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
+  return detail::step_session(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
 }
 
 const Piece& Session::piece() const noexcept { return impl_->piece; }

@@ -270,8 +270,7 @@ class Conversation {
     Clock::time_point first = start;
     const CancelScope scope(&session_);
     for (bool more = true; more;) {
-      more = session_.next() != nullptr ||
-             (session_.stop_reason() == inlay::StopReason::cancelled && !interrupted());
+      more = session_.next() != nullptr;
       if (first == start) first = Clock::now();
       // By their names, special ones too: they are what the answer is taken apart by.
       for (; seen < session_.tokens().size(); ++seen) {

@@ -203,6 +203,7 @@ class Walk {
   }
   void set_text(Walker& w, const Tokens& text) {
     const Status taken = w.session.prompt(Span<const Token>(text));
+    w.cancelled = false;
     if (!taken) {
       out_of_memory(taken.error());
       w.text = tokens_of(w.session);  // as many as there are still

@@ -735,13 +735,6 @@ inline Step step_session(SessionImpl* s, uint64_t deadline_us) noexcept {
   return step;
 }
 
-// A step of the program's. A cancel() that came too late for the output ends nothing of the next.
-inline Step step_output(SessionImpl* s, uint64_t deadline_us) noexcept {
-  const Step step = step_session(s, deadline_us);
-  if (s->ended) s->cancelled.store(false, std::memory_order_relaxed);
-  return step;
-}
-
 // Takes the constraint back to where it was after the first `keep` tokens.
 inline void roll_back_constraint(SessionImpl* s, uint32_t keep) noexcept {
   const uint32_t kept = keep > s->constrained_from ? keep - s->constrained_from : 0;
@@ -764,6 +757,7 @@ inline Status end_prompt(SessionImpl* s, const Status& status) noexcept {
   roll_back_constraint(s, 0);
   drop_draft(s);
   s->output.clear();
+  s->cancelled.store(false, std::memory_order_relaxed);
   s->workspace->leave(s);
   return s->status = status;
 }
@@ -935,11 +929,11 @@ Status Session::prompt(Span<const Token> tokens) noexcept {
 }
 
 const Piece* Session::next() noexcept {
-  return detail::step_output(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
+  return detail::step_session(impl_, 0) == Step::piece ? &impl_->piece : nullptr;
 }
 
 Step Session::step(uint32_t budget_us) noexcept {
-  return detail::step_output(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
+  return detail::step_session(impl_, detail::deadline_after(impl_->impl->host.clock, budget_us));
 }
 
 const Piece& Session::piece() const noexcept { return impl_->piece; }

@@ -162,10 +162,9 @@ class Session {
   const Status& status() const noexcept;
   // End the current next(), step() or evaluate(), or else the next one, from any thread: it returns
   // null or Step::done after at most one ticket, with StopReason::cancelled. Calling it again goes
-  // on as if nothing had happened. A prompt() in between does not undo it: a request that is
-  // cancelled just before it begins is cancelled. It is over when the output has ended, and when a
-  // next() or step() says so again: a program whose cancel() may come later than that goes on where
-  // it is told of one that it did not mean for this prompt.
+  // on as if nothing had happened. prompt() forgets a cancel() from before it, which may have come
+  // too late for the request that it was meant for: who may cancel one that has not begun looks at
+  // a flag of their own after prompt().
   void cancel() noexcept;
 
   // Tokens of prompt and output so far, valid until the next call of a non-const member; and how
