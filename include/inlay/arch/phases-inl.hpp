@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "inlay/arch/phases.hpp"
+#include "inlay/kernels/shared.hpp"
 #include "inlay/tensor/dequantize.hpp"
 
 INLAY_BEGIN_NAMESPACE
