@@ -39,10 +39,15 @@ void for_rows(uint32_t n, uint32_t task, F&& f) {
   for (uint32_t i = begin; i < n && i < begin + kRowsPerTask; ++i) f(i);
 }
 
+// Rows of a task that quantizes, for F16 and BF16 weights or for others.
+inline uint32_t quantize_task_rows(bool halves) noexcept {
+  return halves ? static_cast<uint32_t>(kHalvesStep) : kRowsPerTask;
+}
+
 // Quantizes the task's rows of `buffer`, of n, for the matmul that follows.
 inline void quantize_rows(const State& s, Buffer buffer, uint32_t width, uint32_t n, uint32_t task,
                           bool halves = false) noexcept {
-  const uint32_t rows = halves ? static_cast<uint32_t>(kHalvesStep) : kRowsPerTask;
+  const uint32_t rows = quantize_task_rows(halves);
   const uint32_t begin = task * rows, end = n < begin + rows ? n : begin + rows;
   Quantize q = s.quantize_of(buffer, width, n);
   q.halves = halves;
@@ -116,9 +121,8 @@ inline uint32_t count_quantize(const void* work, const void* state) noexcept {
   const State& s = state_of(state);
   const QuantizeWork& w = work_of<QuantizeWork>(work);
   const uint32_t n = w.head ? s.head_n : s.n;
-  if (!w.halves) return row_tasks(n);
-  if (s.invariant || n < s.kernels->halves_columns) return 0;
-  return static_cast<uint32_t>(div_up(n, kHalvesStep));
+  if (w.halves && (s.invariant || n < s.kernels->halves_columns)) return 0;
+  return static_cast<uint32_t>(div_up(n, quantize_task_rows(w.halves)));
 }
 
 inline void quantize(const void* work, void* state, uint32_t task, void*) noexcept {

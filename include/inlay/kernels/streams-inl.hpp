@@ -185,8 +185,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE size_t multiply_ternary_rows(const Matmul& 
 // Columns of plain floats at a time: they share the conversion of the weights, which takes the
 // multiplying ports too. With 512 bits, four are 1.5 times as fast as two at a time, and six 1.4
 // times as fast as four and two.
-static constexpr size_t kPlainColumns = kRegisters == 32 ? 6 : 2;
-template <class T, size_t columns = kPlainColumns>
+template <class T, size_t columns = kRegisters == 32 ? 6 : 2>
 static HWY_NOINLINE size_t multiply_plain_rows(const Matmul& m, size_t column, size_t begin,
                                                size_t end, void* scratch) {
   if constexpr (columns > 1) {
