@@ -4019,7 +4019,7 @@ class Completion {
   // (Step::more; the suggestion is the best so far).
   Step run(uint32_t budget_us) noexcept;
   // End the step() or run() that is under way, or else the next one, from any thread, in less than
-  // a millisecond.
+  // a millisecond. update() forgets a cancel() from before it, which was for the old text.
   void cancel() noexcept;
 
   const Suggestion& suggestion() const noexcept;  // valid until the next call but cancel()
@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x26f760be
+#define INLAY_SELF_ID_ 0xf1407047
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x26f760be
+#elif INLAY_SELF_ID_ != 0xf1407047
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -14694,13 +14694,14 @@ Status Gguf::Impl::read_data() noexcept {
 
 // ---- the public class ---------------------------------------------------------------------------
 
-// Which of two ways is meant nobody can know.
+// Which of two ways is meant nobody can know. But descriptor 0, which a zeroed structure of C has,
+// is one only by itself.
 INLAY_COLD inline Status check_source(const GgufSource& source) noexcept {
   const struct {
     bool given;
     const char* name;
   } ways[] = {{source.path != nullptr, "a path"},
-              {source.descriptor >= 0, "a descriptor"},
+              {source.descriptor > 0, "a descriptor"},
               {source.bytes.data() != nullptr, "memory"},
               {source.function.read != nullptr, "a read function"}};
   const char* first = nullptr;
@@ -14732,7 +14733,8 @@ Status Gguf::Impl::open(const GgufSource& source) noexcept {
     file_bytes = arrived.size = source.size != 0 ? source.size : all - source.offset;
     return {};
   }
-  const bool is_file = source.path != nullptr || source.descriptor >= 0;
+  const bool is_file =
+      source.path != nullptr || (source.descriptor >= 0 && source.bytes.data() == nullptr);
   if (source.offset % 8 != 0) {
     return Error(ErrorCode::bad_argument, "the part at byte ")
            << source.offset << ": expected a multiple of 8, or a read function";
@@ -50530,6 +50532,7 @@ Status Completion::update(const Document& document, bool wanted) noexcept {
     return Error(ErrorCode::bad_argument, "the cursor is at byte ")
            << uint64_t{document.cursor} << " of " << uint64_t{document.text.size()};
   }
+  c.cancelled = false;
   c.wanted = wanted;
   return c.status = detail::Meter::explain(c.model.host().allocator, c.update(document));
 }
@@ -50736,7 +50739,8 @@ INLAY_C_API inlay_status inlay_model_open_function(const inlay_read_function* fi
 /* Null is fine, as in all functions that close something. */
 INLAY_C_API void inlay_model_close(inlay_model* model);
 
-/* Where a GGUF file is: one of the first four, and which part of it is meant if it holds more than that. */
+/* Where a GGUF file is: one of descriptor, path, memory and function (two are an error; descriptor 0 is one only by
+ * itself), and which part of it is meant if it holds more than that. */
 typedef struct inlay_source {
   uint32_t struct_size;
   int32_t descriptor; /* of an open file, mapped; may be closed afterwards; -1: none; not on Windows */
@@ -50984,7 +50988,8 @@ INLAY_C_API inlay_token inlay_session_piece_token(const inlay_session* session);
 INLAY_C_API int32_t inlay_session_stop_reason(const inlay_session* session); /* INLAY_STOP_ */
 /* What went wrong in a step, or INLAY_OK. */
 INLAY_C_API inlay_status inlay_session_status(const inlay_session* session, inlay_error* error);
-/* From any thread: ends the step that is under way, or else the next one; stepping again goes on. */
+/* From any thread: ends the step that is under way, or else the next one; stepping again goes on. A new prompt forgets
+ * it. */
 INLAY_C_API void inlay_session_cancel(inlay_session* session);
 
 /* Tokens of prompt and output so far; valid as inlay_session_piece is. */
@@ -51011,6 +51016,7 @@ INLAY_C_API uint32_t inlay_session_cached(const inlay_session* session); /* how 
 INLAY_C_API uint32_t inlay_session_reused(const inlay_session* session); /* of the last prompt's, those found cached */
 INLAY_C_API inlay_status inlay_session_set_sampling(inlay_session* session, const inlay_sampling* sampling,
                                                     inlay_error* error);
+/* Of the output, what is there included; 0: when the model or the context ends. */
 INLAY_C_API void inlay_session_set_max_tokens(inlay_session* session, uint32_t max_tokens);
 /* Reads `tokens` after those that were read before and hands the logits of each to `row` (which may be null), valid during
  * the call; with last_only, only of the last. */

@@ -158,7 +158,8 @@ INLAY_C_API inlay_status inlay_model_open_function(const inlay_read_function* fi
 /* Null is fine, as in all functions that close something. */
 INLAY_C_API void inlay_model_close(inlay_model* model);
 
-/* Where a GGUF file is: one of the first four, and which part of it is meant if it holds more than that. */
+/* Where a GGUF file is: one of descriptor, path, memory and function (two are an error; descriptor 0 is one only by
+ * itself), and which part of it is meant if it holds more than that. */
 typedef struct inlay_source {
   uint32_t struct_size;
   int32_t descriptor; /* of an open file, mapped; may be closed afterwards; -1: none; not on Windows */
@@ -406,7 +407,8 @@ INLAY_C_API inlay_token inlay_session_piece_token(const inlay_session* session);
 INLAY_C_API int32_t inlay_session_stop_reason(const inlay_session* session); /* INLAY_STOP_ */
 /* What went wrong in a step, or INLAY_OK. */
 INLAY_C_API inlay_status inlay_session_status(const inlay_session* session, inlay_error* error);
-/* From any thread: ends the step that is under way, or else the next one; stepping again goes on. */
+/* From any thread: ends the step that is under way, or else the next one; stepping again goes on. A new prompt forgets
+ * it. */
 INLAY_C_API void inlay_session_cancel(inlay_session* session);
 
 /* Tokens of prompt and output so far; valid as inlay_session_piece is. */
@@ -433,6 +435,7 @@ INLAY_C_API uint32_t inlay_session_cached(const inlay_session* session); /* how 
 INLAY_C_API uint32_t inlay_session_reused(const inlay_session* session); /* of the last prompt's, those found cached */
 INLAY_C_API inlay_status inlay_session_set_sampling(inlay_session* session, const inlay_sampling* sampling,
                                                     inlay_error* error);
+/* Of the output, what is there included; 0: when the model or the context ends. */
 INLAY_C_API void inlay_session_set_max_tokens(inlay_session* session, uint32_t max_tokens);
 /* Reads `tokens` after those that were read before and hands the logits of each to `row` (which may be null), valid during
  * the call; with last_only, only of the last. */

@@ -163,7 +163,7 @@ TEST_CASE("a part of a file, of memory, or of what a function reads is a model")
       GgufSource two = archive.part();
       for (const int way : {a, b}) {
         if (way == 0) two.path = archive.path.c_str();
-        if (way == 1) two.descriptor = 0;
+        if (way == 1) two.descriptor = 1;
         if (way == 2) two.bytes = archive.in_memory().bytes;
         if (way == 3) two.function = archive.by_function().function;
       }
@@ -178,6 +178,9 @@ TEST_CASE("a part of a file, of memory, or of what a function reads is a model")
       CHECK(std::string(loaded.error().message()) == message);
     }
   }
+  GgufSource zeroed = archive.in_memory();
+  zeroed.descriptor = 0;  // as a structure of C is
+  CHECK(bool(Model::open(zeroed)));
   GgufSource odd = archive.in_memory();
   odd.offset += 4;
   CHECK(Model::open(odd).error().code() == ErrorCode::bad_argument);

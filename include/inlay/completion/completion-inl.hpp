@@ -894,6 +894,7 @@ Status Completion::update(const Document& document, bool wanted) noexcept {
     return Error(ErrorCode::bad_argument, "the cursor is at byte ")
            << uint64_t{document.cursor} << " of " << uint64_t{document.text.size()};
   }
+  c.cancelled = false;
   c.wanted = wanted;
   return c.status = detail::Meter::explain(c.model.host().allocator, c.update(document));
 }

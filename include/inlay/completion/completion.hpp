@@ -112,7 +112,7 @@ class Completion {
   // (Step::more; the suggestion is the best so far).
   Step run(uint32_t budget_us) noexcept;
   // End the step() or run() that is under way, or else the next one, from any thread, in less than
-  // a millisecond.
+  // a millisecond. update() forgets a cancel() from before it, which was for the old text.
   void cancel() noexcept;
 
   const Suggestion& suggestion() const noexcept;  // valid until the next call but cancel()

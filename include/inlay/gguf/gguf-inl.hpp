@@ -812,13 +812,14 @@ Status Gguf::Impl::read_data() noexcept {
 
 // ---- the public class ---------------------------------------------------------------------------
 
-// Which of two ways is meant nobody can know.
+// Which of two ways is meant nobody can know. But descriptor 0, which a zeroed structure of C has,
+// is one only by itself.
 INLAY_COLD inline Status check_source(const GgufSource& source) noexcept {
   const struct {
     bool given;
     const char* name;
   } ways[] = {{source.path != nullptr, "a path"},
-              {source.descriptor >= 0, "a descriptor"},
+              {source.descriptor > 0, "a descriptor"},
               {source.bytes.data() != nullptr, "memory"},
               {source.function.read != nullptr, "a read function"}};
   const char* first = nullptr;
@@ -850,7 +851,8 @@ Status Gguf::Impl::open(const GgufSource& source) noexcept {
     file_bytes = arrived.size = source.size != 0 ? source.size : all - source.offset;
     return {};
   }
-  const bool is_file = source.path != nullptr || source.descriptor >= 0;
+  const bool is_file =
+      source.path != nullptr || (source.descriptor >= 0 && source.bytes.data() == nullptr);
   if (source.offset % 8 != 0) {
     return Error(ErrorCode::bad_argument, "the part at byte ")
            << source.offset << ": expected a multiple of 8, or a read function";
