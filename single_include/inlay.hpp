@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf1407047
+#define INLAY_SELF_ID_ 0x206a5c0c
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf1407047
+#elif INLAY_SELF_ID_ != 0x206a5c0c
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -5257,9 +5257,14 @@ INLAY_END_NAMESPACE
 
 // Loops over arrays of vectors must be unrolled for these to be registers. Not under sanitizers,
 // which check every access: compiling would take minutes.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#    define INLAY_UNROLL(n)
+#  endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #  define INLAY_UNROLL(n)
-#else
+#endif
+#ifndef INLAY_UNROLL
 #  define INLAY_UNROLL(n) HWY_UNROLL(n)
 #endif
 

@@ -40,9 +40,14 @@
 
 // Loops over arrays of vectors must be unrolled for these to be registers. Not under sanitizers,
 // which check every access: compiling would take minutes.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#  if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#    define INLAY_UNROLL(n)
+#  endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #  define INLAY_UNROLL(n)
-#else
+#endif
+#ifndef INLAY_UNROLL
 #  define INLAY_UNROLL(n) HWY_UNROLL(n)
 #endif
 
