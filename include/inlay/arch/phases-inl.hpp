@@ -220,7 +220,7 @@ inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexc
 inline bool ask_rows(const Weight& weight, RowTasks::Range range, const State& s,
                      uint32_t piece) noexcept {
   constexpr size_t kPieceBytes = 512, kMost = size_t{128} << 10;
-  const size_t streams = weight.packed ? s.reading.streams : 4;
+  const size_t streams = weight.packed ? s.reading.streams : kStreams;
   const size_t together = weight.packed ? kPanelRows : 1;
   const size_t row_bytes = weight.row_bytes();
   const size_t length = div_up(div_up(range.end - range.begin, together), streams) * together;
