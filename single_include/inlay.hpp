@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x206a5c0c
+#define INLAY_SELF_ID_ 0xf5ee1b48
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x206a5c0c
+#elif INLAY_SELF_ID_ != 0xf5ee1b48
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -9838,12 +9838,12 @@ static HWY_NOINLINE size_t multiply_rows(const Matmul& m, size_t column, size_t 
         scales.compute(next, chunk, here, x_scale + chunk * kSubs, x_sum + chunk * kSubs, low);
       }
       if (chunk == 0) continue;
+      const size_t done = chunk - 1;
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         for (size_t line = 0; line < T::kChunkBytes; line += 64) {
           INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead + line, 3);
         }
       }
-      const size_t done = chunk - 1;
       const size_t here = HWY_MIN(size_t{8}, groups - done * 8);
       const int8_t* a = x.q() + done * kChunk;
       // Unrolled, all shifts are constants.
@@ -39395,7 +39395,7 @@ inline RowTasks tasks_of(const Weight& weight, uint32_t n, const State& s) noexc
 inline bool ask_rows(const Weight& weight, RowTasks::Range range, const State& s,
                      uint32_t piece) noexcept {
   constexpr size_t kPieceBytes = 512, kMost = size_t{128} << 10;
-  const size_t streams = weight.packed ? s.reading.streams : 4;
+  const size_t streams = weight.packed ? s.reading.streams : kStreams;
   const size_t together = weight.packed ? kPanelRows : 1;
   const size_t row_bytes = weight.row_bytes();
   const size_t length = div_up(div_up(range.end - range.begin, together), streams) * together;

@@ -268,12 +268,12 @@ static HWY_NOINLINE size_t multiply_rows(const Matmul& m, size_t column, size_t 
         scales.compute(next, chunk, here, x_scale + chunk * kSubs, x_sum + chunk * kSubs, low);
       }
       if (chunk == 0) continue;
+      const size_t done = chunk - 1;
       INLAY_UNROLL(4) for (size_t s = 0; s < kStreams; ++s) {
         for (size_t line = 0; line < T::kChunkBytes; line += 64) {
           INLAY_PREFETCH(reinterpret_cast<uintptr_t>(rows[s]) + ahead + line, 3);
         }
       }
-      const size_t done = chunk - 1;
       const size_t here = HWY_MIN(size_t{8}, groups - done * 8);
       const int8_t* a = x.q() + done * kChunk;
       // Unrolled, all shifts are constants.
