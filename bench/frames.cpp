@@ -17,10 +17,14 @@
 // Beside each overrun stands the machine's own: that of a loop which only looks at the clock, on as
 // many threads; and beside what cancel() takes, that of a loop which only looks for it ("flag").
 // "own" is the overrun in the CPU time of the calling thread: what the engine did, without the time
-// for which the system had put the thread aside.
+// for which the system had put the thread aside. "alone" is the overrun of the slices, and how many
+// they are, in which the system neither took the core from that thread nor read from the disk for
+// it (Linux; a virtual machine's own host may still take the core).
 // Tokens (and looks at the clock) are per second inside the engine; "of free" compares the tokens
 // that a second of the process's CPU time, without what the pauses between frames took, gives with
 // those of the same work in one go.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -109,35 +113,38 @@ class Times {
 const std::vector<double> kLimits = {0, 25, 50, 100, 150, 200, 250, 500, 1000};
 
 void print_header() {
-  std::printf("%-8s %7s %8s %7s |%8s %8s %8s %8s |%8s %9s | %s |%9s %8s\n", "work", "threads",
-              "budget", "times", "p50", "p99", "p99.9", "max", "own p99", "own p99.9",
-              "in (0, 25, 50, 100, 150, 200, 250, 500, 1000, more]", "tokens/s", "of free");
+  std::printf("%-8s %7s %8s %7s |%8s %8s %8s %8s |%8s %9s |%7s %11s | %s |%9s %8s\n", "work",
+              "threads", "budget", "times", "p50", "p99", "p99.9", "max", "own p99", "own p99.9",
+              "alone", "alone p99.9", "in (0, 25, 50, 100, 150, 200, 250, 500, 1000, more]",
+              "tokens/s", "of free");
 }
 
-// What frames took beyond their slices, by the clock and in CPU time of the calling thread.
+// What frames took beyond their slices, by the clock and in CPU time of the calling thread; by the
+// clock, of those that the system left alone.
 struct Overruns {
-  std::vector<double> all, own;
+  std::vector<double> all, own, alone;
 };
 
 void print(const Options& o, const char* work, uint32_t threads, uint32_t budget,
            const Overruns& overruns, double rate, double of_free) {
-  const Times times(overruns.all), own(overruns.own);
+  const Times times(overruns.all), own(overruns.own), alone(overruns.alone);
   const std::vector<size_t> counts = times.histogram(kLimits);
   if (o.json) {
     static const char* separator = "[";
     std::printf(
         "%s{\"work\": \"%s\", \"threads\": %u, \"budget_us\": %u, \"times\": %zu, "
         "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f, \"max_us\": %.1f, "
-        "\"own_p99_us\": %.1f, \"own_p99.9_us\": %.1f, \"histogram\": [",
+        "\"own_p99_us\": %.1f, \"own_p99.9_us\": %.1f, \"alone\": %zu, \"alone_p99.9_us\": %.1f, "
+        "\"histogram\": [",
         separator, work, threads, budget, times.size(), times.at(0.5), times.at(0.99),
-        times.at(0.999), times.at(1), own.at(0.99), own.at(0.999));
+        times.at(0.999), times.at(1), own.at(0.99), own.at(0.999), alone.size(), alone.at(0.999));
     for (size_t i = 0; i < counts.size(); ++i) std::printf("%s%zu", i > 0 ? ", " : "", counts[i]);
     std::printf("], \"tokens_per_second\": %.4g, \"of_free\": %.4g}", rate, of_free);
     separator = ",\n ";
   } else {
-    std::printf("%-8s %7u %8u %7zu |%8.1f %8.1f %8.1f %8.1f |%8.1f %9.1f |", work, threads, budget,
-                times.size(), times.at(0.5), times.at(0.99), times.at(0.999), times.at(1),
-                own.at(0.99), own.at(0.999));
+    std::printf("%-8s %7u %8u %7zu |%8.1f %8.1f %8.1f %8.1f |%8.1f %9.1f |%7zu %11.1f |", work,
+                threads, budget, times.size(), times.at(0.5), times.at(0.99), times.at(0.999),
+                times.at(1), own.at(0.99), own.at(0.999), alone.size(), alone.at(0.999));
     for (const size_t count : counts) std::printf(" %zu", count);
     if (rate > 0) std::printf(" |%9.2f %7.1f%%", rate, 100 * of_free);
     std::printf("\n");
@@ -152,6 +159,17 @@ double cpu_us(clockid_t clock) {
   timespec time = {};
   clock_gettime(clock, &time);
   return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+}
+
+// How often the system has taken the core from this thread, or read a page from the disk for it.
+long disturbances() {
+#ifdef RUSAGE_THREAD
+  rusage use = {};
+  getrusage(RUSAGE_THREAD, &use);
+  return use.ru_nivcsw + use.ru_majflt;
+#else
+  return 0;
+#endif
 }
 
 // Tokens, and the time inside the engine and on all CPUs that they took.
@@ -297,10 +315,12 @@ Overruns play(const Options& o, uint32_t budget, F body, Done done, Pause pause)
   while (since(begin) < o.seconds * 1e6 && !done()) {
     const Clock::time_point start = Clock::now();
     const double cpu = cpu_us(CLOCK_THREAD_CPUTIME_ID);
+    const long disturbed = disturbances();
     double spent = 0;
     while (spent < budget && !body(static_cast<uint32_t>(budget - spent))) spent = since(start);
     overruns.all.push_back(std::max(0.0, since(start) - budget));
     overruns.own.push_back(std::max(0.0, cpu_us(CLOCK_THREAD_CPUTIME_ID) - cpu - budget));
+    if (disturbances() == disturbed) overruns.alone.push_back(overruns.all.back());
     next += frame;
     if (next > Clock::now()) {
       pause(next);
@@ -471,7 +491,7 @@ void measure_flag(const Options& o) {
     }
     times.push_back(canceller.end());
   }
-  print(o, "flag", 1, 0, {times, {}}, 0, 0);
+  print(o, "flag", 1, 0, {times, {}, {}}, 0, 0);
 }
 
 // At random moments of reading a prompt.
@@ -487,7 +507,7 @@ void measure_cancel(const Options& o, const inlay::Model& model, uint32_t thread
     const double us = canceller.end();
     if (cancelled) times.push_back(us);
   }
-  print(o, "cancel", threads, 0, {times, {}}, 0, 0);
+  print(o, "cancel", threads, 0, {times, {}, {}}, 0, 0);
 }
 
 // At random moments of completing code.
@@ -512,7 +532,7 @@ void measure_cancel_completion(const Options& o, const inlay::Model& model, uint
     completion.run(1000000);
     if (const double us = canceller.end(); us > 0) times.push_back(us);
   }
-  print(o, "completes", threads, 0, {times, {}}, 0, 0);
+  print(o, "completes", threads, 0, {times, {}, {}}, 0, 0);
 }
 
 // Memory for the engine that this process has written to before, and that it keeps.
@@ -613,6 +633,7 @@ void measure_open(const Options& o, Way way, uint32_t threads) {
           [&] { return open; });
       all.all.insert(all.all.end(), overruns.all.begin(), overruns.all.end());
       all.own.insert(all.own.end(), overruns.own.begin(), overruns.own.end());
+      all.alone.insert(all.alone.end(), overruns.alone.begin(), overruns.alone.end());
     } while (since(begin) < o.seconds * 1e6);
     print(o, kNames[static_cast<int>(way)], threads, budget, all, 0, 0);
   }
@@ -632,7 +653,7 @@ void measure_cancel_open(const Options& o, Way way, uint32_t threads) {
     const double us = canceller.end();
     if (!open && open.error().code() == inlay::ErrorCode::cancelled) times.push_back(us);
   }
-  print(o, kNames[static_cast<int>(way)], threads, 0, {times, {}}, 0, 0);
+  print(o, kNames[static_cast<int>(way)], threads, 0, {times, {}, {}}, 0, 0);
 }
 
 // ---- the command line ----
