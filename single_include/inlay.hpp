@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xf5ee1b48
+#define INLAY_SELF_ID_ 0x6d84f523
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xf5ee1b48
+#elif INLAY_SELF_ID_ != 0x6d84f523
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -38110,6 +38110,7 @@ class Executor {
   // What a worker without a ticket asks the memory for meanwhile.
   struct Ahead {
     uint32_t phase = 0, task = 0, piece = 0;  // phase 0: nothing yet
+    bool more = true;                         // pieces of that task
   };
   void ask_ahead(uint32_t phase, uint32_t tasks_left, Ahead* ahead) const noexcept;
   bool draw_tickets(uint32_t worker) noexcept;
@@ -38231,12 +38232,12 @@ bool Executor::is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) no
 void Executor::ask_ahead(uint32_t phase, uint32_t tasks_left, Ahead* ahead) const noexcept {
   constexpr uint32_t kMostPhases = 5;  // between matrices there are norms and attention
   if (ahead->phase <= phase) {
-    *ahead = {phase + 1, n_workers_ > tasks_left ? n_workers_ - tasks_left : 1, 0};
+    *ahead = {phase + 1, n_workers_ > tasks_left ? n_workers_ - tasks_left : 1};
     while (ahead->phase < plan_.size() && plan_[ahead->phase].ask == nullptr) ++ahead->phase;
   }
-  if (ahead->phase >= plan_.size() || ahead->phase > phase + kMostPhases) return;
+  if (!ahead->more || ahead->phase >= plan_.size() || ahead->phase > phase + kMostPhases) return;
   const Phase& next = plan_[ahead->phase];
-  if (next.ask(next.work, state_, ahead->task, ahead->piece)) ++ahead->piece;
+  ahead->more = next.ask(next.work, state_, ahead->task, ahead->piece++);
 }
 
 // True if there was a ticket.
@@ -39461,31 +39462,33 @@ inline uint32_t count_matmul(const void* work, const void* state) noexcept {
   return tasks;
 }
 
-inline void matmul(const void* work, void* state, uint32_t task, void* scratch) noexcept {
-  const MatmulWork& w = work_of<MatmulWork>(work);
-  const State& s = state_of(state);
+// A part's rows that are the task's; no part: there are fewer tasks.
+struct PartTask {
+  const MatmulPart* part;
+  RowTasks::Range range;
+};
+inline PartTask part_task(const MatmulWork& w, const State& s, uint32_t task) noexcept {
   for (uint32_t p = 0; p < w.n_parts; ++p) {
     const RowTasks tasks = tasks_of(*w.parts[p].weight, s.n, s);
     const uint32_t count = tasks.count();
-    if (task < count) {
-      return multiply(w.parts[p], w.in, rows_of(w.parts[p].out, s), w.add, s.n, s, tasks.task(task),
-                      scratch);
-    }
+    if (task < count) return {&w.parts[p], tasks.task(task)};
     task -= count;
   }
+  return {};
+}
+
+inline void matmul(const void* work, void* state, uint32_t task, void* scratch) noexcept {
+  const MatmulWork& w = work_of<MatmulWork>(work);
+  const State& s = state_of(state);
+  const PartTask t = part_task(w, s, task);
+  multiply(*t.part, w.in, rows_of(t.part->out, s), w.add, s.n, s, t.range, scratch);
 }
 
 inline bool ask_matmul(const void* work, const void* state, uint32_t task,
                        uint32_t piece) noexcept {
-  const MatmulWork& w = work_of<MatmulWork>(work);
   const State& s = state_of(state);
-  for (uint32_t p = 0; p < w.n_parts; ++p) {
-    const RowTasks tasks = tasks_of(*w.parts[p].weight, s.n, s);
-    const uint32_t count = tasks.count();
-    if (task < count) return ask_rows(*w.parts[p].weight, tasks.task(task), s, piece);
-    task -= count;
-  }
-  return false;
+  const PartTask t = part_task(work_of<MatmulWork>(work), s, task);
+  return t.part != nullptr && ask_rows(*t.part->weight, t.range, s, piece);
 }
 
 // The same rows of gate and up, and what the activation makes of them: the task's values of both

@@ -286,31 +286,33 @@ inline uint32_t count_matmul(const void* work, const void* state) noexcept {
   return tasks;
 }
 
-inline void matmul(const void* work, void* state, uint32_t task, void* scratch) noexcept {
-  const MatmulWork& w = work_of<MatmulWork>(work);
-  const State& s = state_of(state);
+// A part's rows that are the task's; no part: there are fewer tasks.
+struct PartTask {
+  const MatmulPart* part;
+  RowTasks::Range range;
+};
+inline PartTask part_task(const MatmulWork& w, const State& s, uint32_t task) noexcept {
   for (uint32_t p = 0; p < w.n_parts; ++p) {
     const RowTasks tasks = tasks_of(*w.parts[p].weight, s.n, s);
     const uint32_t count = tasks.count();
-    if (task < count) {
-      return multiply(w.parts[p], w.in, rows_of(w.parts[p].out, s), w.add, s.n, s, tasks.task(task),
-                      scratch);
-    }
+    if (task < count) return {&w.parts[p], tasks.task(task)};
     task -= count;
   }
+  return {};
+}
+
+inline void matmul(const void* work, void* state, uint32_t task, void* scratch) noexcept {
+  const MatmulWork& w = work_of<MatmulWork>(work);
+  const State& s = state_of(state);
+  const PartTask t = part_task(w, s, task);
+  multiply(*t.part, w.in, rows_of(t.part->out, s), w.add, s.n, s, t.range, scratch);
 }
 
 inline bool ask_matmul(const void* work, const void* state, uint32_t task,
                        uint32_t piece) noexcept {
-  const MatmulWork& w = work_of<MatmulWork>(work);
   const State& s = state_of(state);
-  for (uint32_t p = 0; p < w.n_parts; ++p) {
-    const RowTasks tasks = tasks_of(*w.parts[p].weight, s.n, s);
-    const uint32_t count = tasks.count();
-    if (task < count) return ask_rows(*w.parts[p].weight, tasks.task(task), s, piece);
-    task -= count;
-  }
-  return false;
+  const PartTask t = part_task(work_of<MatmulWork>(work), s, task);
+  return t.part != nullptr && ask_rows(*t.part->weight, t.range, s, piece);
 }
 
 // The same rows of gate and up, and what the activation makes of them: the task's values of both

@@ -74,12 +74,12 @@ bool Executor::is_too_late(uint64_t now, uint64_t cost, uint64_t deadline_us) no
 void Executor::ask_ahead(uint32_t phase, uint32_t tasks_left, Ahead* ahead) const noexcept {
   constexpr uint32_t kMostPhases = 5;  // between matrices there are norms and attention
   if (ahead->phase <= phase) {
-    *ahead = {phase + 1, n_workers_ > tasks_left ? n_workers_ - tasks_left : 1, 0};
+    *ahead = {phase + 1, n_workers_ > tasks_left ? n_workers_ - tasks_left : 1};
     while (ahead->phase < plan_.size() && plan_[ahead->phase].ask == nullptr) ++ahead->phase;
   }
-  if (ahead->phase >= plan_.size() || ahead->phase > phase + kMostPhases) return;
+  if (!ahead->more || ahead->phase >= plan_.size() || ahead->phase > phase + kMostPhases) return;
   const Phase& next = plan_[ahead->phase];
-  if (next.ask(next.work, state_, ahead->task, ahead->piece)) ++ahead->piece;
+  ahead->more = next.ask(next.work, state_, ahead->task, ahead->piece++);
 }
 
 // True if there was a ticket.

@@ -116,6 +116,7 @@ class Executor {
   // What a worker without a ticket asks the memory for meanwhile.
   struct Ahead {
     uint32_t phase = 0, task = 0, piece = 0;  // phase 0: nothing yet
+    bool more = true;                         // pieces of that task
   };
   void ask_ahead(uint32_t phase, uint32_t tasks_left, Ahead* ahead) const noexcept;
   bool draw_tickets(uint32_t worker) noexcept;
