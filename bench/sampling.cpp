@@ -146,6 +146,15 @@ int main(int argc, char** argv) {
   s = off();
   s.xtc_probability = 1.0f;
   bench.run("xtc alone", s);
+  s.temperature = 0.8f;
+  bench.run("xtc, temperature 0.8", s);
+  s = off();
+  s.dynatemp_range = 0.5f;
+  bench.run("dynamic temperature alone", s);
+  s = off();
+  s.adaptive_target = 0.3f;
+  s.chain.add(inlay::SamplerKind::adaptive_p);
+  bench.run("adaptive-p alone", s);
   s = off();
   s.mirostat = 1;
   bench.run("mirostat 1", s);

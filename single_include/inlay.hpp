@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x6d84f523
+#define INLAY_SELF_ID_ 0xad0c1951
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x6d84f523
+#elif INLAY_SELF_ID_ != 0xad0c1951
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -44218,12 +44218,17 @@ class CandidateList {
   Span<Candidate>& raw() noexcept;
   Span<Candidate>& unordered() noexcept;
   Candidates& settled() noexcept;
+  // What draw() drew from: in any order.
+  Span<Candidate>& divided() noexcept;
+  // Whether two at least are possible.
+  bool has_choice() const noexcept;
   // With those that llama.cpp has besides, without a probability: they count.
   size_t size_with_impossible() const noexcept { return c_.list.size() + impossible_; }
 
   float greatest_logit() const noexcept;
-  Softmax softmax() const noexcept;
-  // f(i, bits, weight) of what is listed, as long as it returns true.
+  Softmax softmax() noexcept;
+  // f(i, bits, weight) of what is listed, or of all tokens if nothing is, as long as it returns
+  // true. What is impossible has no weight.
   template <class F>
   void weigh(const Softmax& p, const F& f) const noexcept;
 
@@ -44236,6 +44241,9 @@ class CandidateList {
   void keep_top(size_t k) noexcept;
   // Keeps the front, most probable first or those first whose surprise is typical.
   void keep_front(bool typical, const Front& front) noexcept;
+  // Brings to the front what has at least that logit, or little less, and returns how many these
+  // are. What is in order stays so.
+  size_t bring_forward(double least) noexcept;
   // Lists only what has at least that logit, if nothing is listed.
   void keep_from(double least) noexcept;
   // Keeps those, in their order; of the impossible ones all, or what makes the candidates `n`.
@@ -44263,6 +44271,7 @@ class CandidateList {
     bool operator()(const Candidate& a, const Candidate& b) const noexcept;
   };
   struct Cut;
+  struct Buckets;
 
   void make_list(double least) noexcept;
   void settle() noexcept;
@@ -44272,7 +44281,11 @@ class CandidateList {
   template <class View>
   uint64_t total(const Softmax& p, Span<const Candidate> list, const View& view) const noexcept;
   Order narrow(bool typical, const Front& front, Softmax* p) noexcept;
-  size_t select(const Softmax& p, const Cut& is_enough) noexcept;
+  template <class F>
+  void weigh_divided(const Softmax& p, Span<const Candidate> those, const F& f) const noexcept;
+  uint64_t key(const Softmax& p, const Candidate& c) const noexcept;
+  Buckets fill_buckets(const Softmax& p, Span<const Candidate> those, int shift) const noexcept;
+  size_t select(const Softmax& p, const Cut& is_enough, Buckets buckets) noexcept;
 
   const Logits logits_;
   const Span<Candidate> memory_;
@@ -44387,10 +44400,14 @@ inline void CandidateList::begin_again(Span<const uint64_t> allowed) noexcept {
 
 // ---- the list and its order ----
 
+// A float is at least `least` if it is at least this.
+inline float float_from(double least) noexcept {
+  return static_cast<float>(std::max(static_cast<double>(kLeastPossible), least));
+}
+
 // Of the possible tokens whose logits are at least that.
 INLAY_COLD inline void CandidateList::make_list(double least) noexcept {
-  const float from = static_cast<float>(std::max(static_cast<double>(kLeastPossible), least));
-  c_ = {{memory_.data(), take_from(logits_, from, memory_.data())}, false};
+  c_ = {{memory_.data(), take_from(logits_, float_from(least), memory_.data())}, false};
   listed_ = true;
   impossible_ = logits_.all.size() - c_.list.size();
 }
@@ -44402,6 +44419,19 @@ inline Span<Candidate>& CandidateList::raw() noexcept {
 inline Span<Candidate>& CandidateList::unordered() noexcept {
   if (divisor_ != 1) settle();
   return raw();
+}
+inline Span<Candidate>& CandidateList::divided() noexcept {
+  for (Candidate& c : raw()) c.logit /= divisor_;
+  unsorted_ = false;
+  divisor_ = 1;
+  return c_.list;
+}
+inline bool CandidateList::has_choice() const noexcept {
+  if (listed_) return c_.list.size() > 1;
+  size_t n = 0;
+  for (size_t i = 0; i < logits_.all.size() && n < 2; ++i)
+    n += logits_.all[i] > kImpossible ? 1 : 0;
+  return n > 1;
 }
 inline Candidates& CandidateList::settled() noexcept {
   if (unsorted_) settle();
@@ -44427,7 +44457,7 @@ inline void CandidateList::divide(float divisor) noexcept {
 inline void CandidateList::order_by_probability() noexcept {
   unordered();
   if (c_.sorted) return;
-  order_ = {0, -1};  // draw() knows the top
+  order_ = {0, -1};
   unsorted_ = true;
 }
 
@@ -44438,19 +44468,28 @@ inline void CandidateList::sort(size_t n) noexcept {
   std::partial_sort(c_.list.begin(), c_.list.begin() + n, c_.list.end(), kMoreProbable);
 }
 
+// The logit that is so many bits() below the top, or a little less: it need not be exact.
+inline double below(double top, double bits) noexcept {
+  return top - (bits + 0x1p24) * (kLn2 * 0x1p-32);
+}
+
 struct AsItIs {
   const Candidate& operator()(const Candidate& c) const noexcept { return c; }
 };
 template <class View>
 float greatest(Span<const Candidate> list, const View& view) noexcept {
-  constexpr size_t kChains = 4;  // a maximum takes four cycles
-  float top[kChains] = {kImpossible, kImpossible, kImpossible, kImpossible};
+  const auto at = [&](size_t i) { return view(list[i]).logit; };
+  // Four chains, as a maximum takes four cycles; an array of them GCC leaves in memory.
+  float a = kImpossible, b = a, c = a, d = a;
   size_t i = 0;
-  for (; i + kChains <= list.size(); i += kChains) {
-    for (size_t k = 0; k < kChains; ++k) top[k] = std::max(top[k], view(list[i + k]).logit);
+  for (; i + 4 <= list.size(); i += 4) {
+    a = std::max(a, at(i));
+    b = std::max(b, at(i + 1));
+    c = std::max(c, at(i + 2));
+    d = std::max(d, at(i + 3));
   }
-  for (; i < list.size(); ++i) top[0] = std::max(top[0], view(list[i]).logit);
-  return std::max(std::max(top[0], top[1]), std::max(top[2], top[3]));
+  for (; i < list.size(); ++i) a = std::max(a, at(i));
+  return std::max(std::max(a, b), std::max(c, d));
 }
 inline float CandidateList::greatest_logit() const noexcept {
   return listed_ ? greatest(c_.list, AsItIs()) : greatest(logits_.maxima);
@@ -44498,7 +44537,8 @@ void CandidateList::weigh(const Softmax& p, Span<const Candidate> list, const Vi
 }
 template <class F>
 void CandidateList::weigh(const Softmax& p, const F& f) const noexcept {
-  weigh(p, c_.list, AsItIs(), f);
+  if (listed_) return weigh(p, c_.list, AsItIs(), f);
+  for_each_weight(logits_.kernels, Span<const float>(logits_.all), p.top, f);
 }
 template <class View>
 uint64_t CandidateList::total(const Softmax& p, Span<const Candidate> list,
@@ -44511,9 +44551,13 @@ uint64_t CandidateList::total(const Softmax& p, Span<const Candidate> list,
   return sum;
 }
 
-inline Softmax CandidateList::softmax() const noexcept {
+inline Softmax CandidateList::softmax() noexcept {
+  if (divisor_ != 1) settle();
   Softmax p = {greatest_logit(), 0};
-  p.total = total(p, c_.list, AsItIs());
+  weigh(p, [&p](size_t, uint64_t, uint64_t weight) {
+    p.total += weight;
+    return true;
+  });
   return p;
 }
 
@@ -44540,11 +44584,12 @@ inline double CandidateList::Order::off(const Candidate& c) const noexcept {
   return std::fabs(static_cast<double>(static_cast<int64_t>(Softmax{top, 0}.bits(c))) - mean);
 }
 
-// Never less for a candidate than for those before it, and below 2^38.
+// Never less for a candidate than for those before it, and at most that.
+inline constexpr uint64_t kMostKey = (uint64_t{1} << 38) - 1;
 inline uint64_t CandidateList::Order::key(const Candidate& c) const noexcept {
   const uint64_t key =
       mean < 0 ? Softmax{top, 0}.bits(c) : static_cast<uint64_t>(static_cast<int64_t>(off(c)));
-  return std::min(key, (uint64_t{1} << 38) - 1);
+  return std::min(key, kMostKey);
 }
 
 inline bool CandidateList::Order::operator()(const Candidate& a,
@@ -44571,6 +44616,12 @@ struct Divided {
 
 inline constexpr int kBucketBits = 9, kBucketShift = 29;  // the widest: an eighth of a bit
 inline constexpr size_t kBuckets = 1 << kBucketBits;      // so many of which are 64 bits
+struct CandidateList::Buckets {
+  struct {
+    uint64_t sum;  // of weights
+    size_t n;
+  } of[kBuckets];
+};
 
 // Drops, of candidates in any order, those that the front cannot reach: the others are within so
 // much of the mean that the buckets there are enough. Computes the softmax of all, and the order.
@@ -44579,16 +44630,11 @@ inline CandidateList::Order CandidateList::narrow(bool typical, const Front& fro
   uint64_t sums[kBuckets + 1] = {};  // the last is of what has no weight
   MeanBits mean_bits;
   *p = {greatest_logit(), 0};
-  const auto note = [&](size_t, uint64_t bits, uint64_t weight) {
+  weigh(*p, [&](size_t, uint64_t bits, uint64_t weight) {
     sums[bits >> kBucketShift] += weight;
     if (typical) mean_bits.add(bits, weight);
     return true;
-  };
-  if (listed_) {
-    weigh(*p, c_.list, AsItIs(), note);
-  } else {
-    for_each_weight(logits_.kernels, Span<const float>(logits_.all), p->top, note);
-  }
+  });
   for (const uint64_t sum : sums) p->total += sum;
   const double mean = typical ? mean_bits.mean(p->total) : 0;
   const size_t middle = static_cast<size_t>(mean) >> kBucketShift;
@@ -44605,10 +44651,8 @@ inline CandidateList::Order CandidateList::narrow(bool typical, const Front& fro
   }
   double least = -HUGE_VAL;
   if (middle + reach + 1 < kBuckets) {
-    // A little less than that: what is computed here need not be exact.
-    constexpr double kLogit = kLn2 * 0x1p-32, kMore = 0x1p24;
-    const double off = static_cast<double>(uint64_t{reach + 1} << kBucketShift) + kMore;
-    least = static_cast<double>(p->top) - (mean + off) * kLogit;
+    const double off = static_cast<double>(uint64_t{reach + 1} << kBucketShift);
+    least = below(static_cast<double>(p->top), mean + off);
   }
   if (!listed_) {
     make_list(least);
@@ -44618,48 +44662,73 @@ inline CandidateList::Order CandidateList::narrow(bool typical, const Front& fro
   return {p->top, typical ? mean : -1};
 }
 
+// A key by probability is that of the divided logit, which comes with the weight: dividing changes
+// no order but makes some equal.
+inline uint64_t CandidateList::key(const Softmax& p, const Candidate& c) const noexcept {
+  return order_.mean < 0 ? Order{p.top, -1}.key(Divided{divisor_}(c)) : order_.key(c);
+}
+template <class F>
+void CandidateList::weigh_divided(const Softmax& p, Span<const Candidate> those,
+                                  const F& f) const noexcept {
+  if (divisor_ == 1) return weigh(p, those, AsItIs(), f);  // a division each is a third of the time
+  weigh(p, those, Divided{divisor_}, f);
+}
+// By the bits `shift` and above of their keys.
+inline CandidateList::Buckets CandidateList::fill_buckets(const Softmax& p,
+                                                          Span<const Candidate> those,
+                                                          int shift) const noexcept {
+  Buckets buckets = {};
+  const bool by_probability = order_.mean < 0;
+  weigh_divided(p, those, [&, shift, by_probability](size_t i, uint64_t bits, uint64_t weight) {
+    const uint64_t key = by_probability ? std::min(bits, kMostKey) : order_.key(those[i]);
+    auto& to = buckets.of[(key >> shift) % kBuckets];
+    to.sum += weight;
+    ++to.n;
+    return true;
+  });
+  return buckets;
+}
+
 // Brings to the front, in any order, the candidates up to the first with which is_enough(sum of
 // weights, n), in the list's order; that one is their last. Returns how many those are. Only what
-// shares its bucket is sorted.
-inline size_t CandidateList::select(const Softmax& p, const Cut& is_enough) noexcept {
-  const Order order = order_;
-  const Divided view = {divisor_};
+// shares its bucket is sorted. `buckets`: of the whole list.
+inline size_t CandidateList::select(const Softmax& p, const Cut& is_enough,
+                                    Buckets buckets) noexcept {
   constexpr size_t kFew = 32;
   Candidate* const list = c_.list.data();
   size_t begin = 0, end = c_.list.size();
-  uint64_t sum = 0;
-  for (int shift = kBucketShift; end - begin > kFew && shift > 0; shift -= kBucketBits) {
-    const auto bucket_of = [&](const Candidate& c) {
-      return static_cast<size_t>(order.key(c) >> shift) % kBuckets;
-    };
-    struct Bucket {
-      uint64_t sum;
-      size_t n;
-    } buckets[kBuckets] = {};
-    const Span<const Candidate> those(list + begin, end - begin);
-    weigh(p, those, view, [&](size_t i, uint64_t, uint64_t weight) {
-      Bucket& to = buckets[bucket_of(those[i])];
-      to.sum += weight;
-      ++to.n;
-      return true;
-    });
+  uint64_t sum = 0, first_key = 0;  // of the bucket
+  for (int shift = kBucketShift;;) {
     size_t bucket = 0;
     for (size_t n = begin; bucket + 1 < kBuckets; ++bucket) {
-      n += buckets[bucket].n;
-      if (is_enough(sum + buckets[bucket].sum, n)) break;
-      sum += buckets[bucket].sum;
+      n += buckets.of[bucket].n;
+      if (is_enough(sum + buckets.of[bucket].sum, n)) break;
+      sum += buckets.of[bucket].sum;
     }
-    for (size_t i = begin; i < end;) {
-      const size_t other = bucket_of(list[i]);
-      if (other > bucket) {
-        std::swap(list[i], list[--end]);
-      } else {
-        if (other < bucket) std::swap(list[i], list[begin++]);
-        ++i;
-      }
+    first_key += uint64_t{bucket} << shift;
+    const uint64_t end_key = first_key + (uint64_t{1} << shift);
+    // Most are behind the bucket, as their logits tell.
+    float least = kImpossible;
+    if (order_.mean < 0 && end_key <= kMostKey) {
+      const double logit = below(static_cast<double>(p.top), static_cast<double>(end_key));
+      least = float_from((logit - 1e-6 * std::fabs(logit)) * static_cast<double>(divisor_));
     }
+    size_t equal = begin;
+    for (size_t i = begin; i < end; ++i) {
+      if (list[i].logit < least) continue;
+      const uint64_t k = key(p, list[i]);
+      if (k >= end_key) continue;
+      std::swap(list[i], list[equal]);
+      if (k < first_key) std::swap(list[equal], list[begin++]);
+      ++equal;
+    }
+    end = equal;
+    shift -= kBucketBits;
+    if (end - begin <= kFew || shift <= 0) break;
+    buckets = fill_buckets(p, {list + begin, end - begin}, shift);
   }
-  std::sort(list + begin, list + end, order);
+  std::sort(list + begin, list + end, order_);
+  const Divided view = {divisor_};
   while (begin < end) {
     sum += p.weight(view(list[begin]));
     if (is_enough(sum, ++begin)) break;
@@ -44680,7 +44749,7 @@ inline void CandidateList::keep_front(bool typical, const Front& front) noexcept
     }
   } else {
     order_ = narrow(typical, front, &p);
-    n = select(p, {&front, p.total, 0});
+    n = select(p, {&front, p.total, 0}, fill_buckets(p, c_.list, kBucketShift));
     unsorted_ = true;
     c_.sorted = false;
   }
@@ -44702,6 +44771,15 @@ void CandidateList::keep_if(const Keep& keep) noexcept {
     n += keeps ? 1 : 0;
   }
   c_.list = {c_.list.data(), n};
+}
+
+inline size_t CandidateList::bring_forward(double least) noexcept {
+  const float from = float_from(least);
+  size_t n = 0;
+  for (Candidate& c : c_.list) {
+    if (c.logit >= from) std::swap(c, c_.list[n++]);
+  }
+  return n;
 }
 
 inline void CandidateList::keep_top(size_t k) noexcept {
@@ -44774,16 +44852,19 @@ Candidate CandidateList::draw(const View& view, Random* random, Softmax* p) cons
 
 inline Candidate CandidateList::draw(Random* random, Softmax* p) noexcept {
   if (!unsorted_) return draw(AsItIs(), random, p);
-  const float top = greatest_logit();
-  if (order_.mean < 0) order_.top = top;
-  const Divided view = {divisor_};
-  *p = {top / divisor_, 0};
-  p->total = total(*p, c_.list, view);
-  const size_t n = select(*p, {nullptr, p->total, random->below(p->total)});
-  for (Candidate& c : c_.list) c = view(c);
-  unsorted_ = false;
-  divisor_ = 1;
-  return c_.list[n - 1];
+  *p = {greatest_logit() / divisor_, 0};
+  Buckets buckets = {};
+  if (order_.mean < 0) {  // the sums alone, in less time
+    weigh_divided(*p, c_.list, [&buckets](size_t, uint64_t bits, uint64_t weight) {
+      buckets.of[std::min<size_t>(bits >> kBucketShift, kBuckets - 1)].sum += weight;
+      return true;
+    });
+  } else {
+    buckets = fill_buckets(*p, c_.list, kBucketShift);
+  }
+  for (const auto& bucket : buckets.of) p->total += bucket.sum;
+  const size_t n = select(*p, {nullptr, p->total, random->below(p->total)}, buckets);
+  return Divided{divisor_}(c_.list[n - 1]);
 }
 
 }  // namespace detail
@@ -45046,7 +45127,8 @@ INLAY_COLD inline void TokenSampler::temperature(bool dynamic) noexcept {
   if (greedy()) return;
   float divisor = s_.temperature;
   if (dynamic && s_.dynatemp_range > 0) {
-    if (list_.unordered().size() <= 1) return;
+    if (!list_.has_choice()) return;
+    if (list_.listed()) list_.unordered();
     Softmax p = {list_.greatest_logit(), 0};
     MeanBits mean;
     list_.weigh(p, [&](size_t, uint64_t bits, uint64_t weight) {
@@ -45054,6 +45136,7 @@ INLAY_COLD inline void TokenSampler::temperature(bool dynamic) noexcept {
       mean.add(bits, weight);
       return true;
     });
+    list_.raw();  // listed: of what is drawn again, the entropy is another
     const double most = log2_exactly(static_cast<double>(list_.size_with_impossible()));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
     double part = (mean.mean(p.total) * 0x1p-32 + bits) / most;
@@ -45127,21 +45210,30 @@ INLAY_COLD inline void TokenSampler::typical_p() noexcept {
 }
 
 INLAY_COLD inline void TokenSampler::xtc() noexcept {
-  if (!(s_.xtc_probability > 0) || s_.xtc_threshold > 0.5f || list_.unordered().size() < 2) return;
-  if (state_.random.uniform() > static_cast<double>(s_.xtc_probability)) return;
-  list_.order_by_probability();
-  const Span<const Candidate> list = list_.raw();
+  if (!(s_.xtc_probability > 0) || s_.xtc_threshold > 0.5f || !list_.has_choice()) return;
+  if (state_.random.uniform() > static_cast<double>(s_.xtc_probability)) {
+    list_.unordered();  // listed: of what is drawn again, it is decided again
+    return;
+  }
+  const double threshold = static_cast<double>(s_.xtc_threshold);
   const Softmax p = list_.softmax();
+  list_.order_by_probability();
+  Span<Candidate>& list = list_.raw();
+  // None beyond these is so probable.
+  const double bits = threshold > 0 ? -log2_exactly(threshold) - p.least_surprise() : HUGE_VAL;
+  const size_t front = list_.bring_forward(below(static_cast<double>(p.top), bits * 0x1p32));
   size_t reach = 0, last = 0;
-  list_.weigh(p, [&](size_t i, uint64_t, uint64_t weight) {
-    if (!(p.probability(weight) >= static_cast<double>(s_.xtc_threshold))) return true;
+  for (size_t i = 0; i < front; ++i) {
+    if (!(p.probability(list[i]) >= threshold)) continue;
     if (reach++ == 0 || list_.sorted() || kMoreProbable(list[last], list[i])) last = i;
-    return true;
-  });
+  }
   if (reach <= 1 || list_.size_with_impossible() - (reach - 1) < s_.min_keep) return;
-  size_t i = 0;
-  const float least = list[last].logit;
-  list_.keep_if([&](const Candidate& c) { return i++ == last || c.logit < least; });
+  const float limit = list[last].logit;
+  size_t removed = front;
+  for (size_t i = front; i-- > 0;) {
+    if (i == last || list[i].logit < limit) list[--removed] = list[i];
+  }
+  list = list.subspan(removed);
 }
 
 INLAY_COLD inline void TokenSampler::infill() noexcept {
@@ -45211,17 +45303,19 @@ inline double rounded(double x) noexcept { return static_cast<double>(static_cas
 // Basu et al. 2021: keeps what makes the average surprise come to tau. Version 1 estimates from the
 // best hundred how fast probabilities fall; version 2 cuts at a surprise.
 INLAY_COLD inline void TokenSampler::mirostat() noexcept {
-  const Span<const Candidate> list = list_.unordered();
-  if (list.empty()) return;
   if (s_.mirostat != 1u) {
     const Softmax p = list_.softmax();
-    const double most = (state_.mu - p.least_surprise()) * 0x1p32, few = 0x1p24;
-    const double least = static_cast<double>(p.top) - (most + few) * (kLn2 * 0x1p-32);
+    const double top = static_cast<double>(p.top);
+    const double most = (state_.mu - p.least_surprise()) * 0x1p32;
+    const double least = std::min(below(top, most), top);
+    list_.keep_from(least);
     return list_.keep_if([&](const Candidate& c) {
-      if (static_cast<double>(c.logit) < least) return c.logit == p.top;  // most of them, quickly
+      if (static_cast<double>(c.logit) < least) return false;  // most of them, quickly
       return c.logit == p.top || static_cast<double>(p.bits(c)) <= most;
     });
   }
+  const Span<const Candidate> list = list_.unordered();
+  if (list.empty()) return;
   constexpr size_t kBest = 100;
   const size_t n = std::min(list.size(), kBest);
   list_.sort(n);
@@ -45250,7 +45344,10 @@ INLAY_COLD inline void TokenSampler::adaptive_p() noexcept {
   const double target = clamped(2 * wanted - state_.adaptive_sum / state_.adaptive_count);
   const Span<Candidate> list = list_.raw();
   const Softmax p = list_.softmax();
-  for (Candidate& c : list) c.logit = static_cast<float>(p.probability(c));
+  list_.weigh(p, [&](size_t i, uint64_t, uint64_t weight) {
+    list[i].logit = static_cast<float>(p.probability(weight));
+    return true;
+  });
   const auto transformed = [target](const Candidate& c) {
     const double d = rounded(std::fabs(static_cast<double>(c.logit) - target) / 0.3);
     return Candidate{c.id, -static_cast<float>(10 * d * d / (1 + d))};
@@ -45347,7 +45444,7 @@ void TokenSampler::accept() noexcept {
   }
 }
 
-Span<Candidate> TokenSampler::left() noexcept { return list_.raw(); }
+Span<Candidate> TokenSampler::left() noexcept { return list_.divided(); }
 
 float TokenSampler::log_probability(const Candidate& c) const noexcept {
   return static_cast<float>(-drawn_from_.surprise(c) * kLn2);

@@ -230,10 +230,12 @@ Ids front_of(const Sampling& s, const std::vector<float>& logits) {
     return front;
   }
   if (xtc) {
-    for (const Entry& e : all) {
-      if (double(e.weight) / double(total) >= double{s.xtc_threshold}) front.clear();
-      front.push_back(e.id);
+    size_t removed = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (double(all[i].weight) / double(total) >= double{s.xtc_threshold}) removed = i;
     }
+    if (logits.size() - removed < s.min_keep) removed = 0;
+    for (size_t i = removed; i < all.size(); ++i) front.push_back(all[i].id);
     return front;
   }
   const double wanted = double{typical ? s.typical_p : float(s.top_p)} * double(total);
@@ -248,7 +250,8 @@ Ids front_of(const Sampling& s, const std::vector<float>& logits) {
 }
 
 // What is drawn from those, with their logits divided.
-Token drawn_from(const Ids& front, const std::vector<float>& logits, const Sampling& s) {
+Token drawn_from(const Ids& front, const std::vector<float>& logits, const Sampling& s,
+                 inlay::detail::Random* random) {
   const auto divided = [&](Token id) { return logits[size_t(id)] / s.temperature; };
   float top = -INFINITY;
   for (const Token id : front) top = std::max(top, divided(id));
@@ -257,9 +260,7 @@ Token drawn_from(const Ids& front, const std::vector<float>& logits, const Sampl
   };
   uint64_t total = 0;
   for (const Token id : front) total += weight(id);
-  inlay::detail::Random random(s.seed);
-  if (s.xtc_probability > 0) random.next();  // which decided on that
-  uint64_t at = random.below(total);
+  uint64_t at = random->below(total);
   size_t i = 0;
   while (at >= weight(front[i])) at -= weight(front[i++]);
   return front[i];
@@ -297,7 +298,9 @@ TEST_CASE("what top_p, typical_p, min_p and xtc leave, the draw goes over in ord
           for (const Candidate& c : run.sampler.left()) left.push_back(c.id);
           const Ids front = front_of(s, logits);
           CHECK(sorted(left) == sorted(front));
-          CHECK(drawn == drawn_from(front, logits, s));
+          inlay::detail::Random expected(s.seed);
+          if (s.xtc_probability > 0) expected.next();  // which decided on that
+          CHECK(drawn == drawn_from(front, logits, s, &expected));
         }
       };
       CAPTURE(deviation);
@@ -311,10 +314,6 @@ TEST_CASE("what top_p, typical_p, min_p and xtc leave, the draw goes over in ord
         s.min_keep = 60;
         if (share > 0) check(s);
         s = inlay_test::sampling_off();
-        s.xtc_probability = 1.0f;
-        s.xtc_threshold = share / 20;
-        check(s);
-        s.xtc_probability = 0.0f;
         for (const uint32_t min_keep : {0u, 60u}) {
           s.min_keep = min_keep;
           s.top_p = share;
@@ -325,8 +324,48 @@ TEST_CASE("what top_p, typical_p, min_p and xtc leave, the draw goes over in ord
           s.typical_p = 1;
         }
       }
+      for (const float threshold : {0.0f, 0.0002f, 0.01f, 0.05f, 0.2f, 0.5f}) {
+        CAPTURE(threshold);
+        Sampling s = inlay_test::sampling_off();
+        s.xtc_probability = 1.0f;
+        s.xtc_threshold = threshold;
+        check(s);
+        s.min_keep = 60;
+        check(s);
+      }
     }
   }
+}
+
+TEST_CASE("what is drawn again, xtc decides on again") {
+  const std::vector<float> logits = logits_of("thousand");
+  std::vector<float> allowed = logits;
+  std::vector<uint64_t> mask((logits.size() + 63) / 64, 0x5a5a5a5a5a5a5a5au);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if ((mask[i / 64] >> (i % 64) & 1) == 0) allowed[i] = -INFINITY;
+  }
+  Sampling s = inlay_test::sampling_off();
+  s.xtc_probability = 0.5f;
+  s.xtc_threshold = 0.01f;
+  int removed = 0;
+  for (const float temperature : {1.0f, 0.6f}) {
+    s.temperature = temperature;
+    for (s.seed = 0; s.seed < 100; ++s.seed) {
+      SamplerState state(s);
+      Run run(s, logits, &state);
+      inlay::detail::Random random(s.seed);
+      for (const bool again : {false, true}) {
+        const std::vector<float>& l = again ? allowed : logits;
+        Sampling as_decided = s;
+        if (random.uniform() > 0.5) as_decided.xtc_probability = 0;
+        removed += as_decided.xtc_probability > 0 ? 1 : 0;
+        const Token drawn = again ? run.sampler.draw_again(mask) : run.sampler.draw();
+        CHECK(drawn == drawn_from(front_of(as_decided, l), l, s, &random));
+      }
+    }
+  }
+  CHECK(removed > 150);
+  CHECK(removed < 250);
 }
 
 TEST_CASE("xtc removes the most probable tokens as often as it is told") {

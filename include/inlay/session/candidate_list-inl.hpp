@@ -103,10 +103,14 @@ inline void CandidateList::begin_again(Span<const uint64_t> allowed) noexcept {
 
 // ---- the list and its order ----
 
+// A float is at least `least` if it is at least this.
+inline float float_from(double least) noexcept {
+  return static_cast<float>(std::max(static_cast<double>(kLeastPossible), least));
+}
+
 // Of the possible tokens whose logits are at least that.
 INLAY_COLD inline void CandidateList::make_list(double least) noexcept {
-  const float from = static_cast<float>(std::max(static_cast<double>(kLeastPossible), least));
-  c_ = {{memory_.data(), take_from(logits_, from, memory_.data())}, false};
+  c_ = {{memory_.data(), take_from(logits_, float_from(least), memory_.data())}, false};
   listed_ = true;
   impossible_ = logits_.all.size() - c_.list.size();
 }
@@ -118,6 +122,19 @@ inline Span<Candidate>& CandidateList::raw() noexcept {
 inline Span<Candidate>& CandidateList::unordered() noexcept {
   if (divisor_ != 1) settle();
   return raw();
+}
+inline Span<Candidate>& CandidateList::divided() noexcept {
+  for (Candidate& c : raw()) c.logit /= divisor_;
+  unsorted_ = false;
+  divisor_ = 1;
+  return c_.list;
+}
+inline bool CandidateList::has_choice() const noexcept {
+  if (listed_) return c_.list.size() > 1;
+  size_t n = 0;
+  for (size_t i = 0; i < logits_.all.size() && n < 2; ++i)
+    n += logits_.all[i] > kImpossible ? 1 : 0;
+  return n > 1;
 }
 inline Candidates& CandidateList::settled() noexcept {
   if (unsorted_) settle();
@@ -143,7 +160,7 @@ inline void CandidateList::divide(float divisor) noexcept {
 inline void CandidateList::order_by_probability() noexcept {
   unordered();
   if (c_.sorted) return;
-  order_ = {0, -1};  // draw() knows the top
+  order_ = {0, -1};
   unsorted_ = true;
 }
 
@@ -154,19 +171,28 @@ inline void CandidateList::sort(size_t n) noexcept {
   std::partial_sort(c_.list.begin(), c_.list.begin() + n, c_.list.end(), kMoreProbable);
 }
 
+// The logit that is so many bits() below the top, or a little less: it need not be exact.
+inline double below(double top, double bits) noexcept {
+  return top - (bits + 0x1p24) * (kLn2 * 0x1p-32);
+}
+
 struct AsItIs {
   const Candidate& operator()(const Candidate& c) const noexcept { return c; }
 };
 template <class View>
 float greatest(Span<const Candidate> list, const View& view) noexcept {
-  constexpr size_t kChains = 4;  // a maximum takes four cycles
-  float top[kChains] = {kImpossible, kImpossible, kImpossible, kImpossible};
+  const auto at = [&](size_t i) { return view(list[i]).logit; };
+  // Four chains, as a maximum takes four cycles; an array of them GCC leaves in memory.
+  float a = kImpossible, b = a, c = a, d = a;
   size_t i = 0;
-  for (; i + kChains <= list.size(); i += kChains) {
-    for (size_t k = 0; k < kChains; ++k) top[k] = std::max(top[k], view(list[i + k]).logit);
+  for (; i + 4 <= list.size(); i += 4) {
+    a = std::max(a, at(i));
+    b = std::max(b, at(i + 1));
+    c = std::max(c, at(i + 2));
+    d = std::max(d, at(i + 3));
   }
-  for (; i < list.size(); ++i) top[0] = std::max(top[0], view(list[i]).logit);
-  return std::max(std::max(top[0], top[1]), std::max(top[2], top[3]));
+  for (; i < list.size(); ++i) a = std::max(a, at(i));
+  return std::max(std::max(a, b), std::max(c, d));
 }
 inline float CandidateList::greatest_logit() const noexcept {
   return listed_ ? greatest(c_.list, AsItIs()) : greatest(logits_.maxima);
@@ -214,7 +240,8 @@ void CandidateList::weigh(const Softmax& p, Span<const Candidate> list, const Vi
 }
 template <class F>
 void CandidateList::weigh(const Softmax& p, const F& f) const noexcept {
-  weigh(p, c_.list, AsItIs(), f);
+  if (listed_) return weigh(p, c_.list, AsItIs(), f);
+  for_each_weight(logits_.kernels, Span<const float>(logits_.all), p.top, f);
 }
 template <class View>
 uint64_t CandidateList::total(const Softmax& p, Span<const Candidate> list,
@@ -227,9 +254,13 @@ uint64_t CandidateList::total(const Softmax& p, Span<const Candidate> list,
   return sum;
 }
 
-inline Softmax CandidateList::softmax() const noexcept {
+inline Softmax CandidateList::softmax() noexcept {
+  if (divisor_ != 1) settle();
   Softmax p = {greatest_logit(), 0};
-  p.total = total(p, c_.list, AsItIs());
+  weigh(p, [&p](size_t, uint64_t, uint64_t weight) {
+    p.total += weight;
+    return true;
+  });
   return p;
 }
 
@@ -256,11 +287,12 @@ inline double CandidateList::Order::off(const Candidate& c) const noexcept {
   return std::fabs(static_cast<double>(static_cast<int64_t>(Softmax{top, 0}.bits(c))) - mean);
 }
 
-// Never less for a candidate than for those before it, and below 2^38.
+// Never less for a candidate than for those before it, and at most that.
+inline constexpr uint64_t kMostKey = (uint64_t{1} << 38) - 1;
 inline uint64_t CandidateList::Order::key(const Candidate& c) const noexcept {
   const uint64_t key =
       mean < 0 ? Softmax{top, 0}.bits(c) : static_cast<uint64_t>(static_cast<int64_t>(off(c)));
-  return std::min(key, (uint64_t{1} << 38) - 1);
+  return std::min(key, kMostKey);
 }
 
 inline bool CandidateList::Order::operator()(const Candidate& a,
@@ -287,6 +319,12 @@ struct Divided {
 
 inline constexpr int kBucketBits = 9, kBucketShift = 29;  // the widest: an eighth of a bit
 inline constexpr size_t kBuckets = 1 << kBucketBits;      // so many of which are 64 bits
+struct CandidateList::Buckets {
+  struct {
+    uint64_t sum;  // of weights
+    size_t n;
+  } of[kBuckets];
+};
 
 // Drops, of candidates in any order, those that the front cannot reach: the others are within so
 // much of the mean that the buckets there are enough. Computes the softmax of all, and the order.
@@ -295,16 +333,11 @@ inline CandidateList::Order CandidateList::narrow(bool typical, const Front& fro
   uint64_t sums[kBuckets + 1] = {};  // the last is of what has no weight
   MeanBits mean_bits;
   *p = {greatest_logit(), 0};
-  const auto note = [&](size_t, uint64_t bits, uint64_t weight) {
+  weigh(*p, [&](size_t, uint64_t bits, uint64_t weight) {
     sums[bits >> kBucketShift] += weight;
     if (typical) mean_bits.add(bits, weight);
     return true;
-  };
-  if (listed_) {
-    weigh(*p, c_.list, AsItIs(), note);
-  } else {
-    for_each_weight(logits_.kernels, Span<const float>(logits_.all), p->top, note);
-  }
+  });
   for (const uint64_t sum : sums) p->total += sum;
   const double mean = typical ? mean_bits.mean(p->total) : 0;
   const size_t middle = static_cast<size_t>(mean) >> kBucketShift;
@@ -321,10 +354,8 @@ inline CandidateList::Order CandidateList::narrow(bool typical, const Front& fro
   }
   double least = -HUGE_VAL;
   if (middle + reach + 1 < kBuckets) {
-    // A little less than that: what is computed here need not be exact.
-    constexpr double kLogit = kLn2 * 0x1p-32, kMore = 0x1p24;
-    const double off = static_cast<double>(uint64_t{reach + 1} << kBucketShift) + kMore;
-    least = static_cast<double>(p->top) - (mean + off) * kLogit;
+    const double off = static_cast<double>(uint64_t{reach + 1} << kBucketShift);
+    least = below(static_cast<double>(p->top), mean + off);
   }
   if (!listed_) {
     make_list(least);
@@ -334,48 +365,73 @@ inline CandidateList::Order CandidateList::narrow(bool typical, const Front& fro
   return {p->top, typical ? mean : -1};
 }
 
+// A key by probability is that of the divided logit, which comes with the weight: dividing changes
+// no order but makes some equal.
+inline uint64_t CandidateList::key(const Softmax& p, const Candidate& c) const noexcept {
+  return order_.mean < 0 ? Order{p.top, -1}.key(Divided{divisor_}(c)) : order_.key(c);
+}
+template <class F>
+void CandidateList::weigh_divided(const Softmax& p, Span<const Candidate> those,
+                                  const F& f) const noexcept {
+  if (divisor_ == 1) return weigh(p, those, AsItIs(), f);  // a division each is a third of the time
+  weigh(p, those, Divided{divisor_}, f);
+}
+// By the bits `shift` and above of their keys.
+inline CandidateList::Buckets CandidateList::fill_buckets(const Softmax& p,
+                                                          Span<const Candidate> those,
+                                                          int shift) const noexcept {
+  Buckets buckets = {};
+  const bool by_probability = order_.mean < 0;
+  weigh_divided(p, those, [&, shift, by_probability](size_t i, uint64_t bits, uint64_t weight) {
+    const uint64_t key = by_probability ? std::min(bits, kMostKey) : order_.key(those[i]);
+    auto& to = buckets.of[(key >> shift) % kBuckets];
+    to.sum += weight;
+    ++to.n;
+    return true;
+  });
+  return buckets;
+}
+
 // Brings to the front, in any order, the candidates up to the first with which is_enough(sum of
 // weights, n), in the list's order; that one is their last. Returns how many those are. Only what
-// shares its bucket is sorted.
-inline size_t CandidateList::select(const Softmax& p, const Cut& is_enough) noexcept {
-  const Order order = order_;
-  const Divided view = {divisor_};
+// shares its bucket is sorted. `buckets`: of the whole list.
+inline size_t CandidateList::select(const Softmax& p, const Cut& is_enough,
+                                    Buckets buckets) noexcept {
   constexpr size_t kFew = 32;
   Candidate* const list = c_.list.data();
   size_t begin = 0, end = c_.list.size();
-  uint64_t sum = 0;
-  for (int shift = kBucketShift; end - begin > kFew && shift > 0; shift -= kBucketBits) {
-    const auto bucket_of = [&](const Candidate& c) {
-      return static_cast<size_t>(order.key(c) >> shift) % kBuckets;
-    };
-    struct Bucket {
-      uint64_t sum;
-      size_t n;
-    } buckets[kBuckets] = {};
-    const Span<const Candidate> those(list + begin, end - begin);
-    weigh(p, those, view, [&](size_t i, uint64_t, uint64_t weight) {
-      Bucket& to = buckets[bucket_of(those[i])];
-      to.sum += weight;
-      ++to.n;
-      return true;
-    });
+  uint64_t sum = 0, first_key = 0;  // of the bucket
+  for (int shift = kBucketShift;;) {
     size_t bucket = 0;
     for (size_t n = begin; bucket + 1 < kBuckets; ++bucket) {
-      n += buckets[bucket].n;
-      if (is_enough(sum + buckets[bucket].sum, n)) break;
-      sum += buckets[bucket].sum;
+      n += buckets.of[bucket].n;
+      if (is_enough(sum + buckets.of[bucket].sum, n)) break;
+      sum += buckets.of[bucket].sum;
     }
-    for (size_t i = begin; i < end;) {
-      const size_t other = bucket_of(list[i]);
-      if (other > bucket) {
-        std::swap(list[i], list[--end]);
-      } else {
-        if (other < bucket) std::swap(list[i], list[begin++]);
-        ++i;
-      }
+    first_key += uint64_t{bucket} << shift;
+    const uint64_t end_key = first_key + (uint64_t{1} << shift);
+    // Most are behind the bucket, as their logits tell.
+    float least = kImpossible;
+    if (order_.mean < 0 && end_key <= kMostKey) {
+      const double logit = below(static_cast<double>(p.top), static_cast<double>(end_key));
+      least = float_from((logit - 1e-6 * std::fabs(logit)) * static_cast<double>(divisor_));
     }
+    size_t equal = begin;
+    for (size_t i = begin; i < end; ++i) {
+      if (list[i].logit < least) continue;
+      const uint64_t k = key(p, list[i]);
+      if (k >= end_key) continue;
+      std::swap(list[i], list[equal]);
+      if (k < first_key) std::swap(list[equal], list[begin++]);
+      ++equal;
+    }
+    end = equal;
+    shift -= kBucketBits;
+    if (end - begin <= kFew || shift <= 0) break;
+    buckets = fill_buckets(p, {list + begin, end - begin}, shift);
   }
-  std::sort(list + begin, list + end, order);
+  std::sort(list + begin, list + end, order_);
+  const Divided view = {divisor_};
   while (begin < end) {
     sum += p.weight(view(list[begin]));
     if (is_enough(sum, ++begin)) break;
@@ -396,7 +452,7 @@ inline void CandidateList::keep_front(bool typical, const Front& front) noexcept
     }
   } else {
     order_ = narrow(typical, front, &p);
-    n = select(p, {&front, p.total, 0});
+    n = select(p, {&front, p.total, 0}, fill_buckets(p, c_.list, kBucketShift));
     unsorted_ = true;
     c_.sorted = false;
   }
@@ -418,6 +474,15 @@ void CandidateList::keep_if(const Keep& keep) noexcept {
     n += keeps ? 1 : 0;
   }
   c_.list = {c_.list.data(), n};
+}
+
+inline size_t CandidateList::bring_forward(double least) noexcept {
+  const float from = float_from(least);
+  size_t n = 0;
+  for (Candidate& c : c_.list) {
+    if (c.logit >= from) std::swap(c, c_.list[n++]);
+  }
+  return n;
 }
 
 inline void CandidateList::keep_top(size_t k) noexcept {
@@ -490,16 +555,19 @@ Candidate CandidateList::draw(const View& view, Random* random, Softmax* p) cons
 
 inline Candidate CandidateList::draw(Random* random, Softmax* p) noexcept {
   if (!unsorted_) return draw(AsItIs(), random, p);
-  const float top = greatest_logit();
-  if (order_.mean < 0) order_.top = top;
-  const Divided view = {divisor_};
-  *p = {top / divisor_, 0};
-  p->total = total(*p, c_.list, view);
-  const size_t n = select(*p, {nullptr, p->total, random->below(p->total)});
-  for (Candidate& c : c_.list) c = view(c);
-  unsorted_ = false;
-  divisor_ = 1;
-  return c_.list[n - 1];
+  *p = {greatest_logit() / divisor_, 0};
+  Buckets buckets = {};
+  if (order_.mean < 0) {  // the sums alone, in less time
+    weigh_divided(*p, c_.list, [&buckets](size_t, uint64_t bits, uint64_t weight) {
+      buckets.of[std::min<size_t>(bits >> kBucketShift, kBuckets - 1)].sum += weight;
+      return true;
+    });
+  } else {
+    buckets = fill_buckets(*p, c_.list, kBucketShift);
+  }
+  for (const auto& bucket : buckets.of) p->total += bucket.sum;
+  const size_t n = select(*p, {nullptr, p->total, random->below(p->total)}, buckets);
+  return Divided{divisor_}(c_.list[n - 1]);
 }
 
 }  // namespace detail

@@ -99,12 +99,17 @@ class CandidateList {
   Span<Candidate>& raw() noexcept;
   Span<Candidate>& unordered() noexcept;
   Candidates& settled() noexcept;
+  // What draw() drew from: in any order.
+  Span<Candidate>& divided() noexcept;
+  // Whether two at least are possible.
+  bool has_choice() const noexcept;
   // With those that llama.cpp has besides, without a probability: they count.
   size_t size_with_impossible() const noexcept { return c_.list.size() + impossible_; }
 
   float greatest_logit() const noexcept;
-  Softmax softmax() const noexcept;
-  // f(i, bits, weight) of what is listed, as long as it returns true.
+  Softmax softmax() noexcept;
+  // f(i, bits, weight) of what is listed, or of all tokens if nothing is, as long as it returns
+  // true. What is impossible has no weight.
   template <class F>
   void weigh(const Softmax& p, const F& f) const noexcept;
 
@@ -117,6 +122,9 @@ class CandidateList {
   void keep_top(size_t k) noexcept;
   // Keeps the front, most probable first or those first whose surprise is typical.
   void keep_front(bool typical, const Front& front) noexcept;
+  // Brings to the front what has at least that logit, or little less, and returns how many these
+  // are. What is in order stays so.
+  size_t bring_forward(double least) noexcept;
   // Lists only what has at least that logit, if nothing is listed.
   void keep_from(double least) noexcept;
   // Keeps those, in their order; of the impossible ones all, or what makes the candidates `n`.
@@ -144,6 +152,7 @@ class CandidateList {
     bool operator()(const Candidate& a, const Candidate& b) const noexcept;
   };
   struct Cut;
+  struct Buckets;
 
   void make_list(double least) noexcept;
   void settle() noexcept;
@@ -153,7 +162,11 @@ class CandidateList {
   template <class View>
   uint64_t total(const Softmax& p, Span<const Candidate> list, const View& view) const noexcept;
   Order narrow(bool typical, const Front& front, Softmax* p) noexcept;
-  size_t select(const Softmax& p, const Cut& is_enough) noexcept;
+  template <class F>
+  void weigh_divided(const Softmax& p, Span<const Candidate> those, const F& f) const noexcept;
+  uint64_t key(const Softmax& p, const Candidate& c) const noexcept;
+  Buckets fill_buckets(const Softmax& p, Span<const Candidate> those, int shift) const noexcept;
+  size_t select(const Softmax& p, const Cut& is_enough, Buckets buckets) noexcept;
 
   const Logits logits_;
   const Span<Candidate> memory_;

@@ -174,7 +174,8 @@ INLAY_COLD inline void TokenSampler::temperature(bool dynamic) noexcept {
   if (greedy()) return;
   float divisor = s_.temperature;
   if (dynamic && s_.dynatemp_range > 0) {
-    if (list_.unordered().size() <= 1) return;
+    if (!list_.has_choice()) return;
+    if (list_.listed()) list_.unordered();
     Softmax p = {list_.greatest_logit(), 0};
     MeanBits mean;
     list_.weigh(p, [&](size_t, uint64_t bits, uint64_t weight) {
@@ -182,6 +183,7 @@ INLAY_COLD inline void TokenSampler::temperature(bool dynamic) noexcept {
       mean.add(bits, weight);
       return true;
     });
+    list_.raw();  // listed: of what is drawn again, the entropy is another
     const double most = log2_exactly(static_cast<double>(list_.size_with_impossible()));
     const double bits = log2_exactly(static_cast<double>(p.total)) - kWeightBits;
     double part = (mean.mean(p.total) * 0x1p-32 + bits) / most;
@@ -255,21 +257,30 @@ INLAY_COLD inline void TokenSampler::typical_p() noexcept {
 }
 
 INLAY_COLD inline void TokenSampler::xtc() noexcept {
-  if (!(s_.xtc_probability > 0) || s_.xtc_threshold > 0.5f || list_.unordered().size() < 2) return;
-  if (state_.random.uniform() > static_cast<double>(s_.xtc_probability)) return;
-  list_.order_by_probability();
-  const Span<const Candidate> list = list_.raw();
+  if (!(s_.xtc_probability > 0) || s_.xtc_threshold > 0.5f || !list_.has_choice()) return;
+  if (state_.random.uniform() > static_cast<double>(s_.xtc_probability)) {
+    list_.unordered();  // listed: of what is drawn again, it is decided again
+    return;
+  }
+  const double threshold = static_cast<double>(s_.xtc_threshold);
   const Softmax p = list_.softmax();
+  list_.order_by_probability();
+  Span<Candidate>& list = list_.raw();
+  // None beyond these is so probable.
+  const double bits = threshold > 0 ? -log2_exactly(threshold) - p.least_surprise() : HUGE_VAL;
+  const size_t front = list_.bring_forward(below(static_cast<double>(p.top), bits * 0x1p32));
   size_t reach = 0, last = 0;
-  list_.weigh(p, [&](size_t i, uint64_t, uint64_t weight) {
-    if (!(p.probability(weight) >= static_cast<double>(s_.xtc_threshold))) return true;
+  for (size_t i = 0; i < front; ++i) {
+    if (!(p.probability(list[i]) >= threshold)) continue;
     if (reach++ == 0 || list_.sorted() || kMoreProbable(list[last], list[i])) last = i;
-    return true;
-  });
+  }
   if (reach <= 1 || list_.size_with_impossible() - (reach - 1) < s_.min_keep) return;
-  size_t i = 0;
-  const float least = list[last].logit;
-  list_.keep_if([&](const Candidate& c) { return i++ == last || c.logit < least; });
+  const float limit = list[last].logit;
+  size_t removed = front;
+  for (size_t i = front; i-- > 0;) {
+    if (i == last || list[i].logit < limit) list[--removed] = list[i];
+  }
+  list = list.subspan(removed);
 }
 
 INLAY_COLD inline void TokenSampler::infill() noexcept {
@@ -339,17 +350,19 @@ inline double rounded(double x) noexcept { return static_cast<double>(static_cas
 // Basu et al. 2021: keeps what makes the average surprise come to tau. Version 1 estimates from the
 // best hundred how fast probabilities fall; version 2 cuts at a surprise.
 INLAY_COLD inline void TokenSampler::mirostat() noexcept {
-  const Span<const Candidate> list = list_.unordered();
-  if (list.empty()) return;
   if (s_.mirostat != 1u) {
     const Softmax p = list_.softmax();
-    const double most = (state_.mu - p.least_surprise()) * 0x1p32, few = 0x1p24;
-    const double least = static_cast<double>(p.top) - (most + few) * (kLn2 * 0x1p-32);
+    const double top = static_cast<double>(p.top);
+    const double most = (state_.mu - p.least_surprise()) * 0x1p32;
+    const double least = std::min(below(top, most), top);
+    list_.keep_from(least);
     return list_.keep_if([&](const Candidate& c) {
-      if (static_cast<double>(c.logit) < least) return c.logit == p.top;  // most of them, quickly
+      if (static_cast<double>(c.logit) < least) return false;  // most of them, quickly
       return c.logit == p.top || static_cast<double>(p.bits(c)) <= most;
     });
   }
+  const Span<const Candidate> list = list_.unordered();
+  if (list.empty()) return;
   constexpr size_t kBest = 100;
   const size_t n = std::min(list.size(), kBest);
   list_.sort(n);
@@ -378,7 +391,10 @@ INLAY_COLD inline void TokenSampler::adaptive_p() noexcept {
   const double target = clamped(2 * wanted - state_.adaptive_sum / state_.adaptive_count);
   const Span<Candidate> list = list_.raw();
   const Softmax p = list_.softmax();
-  for (Candidate& c : list) c.logit = static_cast<float>(p.probability(c));
+  list_.weigh(p, [&](size_t i, uint64_t, uint64_t weight) {
+    list[i].logit = static_cast<float>(p.probability(weight));
+    return true;
+  });
   const auto transformed = [target](const Candidate& c) {
     const double d = rounded(std::fabs(static_cast<double>(c.logit) - target) / 0.3);
     return Candidate{c.id, -static_cast<float>(10 * d * d / (1 + d))};
@@ -475,7 +491,7 @@ void TokenSampler::accept() noexcept {
   }
 }
 
-Span<Candidate> TokenSampler::left() noexcept { return list_.raw(); }
+Span<Candidate> TokenSampler::left() noexcept { return list_.divided(); }
 
 float TokenSampler::log_probability(const Candidate& c) const noexcept {
   return static_cast<float>(-drawn_from_.surprise(c) * kLn2);
