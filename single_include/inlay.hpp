@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0xad0c1951
+#define INLAY_SELF_ID_ 0x4717a0e2
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0xad0c1951
+#elif INLAY_SELF_ID_ != 0x4717a0e2
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4738,12 +4738,12 @@ inline constexpr size_t kLeastTaskColumns = 64;
 // Weights packed for the kernels: panels of kPanelRows rows with a row in each lane, so that a
 // product needs no sums across lanes. The bytes are the same on every target; whoever keeps them in
 // a file notes the version.
-inline constexpr uint32_t kPackedVersion = 3;
+inline constexpr uint32_t kPackedVersion = 4;
 // Of a matrix [rows][k]; 0: the type has no packed form, its matrices stay as they lie.
 size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
 // Rows [begin, end) of a matrix with rows of k, as the file has it, to their place in `out`, the
 // packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is the
-// matrix's. Bytes are moved and nothing is computed: one function for all targets.
+// matrix's. Bits are moved and some inverted, nothing is computed: one function for all targets.
 void pack_panels(TensorType type, const uint8_t* w, size_t k, size_t begin, size_t end,
                  uint8_t* out) noexcept;
 
@@ -5375,6 +5375,10 @@ inline constexpr size_t kTileColumns = 256;  // columns between two decodings of
 // a row: 4 k, 2 k, or 1 k.
 struct MatmulScratch {
   alignas(64) uint32_t w[2][kTileK / 4][kPanelRows];  // [panel][step][row]
+  // [panel]: what VNNI's tile kernels read: w, or of a packed panel the same bytes, with `skip`
+  // words of scales between chunks.
+  const uint32_t* from[2];
+  size_t skip;
   // [panel][sub-block][row]: float, or the integers that `delta` of their chunk is multiplied with,
   // as int32 or, to multiply int16 lanes, twice as int16.
   alignas(64) float scale[2][kTileK / 16][kPanelRows];
@@ -7491,14 +7495,16 @@ struct Q8_0 {  // half d; 32 signed bytes
   }
 };
 
-// The 16 values of iq4_nl and iq4_xs.
-template <class V>
+// The 16 values of iq4_nl and iq4_xs; biased: 128 more.
+template <bool biased = false, class V>
 static HWY_INLINE V iq4_value(V index) {
   alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                                      1,    13,   25,  38,  53,  69,  89,  113};
   const hn::DFromV<V> d;
   const hn::Repartition<int8_t, decltype(d)> ds;
-  return look_up(hn::BitCast(d, hn::LoadDup128(ds, kValues)), index);
+  auto values = hn::BitCast(d, hn::LoadDup128(ds, kValues));
+  if constexpr (biased) values = hn::Xor(values, hn::Set(d, uint8_t{128}));
+  return look_up(values, index);
 }
 static HWY_INLINE Lanes iq4_values(Lanes index) {
   INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) index.v[i] = iq4_value(index.v[i]);
@@ -10120,7 +10126,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   const float* HWY_RESTRICT a_scale = columns.scale;
   const uint32_t* HWY_RESTRICT start = columns.start;
   TileAhead* const ahead = columns.ahead;
-  const size_t turn = integer ? kChunk / kGroup : groups;
+  const size_t turn = integer || t.skip != 0 ? kChunk / kGroup : groups;
   for (size_t row = 0; row < 2 * kPanelRows; row += kAtOnce * kRowLanes) {
     size_t panel[kAtOnce], lane[kAtOnce];
     for (size_t r = 0; r < kAtOnce; ++r) {
@@ -10134,6 +10140,11 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
             sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
           }
+        }
+        constexpr size_t kPanels = kAtOnce / kPanelVectors;
+        const uint32_t* weights[kPanels];
+        for (size_t p = 0; p < kPanels; ++p) {
+          weights[p] = t.from[panel[p]] + g0 / 8 * t.skip + lane[p];
         }
         for (size_t g = g0; g < g0 + turn; ++g) {
           TileAhead::ask(ahead, kAtOnce * kRowLanes);
@@ -10149,7 +10160,8 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
             INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
               hn::Vec<WideTag> w[kAtOnce];
               INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
-                w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
+                const uint32_t* from = weights[r / kPanelVectors] + r % kPanelVectors * kRowLanes;
+                w[r] = hn::BitCast(d8, hn::LoadU(du32, from + (at * kSteps + step) * kPanelRows));
               }
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 const auto b =
@@ -10621,6 +10633,7 @@ static HWY_INLINE RowIntVec pick_scale(WideVec four, size_t q) {
 // that are multiplied: in units of kUnitPlanes vectors, which give kUnitSteps steps (of 4 k). Most
 // are masked only: what would be left free of a byte holds the parts of one more value.
 // pack_group() is the other direction.
+//   kSigned    bytes are signed; with kBiasSigned they come with 128 added
 //   kSuper     the type of superblocks, or one with the same scales
 //   kCentre    what is subtracted from weights with float scales; from those with integer scales if
 //              kCentred
@@ -10654,8 +10667,8 @@ struct TableNibbles : Nibbles {
   template <size_t unit>
   static HWY_INLINE void expand(const WideVec* p, WideVec* w) {
     Nibbles::expand<unit>(p, w);
-    w[0] = iq4_value(w[0]);
-    w[1] = iq4_value(w[1]);
+    w[0] = iq4_value<kBiasSigned>(w[0]);
+    w[1] = iq4_value<kBiasSigned>(w[1]);
   }
 };
 struct FiveBits : Nibbles {
@@ -10722,7 +10735,7 @@ struct EightBits {
   static constexpr size_t step(size_t unit, size_t) { return unit; }
   template <size_t unit>
   static HWY_INLINE void expand(const WideVec* p, WideVec* w) {
-    w[0] = p[0];
+    w[0] = kBiasSigned ? p[0] : hn::Xor(p[0], hn::Set(WideTag(), uint8_t{128}));
   }
 };
 
@@ -10806,7 +10819,6 @@ static HWY_INLINE Dot add_step(Dot dot, WideVec w, WideVec a) {
   const hn::Repartition<int16_t, WideTag> d16;
   const RowIntTag d32;
   if constexpr (kDot == DotKind::vnni) {
-    if constexpr (W::kSigned && kBiasSigned) w = hn::Xor(w, hn::Set(d8, uint8_t{128}));
     return dot4(w, hn::BitCast(ds8, a), dot);
   } else if constexpr (kDot == DotKind::maddubs && !W::kSigned) {
     // A pair does not saturate. Sums may wrap around on the way, but fit in the end: panel_runs().
@@ -11083,7 +11095,6 @@ using PanelDecode = void (*)(const uint8_t* planes, size_t groups, int offset, u
 
 template <class W, size_t unit>
 static HWY_INLINE void store_units(const uint8_t* p, int offset, uint32_t* HWY_RESTRICT to) {
-  const WideTag d8;
   const hn::Repartition<uint32_t, WideTag> du32;
   constexpr bool wide = kDot == DotKind::wide || (kDot == DotKind::maddubs && W::kSigned);
   if constexpr (unit < W::kUnits) {
@@ -11092,7 +11103,6 @@ static HWY_INLINE void store_units(const uint8_t* p, int offset, uint32_t* HWY_R
     INLAY_UNROLL(4) for (size_t i = 0; i < W::kUnitSteps; ++i) {
       const size_t step = W::step(unit, i);
       if constexpr (!wide) {
-        if constexpr (W::kSigned && kBiasSigned) w[i] = hn::Xor(w[i], hn::Set(d8, uint8_t{128}));
         hn::Store(hn::BitCast(du32, w[i]), du32, to + step * kPanelRows);
       } else {
         const hn::Repartition<int16_t, WideTag> d16;
@@ -11580,6 +11590,7 @@ struct Recipe {
   PanelKernel panel[kPanelColumns];  // of 1 ... 5 columns; null: no packed form
   PanelDecode expand;
   PanelScales expand_scales;
+  bool as_packed;           // the bytes of a packed panel are a tile's
   int centre, tile_offset;  // of panels' products; of their tiles, if those hold int16
 };
 
@@ -11663,6 +11674,7 @@ static constexpr Recipe recipe() {
     }
     r.expand = expand_panel<W>;
     r.expand_scales = panel_scales_to_tile<W, integer>;
+    r.as_packed = kBiasSigned && W::kBits == 8;
     r.centre = int{panel_centre<W, integer>()};
     r.tile_offset = T::kSigned ? 0 : T::kOffset;
   }
@@ -11818,9 +11830,10 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
   }
 }
 
-// Groups [first, first + groups) of a panel to panel p of a tile.
+// Groups [first, first + groups) of a panel to panel p of a tile; in place: only their scales, for
+// tile kernels read the weights where they are (Q8_0, 7 to 16 columns 1.07 to 1.1 times as fast).
 static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel, size_t first,
-                          size_t groups, MatmulScratch& t, size_t p) {
+                          size_t groups, bool in_place, MatmulScratch& t, size_t p) {
   const PanelLayout layout = panel_layout(type);
   const size_t steps = r.wide ? 16 : 8, subs = kGroup / r.sub;
   for (size_t g = 0; g < groups; g += 8) {
@@ -11828,8 +11841,11 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
     const uint8_t* chunk = panel + (first + g) / 8 * layout.chunk_bytes(8);
     r.expand_scales(chunk, here, r.mins, kTwice && !r.wide, t.scale[p] + g * subs,
                     t.min[p] + g * subs, t.delta[p][g / 8]);
-    r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][g * steps]);
+    if (!in_place) r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][g * steps]);
   }
+  if (!in_place) return;
+  const uint8_t* from = panel + first / 8 * layout.chunk_bytes(8) + layout.scales(8);
+  t.from[p] = reinterpret_cast<const uint32_t*>(from);
 }
 
 // The tile whose first row is `row`, of units [u, u + here), asked for beside the products of
@@ -11878,6 +11894,10 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
   const GroupLayout layout(m.k);
   const size_t start = layout.start({r.sub, r.offset});
+  // A last chunk of fewer groups would begin at other distances.
+  const bool in_place = m.packed && r.as_packed && m.k % kChunk == 0;
+  for (size_t p = 0; p < 2; ++p) t.from[p] = t.w[p][0];
+  t.skip = in_place ? panel_layout(m.type).scales(8) / sizeof t.w[0][0][0] : 0;
   const size_t tile_units = (r.tile == nullptr ? kTileK / 4
                              : r.wide          ? kTileK / 2
                                                : kTileK) /
@@ -11897,7 +11917,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
         for (size_t p = 0; p < 2; ++p) {
           if (!kTilesOnly && m.packed) {
             const size_t panel = HWY_MIN(row0 + p * kPanelRows, end - 1) / kPanelRows;
-            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, t, p);
+            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, in_place, t, p);
           } else {
             r.decode(rows + p * kPanelRows, u, here, next, t, p);
           }
@@ -12488,7 +12508,7 @@ static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, siz
   for (size_t p = 0; p < 2; ++p) {
     const size_t first = p * kPanelRows;
     if (bits.m.packed) {
-      decode_packed(bits.m.type, r, rows[first], u, here, t.decoded, p);
+      decode_packed(bits.m.type, r, rows[first], u, here, false, t.decoded, p);
     } else {
       // What this asks for is here already: the next rows are asked for beside the products.
       const uintptr_t own = reinterpret_cast<uintptr_t>(bits.at(row0 + first, u));
@@ -15715,7 +15735,8 @@ static void unpack_fifth_bits(const uint8_t* p, uint32_t v[8]) {
   }
 }
 
-// Group g of a row's chunk: byte j of v[s] is the value at 4 * s + j, as the format stores it.
+// Group g of a row's chunk: byte j of v[s] is the value at 4 * s + j, as the format stores it;
+// signed bytes with 128 added, which is how vpdpbusd takes them.
 template <TensorType kType>
 static void unpack_group(const uint8_t* chunk, size_t g, uint32_t v[8]) {
   std::memset(v, 0, 8 * sizeof v[0]);
@@ -15733,6 +15754,7 @@ static void unpack_group(const uint8_t* chunk, size_t g, uint32_t v[8]) {
       return unpack_fifth_bits(chunk + g * 24 + 4, v);
     case TensorType::q8_0:
       std::memcpy(v, chunk + g * 34 + 2, 32);
+      for (size_t s = 0; s < 8; ++s) v[s] ^= 0x80808080;
       return;
     case TensorType::q2_k:
       return unpack_field(chunk + 16 + g / 4 * 32, g % 4 * 2, 2, 0, v);

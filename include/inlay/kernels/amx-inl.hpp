@@ -524,7 +524,7 @@ static void decode(const Bits& bits, const Recipe& r, size_t row0, size_t u, siz
   for (size_t p = 0; p < 2; ++p) {
     const size_t first = p * kPanelRows;
     if (bits.m.packed) {
-      decode_packed(bits.m.type, r, rows[first], u, here, t.decoded, p);
+      decode_packed(bits.m.type, r, rows[first], u, here, false, t.decoded, p);
     } else {
       // What this asks for is here already: the next rows are asked for beside the products.
       const uintptr_t own = reinterpret_cast<uintptr_t>(bits.at(row0 + first, u));

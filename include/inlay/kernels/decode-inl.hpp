@@ -320,14 +320,16 @@ struct Q8_0 {  // half d; 32 signed bytes
   }
 };
 
-// The 16 values of iq4_nl and iq4_xs.
-template <class V>
+// The 16 values of iq4_nl and iq4_xs; biased: 128 more.
+template <bool biased = false, class V>
 static HWY_INLINE V iq4_value(V index) {
   alignas(16) static constexpr int8_t kValues[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                                      1,    13,   25,  38,  53,  69,  89,  113};
   const hn::DFromV<V> d;
   const hn::Repartition<int8_t, decltype(d)> ds;
-  return look_up(hn::BitCast(d, hn::LoadDup128(ds, kValues)), index);
+  auto values = hn::BitCast(d, hn::LoadDup128(ds, kValues));
+  if constexpr (biased) values = hn::Xor(values, hn::Set(d, uint8_t{128}));
+  return look_up(values, index);
 }
 static HWY_INLINE Lanes iq4_values(Lanes index) {
   INLAY_UNROLL(2) for (size_t i = 0; i < kParts; ++i) index.v[i] = iq4_value(index.v[i]);

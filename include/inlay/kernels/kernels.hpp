@@ -72,12 +72,12 @@ inline constexpr size_t kLeastTaskColumns = 64;
 // Weights packed for the kernels: panels of kPanelRows rows with a row in each lane, so that a
 // product needs no sums across lanes. The bytes are the same on every target; whoever keeps them in
 // a file notes the version.
-inline constexpr uint32_t kPackedVersion = 3;
+inline constexpr uint32_t kPackedVersion = 4;
 // Of a matrix [rows][k]; 0: the type has no packed form, its matrices stay as they lie.
 size_t packed_bytes(TensorType type, size_t rows, size_t k) noexcept;
 // Rows [begin, end) of a matrix with rows of k, as the file has it, to their place in `out`, the
 // packed form of the whole matrix; begin a multiple of kPanelRows, and end too unless it is the
-// matrix's. Bytes are moved and nothing is computed: one function for all targets.
+// matrix's. Bits are moved and some inverted, nothing is computed: one function for all targets.
 void pack_panels(TensorType type, const uint8_t* w, size_t k, size_t begin, size_t end,
                  uint8_t* out) noexcept;
 

@@ -22,6 +22,7 @@ struct Recipe {
   PanelKernel panel[kPanelColumns];  // of 1 ... 5 columns; null: no packed form
   PanelDecode expand;
   PanelScales expand_scales;
+  bool as_packed;           // the bytes of a packed panel are a tile's
   int centre, tile_offset;  // of panels' products; of their tiles, if those hold int16
 };
 
@@ -105,6 +106,7 @@ static constexpr Recipe recipe() {
     }
     r.expand = expand_panel<W>;
     r.expand_scales = panel_scales_to_tile<W, integer>;
+    r.as_packed = kBiasSigned && W::kBits == 8;
     r.centre = int{panel_centre<W, integer>()};
     r.tile_offset = T::kSigned ? 0 : T::kOffset;
   }
@@ -260,9 +262,10 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
   }
 }
 
-// Groups [first, first + groups) of a panel to panel p of a tile.
+// Groups [first, first + groups) of a panel to panel p of a tile; in place: only their scales, for
+// tile kernels read the weights where they are (Q8_0, 7 to 16 columns 1.07 to 1.1 times as fast).
 static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel, size_t first,
-                          size_t groups, MatmulScratch& t, size_t p) {
+                          size_t groups, bool in_place, MatmulScratch& t, size_t p) {
   const PanelLayout layout = panel_layout(type);
   const size_t steps = r.wide ? 16 : 8, subs = kGroup / r.sub;
   for (size_t g = 0; g < groups; g += 8) {
@@ -270,8 +273,11 @@ static void decode_packed(TensorType type, const Recipe& r, const uint8_t* panel
     const uint8_t* chunk = panel + (first + g) / 8 * layout.chunk_bytes(8);
     r.expand_scales(chunk, here, r.mins, kTwice && !r.wide, t.scale[p] + g * subs,
                     t.min[p] + g * subs, t.delta[p][g / 8]);
-    r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][g * steps]);
+    if (!in_place) r.expand(chunk + layout.scales(here), here, r.tile_offset, t.w[p][g * steps]);
   }
+  if (!in_place) return;
+  const uint8_t* from = panel + first / 8 * layout.chunk_bytes(8) + layout.scales(8);
+  t.from[p] = reinterpret_cast<const uint32_t*>(from);
 }
 
 // The tile whose first row is `row`, of units [u, u + here), asked for beside the products of
@@ -320,6 +326,10 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
   const GroupLayout layout(m.k);
   const size_t start = layout.start({r.sub, r.offset});
+  // A last chunk of fewer groups would begin at other distances.
+  const bool in_place = m.packed && r.as_packed && m.k % kChunk == 0;
+  for (size_t p = 0; p < 2; ++p) t.from[p] = t.w[p][0];
+  t.skip = in_place ? panel_layout(m.type).scales(8) / sizeof t.w[0][0][0] : 0;
   const size_t tile_units = (r.tile == nullptr ? kTileK / 4
                              : r.wide          ? kTileK / 2
                                                : kTileK) /
@@ -339,7 +349,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
         for (size_t p = 0; p < 2; ++p) {
           if (!kTilesOnly && m.packed) {
             const size_t panel = HWY_MIN(row0 + p * kPanelRows, end - 1) / kPanelRows;
-            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, t, p);
+            decode_packed(m.type, r, m.w + panel * kPanelRows * row_bytes, u, here, in_place, t, p);
           } else {
             r.decode(rows + p * kPanelRows, u, here, next, t, p);
           }

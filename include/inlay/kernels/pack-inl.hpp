@@ -40,7 +40,8 @@ static void unpack_fifth_bits(const uint8_t* p, uint32_t v[8]) {
   }
 }
 
-// Group g of a row's chunk: byte j of v[s] is the value at 4 * s + j, as the format stores it.
+// Group g of a row's chunk: byte j of v[s] is the value at 4 * s + j, as the format stores it;
+// signed bytes with 128 added, which is how vpdpbusd takes them.
 template <TensorType kType>
 static void unpack_group(const uint8_t* chunk, size_t g, uint32_t v[8]) {
   std::memset(v, 0, 8 * sizeof v[0]);
@@ -58,6 +59,7 @@ static void unpack_group(const uint8_t* chunk, size_t g, uint32_t v[8]) {
       return unpack_fifth_bits(chunk + g * 24 + 4, v);
     case TensorType::q8_0:
       std::memcpy(v, chunk + g * 34 + 2, 32);
+      for (size_t s = 0; s < 8; ++s) v[s] ^= 0x80808080;
       return;
     case TensorType::q2_k:
       return unpack_field(chunk + 16 + g / 4 * 32, g % 4 * 2, 2, 0, v);

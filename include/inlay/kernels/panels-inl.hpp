@@ -144,6 +144,7 @@ static HWY_INLINE RowIntVec pick_scale(WideVec four, size_t q) {
 // that are multiplied: in units of kUnitPlanes vectors, which give kUnitSteps steps (of 4 k). Most
 // are masked only: what would be left free of a byte holds the parts of one more value.
 // pack_group() is the other direction.
+//   kSigned    bytes are signed; with kBiasSigned they come with 128 added
 //   kSuper     the type of superblocks, or one with the same scales
 //   kCentre    what is subtracted from weights with float scales; from those with integer scales if
 //              kCentred
@@ -177,8 +178,8 @@ struct TableNibbles : Nibbles {
   template <size_t unit>
   static HWY_INLINE void expand(const WideVec* p, WideVec* w) {
     Nibbles::expand<unit>(p, w);
-    w[0] = iq4_value(w[0]);
-    w[1] = iq4_value(w[1]);
+    w[0] = iq4_value<kBiasSigned>(w[0]);
+    w[1] = iq4_value<kBiasSigned>(w[1]);
   }
 };
 struct FiveBits : Nibbles {
@@ -245,7 +246,7 @@ struct EightBits {
   static constexpr size_t step(size_t unit, size_t) { return unit; }
   template <size_t unit>
   static HWY_INLINE void expand(const WideVec* p, WideVec* w) {
-    w[0] = p[0];
+    w[0] = kBiasSigned ? p[0] : hn::Xor(p[0], hn::Set(WideTag(), uint8_t{128}));
   }
 };
 
@@ -329,7 +330,6 @@ static HWY_INLINE Dot add_step(Dot dot, WideVec w, WideVec a) {
   const hn::Repartition<int16_t, WideTag> d16;
   const RowIntTag d32;
   if constexpr (kDot == DotKind::vnni) {
-    if constexpr (W::kSigned && kBiasSigned) w = hn::Xor(w, hn::Set(d8, uint8_t{128}));
     return dot4(w, hn::BitCast(ds8, a), dot);
   } else if constexpr (kDot == DotKind::maddubs && !W::kSigned) {
     // A pair does not saturate. Sums may wrap around on the way, but fit in the end: panel_runs().
@@ -606,7 +606,6 @@ using PanelDecode = void (*)(const uint8_t* planes, size_t groups, int offset, u
 
 template <class W, size_t unit>
 static HWY_INLINE void store_units(const uint8_t* p, int offset, uint32_t* HWY_RESTRICT to) {
-  const WideTag d8;
   const hn::Repartition<uint32_t, WideTag> du32;
   constexpr bool wide = kDot == DotKind::wide || (kDot == DotKind::maddubs && W::kSigned);
   if constexpr (unit < W::kUnits) {
@@ -615,7 +614,6 @@ static HWY_INLINE void store_units(const uint8_t* p, int offset, uint32_t* HWY_R
     INLAY_UNROLL(4) for (size_t i = 0; i < W::kUnitSteps; ++i) {
       const size_t step = W::step(unit, i);
       if constexpr (!wide) {
-        if constexpr (W::kSigned && kBiasSigned) w[i] = hn::Xor(w[i], hn::Set(d8, uint8_t{128}));
         hn::Store(hn::BitCast(du32, w[i]), du32, to + step * kPanelRows);
       } else {
         const hn::Repartition<int16_t, WideTag> d16;

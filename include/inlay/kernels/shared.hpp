@@ -158,6 +158,10 @@ inline constexpr size_t kTileColumns = 256;  // columns between two decodings of
 // a row: 4 k, 2 k, or 1 k.
 struct MatmulScratch {
   alignas(64) uint32_t w[2][kTileK / 4][kPanelRows];  // [panel][step][row]
+  // [panel]: what VNNI's tile kernels read: w, or of a packed panel the same bytes, with `skip`
+  // words of scales between chunks.
+  const uint32_t* from[2];
+  size_t skip;
   // [panel][sub-block][row]: float, or the integers that `delta` of their chunk is multiplied with,
   // as int32 or, to multiply int16 lanes, twice as int16.
   alignas(64) float scale[2][kTileK / 16][kPanelRows];

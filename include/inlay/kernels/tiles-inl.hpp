@@ -104,7 +104,7 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
   const float* HWY_RESTRICT a_scale = columns.scale;
   const uint32_t* HWY_RESTRICT start = columns.start;
   TileAhead* const ahead = columns.ahead;
-  const size_t turn = integer ? kChunk / kGroup : groups;
+  const size_t turn = integer || t.skip != 0 ? kChunk / kGroup : groups;
   for (size_t row = 0; row < 2 * kPanelRows; row += kAtOnce * kRowLanes) {
     size_t panel[kAtOnce], lane[kAtOnce];
     for (size_t r = 0; r < kAtOnce; ++r) {
@@ -118,6 +118,11 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
           INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
             sum[r][j] = integer ? hn::Zero(df) : hn::Load(df, &c[panel[r]][j][lane[r]]);
           }
+        }
+        constexpr size_t kPanels = kAtOnce / kPanelVectors;
+        const uint32_t* weights[kPanels];
+        for (size_t p = 0; p < kPanels; ++p) {
+          weights[p] = t.from[panel[p]] + g0 / 8 * t.skip + lane[p];
         }
         for (size_t g = g0; g < g0 + turn; ++g) {
           TileAhead::ask(ahead, kAtOnce * kRowLanes);
@@ -133,7 +138,8 @@ static HWY_NOINLINE void multiply_tile(const MatmulScratch& t, const TileColumns
             INLAY_UNROLL(8) for (size_t step = 0; step < kSteps; ++step) {
               hn::Vec<WideTag> w[kAtOnce];
               INLAY_UNROLL(2) for (size_t r = 0; r < kAtOnce; ++r) {
-                w[r] = hn::BitCast(d8, hn::Load(du32, &t.w[panel[r]][at * kSteps + step][lane[r]]));
+                const uint32_t* from = weights[r / kPanelVectors] + r % kPanelVectors * kRowLanes;
+                w[r] = hn::BitCast(d8, hn::LoadU(du32, from + (at * kSteps + step) * kPanelRows));
               }
               INLAY_UNROLL(4) for (size_t j = 0; j < kColumns; ++j) {
                 const auto b =
