@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x4717a0e2
+#define INLAY_SELF_ID_ 0xd70e988f
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x4717a0e2
+#elif INLAY_SELF_ID_ != 0xd70e988f
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -39334,6 +39334,8 @@ inline void quantize(const void* work, void* state, uint32_t task, void*) noexce
 // A batch is bound by arithmetic: equal tasks of about 16 M products, a tenth of a millisecond. Few
 // rows of a wide matrix can be more than that for a large batch: these tasks also divide the
 // columns, which costs little (their weights are decoded once for each part) until they are few.
+// Workers draw in turn, mostly, and each gets tasks that follow each other: as one ends, its tiles
+// ask for the weights behind it (two threads read prompts of 16 to 64 1.01 to 1.05 times as fast).
 //
 // Decoding is bound by reading weights, and the kernel's four streams start anew with each task: at
 // best large ones, up to 1 MiB (some 40 microseconds). But whoever draws a large one last keeps all
@@ -39353,6 +39355,7 @@ class RowTasks {
       most_ = most_ < eighth ? most_ : eighth > 0 ? eighth : 1;
     }
     share_ = n < kQuantizeStep && workers > 1 ? 2 * workers : 1;
+    workers_ = workers;
     if (n < 2 * kLeastTaskColumns || most_ > 1) return;
     const size_t parts = div_up(products_per_row * step_, size_t{24} << 20);
     const size_t columns = n / parts > kLeastTaskColumns ? div_up(n, parts) : kLeastTaskColumns;
@@ -39371,9 +39374,14 @@ class RowTasks {
     return tasks;
   }
   Range task(uint32_t index) const noexcept {
-    uint32_t row = share_ == 1 ? index / parts_ * most_ * step_ : 0;
-    const uint32_t column = share_ == 1 ? index % parts_ * part_ : 0;
-    if (share_ != 1) {
+    uint32_t row = 0, column = 0;
+    if (share_ == 1) {
+      const uint32_t all = count(), worker = index % workers_;
+      const uint32_t longer = worker < all % workers_ ? worker : all % workers_;
+      index = worker * (all / workers_) + longer + index / workers_;
+      row = index / parts_ * most_ * step_;
+      column = index % parts_ * part_;
+    } else {
       while (index-- > 0) row = next(row);
     }
     const uint32_t end = next(row);
@@ -39392,8 +39400,8 @@ class RowTasks {
     return row + (part < most_ ? part : most_) * step_;
   }
 
-  uint32_t rows_, step_, most_, share_;  // most_: in steps
-  uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
+  uint32_t rows_, step_, most_, share_, workers_;  // most_: in steps
+  uint32_t parts_ = 1, part_ = 0;                  // of the columns, and how many columns are one
 };
 
 // The products of one row with n columns; where they are faster, as many as would take the time,

@@ -228,15 +228,29 @@ TEST_SUITE("phases") {
     for (const uint32_t rows : {1u, 16u, 100u, 2048u, 14336u}) {
       for (const uint32_t k : {64u, 2048u, 14336u, 53248u}) {
         for (const uint32_t n : {1u, 3u, 4u, 64u, 127u, 128u, 130u, 512u, 4096u}) {
-          for (const uint32_t workers : {1u, 3u}) {
+          for (const uint32_t workers : {1u, 2u, 3u}) {
             CAPTURE(rows);
             CAPTURE(k);
             CAPTURE(n);
             const RowTasks tasks(rows, k / 2, size_t{k} * n, n, workers);
             std::vector<uint32_t> columns_of_row(rows);
             const uint32_t count = tasks.count();
+            std::vector<RowTasks::Range> ranges;
             for (uint32_t i = 0; i < count; ++i) {
               const RowTasks::Range range = tasks.task(i);
+              ranges.push_back(range);
+              if (n < kQuantizeStep || i + workers >= count) continue;
+              // A worker that draws in turn goes on where it was.
+              const RowTasks::Range next = tasks.task(i + workers);
+              const bool same_rows = next.begin == range.begin && next.end == range.end;
+              CHECK((same_rows ? next.first_column == range.end_column : next.begin == range.end));
+            }
+            std::sort(ranges.begin(), ranges.end(),
+                      [](const RowTasks::Range& a, const RowTasks::Range& b) {
+                        return a.begin != b.begin ? a.begin < b.begin
+                                                  : a.first_column < b.first_column;
+                      });
+            for (const RowTasks::Range& range : ranges) {
               const uint32_t end = std::min(n, range.end_column);
               REQUIRE(range.begin < range.end);
               REQUIRE(range.end <= rows);

@@ -136,6 +136,8 @@ inline void quantize(const void* work, void* state, uint32_t task, void*) noexce
 // A batch is bound by arithmetic: equal tasks of about 16 M products, a tenth of a millisecond. Few
 // rows of a wide matrix can be more than that for a large batch: these tasks also divide the
 // columns, which costs little (their weights are decoded once for each part) until they are few.
+// Workers draw in turn, mostly, and each gets tasks that follow each other: as one ends, its tiles
+// ask for the weights behind it (two threads read prompts of 16 to 64 1.01 to 1.05 times as fast).
 //
 // Decoding is bound by reading weights, and the kernel's four streams start anew with each task: at
 // best large ones, up to 1 MiB (some 40 microseconds). But whoever draws a large one last keeps all
@@ -155,6 +157,7 @@ class RowTasks {
       most_ = most_ < eighth ? most_ : eighth > 0 ? eighth : 1;
     }
     share_ = n < kQuantizeStep && workers > 1 ? 2 * workers : 1;
+    workers_ = workers;
     if (n < 2 * kLeastTaskColumns || most_ > 1) return;
     const size_t parts = div_up(products_per_row * step_, size_t{24} << 20);
     const size_t columns = n / parts > kLeastTaskColumns ? div_up(n, parts) : kLeastTaskColumns;
@@ -173,9 +176,14 @@ class RowTasks {
     return tasks;
   }
   Range task(uint32_t index) const noexcept {
-    uint32_t row = share_ == 1 ? index / parts_ * most_ * step_ : 0;
-    const uint32_t column = share_ == 1 ? index % parts_ * part_ : 0;
-    if (share_ != 1) {
+    uint32_t row = 0, column = 0;
+    if (share_ == 1) {
+      const uint32_t all = count(), worker = index % workers_;
+      const uint32_t longer = worker < all % workers_ ? worker : all % workers_;
+      index = worker * (all / workers_) + longer + index / workers_;
+      row = index / parts_ * most_ * step_;
+      column = index % parts_ * part_;
+    } else {
       while (index-- > 0) row = next(row);
     }
     const uint32_t end = next(row);
@@ -194,8 +202,8 @@ class RowTasks {
     return row + (part < most_ ? part : most_) * step_;
   }
 
-  uint32_t rows_, step_, most_, share_;  // most_: in steps
-  uint32_t parts_ = 1, part_ = 0;        // of the columns, and how many columns are one
+  uint32_t rows_, step_, most_, share_, workers_;  // most_: in steps
+  uint32_t parts_ = 1, part_ = 0;                  // of the columns, and how many columns are one
 };
 
 // The products of one row with n columns; where they are faster, as many as would take the time,
