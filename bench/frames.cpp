@@ -122,7 +122,12 @@ void print_header() {
 // What frames took beyond their slices, by the clock and in CPU time of the calling thread; by the
 // clock, of those that the system left alone.
 struct Overruns {
-  std::vector<double> all, own, alone;
+  std::vector<double> all, own = {}, alone = {};
+  void add(const Overruns& more) {
+    all.insert(all.end(), more.all.begin(), more.all.end());
+    own.insert(own.end(), more.own.begin(), more.own.end());
+    alone.insert(alone.end(), more.alone.begin(), more.alone.end());
+  }
 };
 
 void print(const Options& o, const char* work, uint32_t threads, uint32_t budget,
@@ -491,7 +496,7 @@ void measure_flag(const Options& o) {
     }
     times.push_back(canceller.end());
   }
-  print(o, "flag", 1, 0, {times, {}, {}}, 0, 0);
+  print(o, "flag", 1, 0, {times}, 0, 0);
 }
 
 // At random moments of reading a prompt.
@@ -507,7 +512,7 @@ void measure_cancel(const Options& o, const inlay::Model& model, uint32_t thread
     const double us = canceller.end();
     if (cancelled) times.push_back(us);
   }
-  print(o, "cancel", threads, 0, {times, {}, {}}, 0, 0);
+  print(o, "cancel", threads, 0, {times}, 0, 0);
 }
 
 // At random moments of completing code.
@@ -532,7 +537,7 @@ void measure_cancel_completion(const Options& o, const inlay::Model& model, uint
     completion.run(1000000);
     if (const double us = canceller.end(); us > 0) times.push_back(us);
   }
-  print(o, "completes", threads, 0, {times, {}, {}}, 0, 0);
+  print(o, "completes", threads, 0, {times}, 0, 0);
 }
 
 // Memory for the engine that this process has written to before, and that it keeps.
@@ -624,16 +629,13 @@ void measure_open(const Options& o, Way way, uint32_t threads) {
     do {
       inlay::ModelLoader loader = opening.begin();
       bool open = false;
-      const Overruns overruns = play(
+      all.add(play(
           o, budget,
           [&](uint32_t us) {
             if (!open) open = must(loader.step(us));
             return true;
           },
-          [&] { return open; });
-      all.all.insert(all.all.end(), overruns.all.begin(), overruns.all.end());
-      all.own.insert(all.own.end(), overruns.own.begin(), overruns.own.end());
-      all.alone.insert(all.alone.end(), overruns.alone.begin(), overruns.alone.end());
+          [&] { return open; }));
     } while (since(begin) < o.seconds * 1e6);
     print(o, kNames[static_cast<int>(way)], threads, budget, all, 0, 0);
   }
@@ -653,7 +655,7 @@ void measure_cancel_open(const Options& o, Way way, uint32_t threads) {
     const double us = canceller.end();
     if (!open && open.error().code() == inlay::ErrorCode::cancelled) times.push_back(us);
   }
-  print(o, kNames[static_cast<int>(way)], threads, 0, {times, {}, {}}, 0, 0);
+  print(o, kNames[static_cast<int>(way)], threads, 0, {times}, 0, 0);
 }
 
 // ---- the command line ----
