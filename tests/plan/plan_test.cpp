@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <inlay.hpp>
 #include <memory>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -165,11 +166,14 @@ TEST_SUITE("plan") {
       Runner runner(workers, {}, clock);
       Trace trace(kCounts);
       runner.open(&trace);
+      const uint32_t all = std::accumulate(kCounts.begin(), kCounts.end(), 0u);
       uint32_t runs = 0, before = 0;
       for (;;) {
         const Outcome outcome = runner.executor.run(1);  // always past
+        // What the run has not waited for is its too; then the next may have nothing left to do.
+        runner.executor.settle();
         ++runs;
-        CHECK(trace.tasks > before);
+        CHECK((trace.tasks > before || (before == all && outcome == Outcome::finished)));
         CHECK(trace.tasks - before <= workers);
         before = trace.tasks;
         if (outcome == Outcome::finished) break;
