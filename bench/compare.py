@@ -199,9 +199,11 @@ def evaluate(model, s):
         for program in s.programs:
             if medians.get(program.name, 0) > medians.get(best.get(program.engine), 0):
                 best[program.engine] = program.name
+        ours, theirs = best.get("inlay"), best.get("llama.cpp")
+        if ours is None:
+            continue
         row = {"model": os.path.basename(model), "test": test, "kv": kv, "threads": threads,
                "tokens_per_second": medians, "best": best, "samples": samples}
-        ours, theirs = best["inlay"], best.get("llama.cpp")
         if theirs:
             by_round = [statistics.mean(samples[ours][r]) / statistics.mean(samples[theirs][r]) for r in kept]
             row |= {"ratio": medians[ours] / medians[theirs], "ratio_by_round": by_round}
@@ -246,6 +248,21 @@ def memory_table(memory):
     return "\n".join(lines)
 
 
+def tables(report):
+    return speed_table(report["results"]) + "\n\n" + memory_table(report["memory"])
+
+
+def write(name, report):
+    with open(name + ".json", "w", encoding="utf-8") as f:
+        json.dump(report, f, indent=1)
+        f.write("\n")
+    with open(name + ".md", "w", encoding="utf-8") as f:
+        f.write(f"{report['cpu']}, {report['cores']} cores, {report['date'][:10]}, "
+                f"{report['versions']['inlay']['target']}\n\n{tables(report)}\n")
+    with open(name + ".svg", "w", encoding="utf-8") as f:
+        f.write(picture.draw(report))
+
+
 def main():
     a = arguments()
     report = {**measuring.machine(), "command": measuring.shown(sys.argv), "rounds": a.rounds,
@@ -254,10 +271,15 @@ def main():
         print(f"note: the machine is busy (load {report['load'][0]:.1f}); figures will be low and unsteady",
               file=sys.stderr)
     programs = [Inlay(a, s) for s in a.inlay_settings] + [Llama(a, s) for s in a.llama_settings if a.llama]
+    left_out = []
     for model in a.models:
         s = measure(a, model, programs)
         rows = evaluate(model, s)
         name, size = os.path.basename(model), os.path.getsize(model)
+        if not rows:
+            left_out.append(name)
+            print(f"{name}: inlay runs it with none of its settings", file=sys.stderr)
+            continue
         kv_bytes = max(w["kv_bytes"] for w in programs[0].work.values())
         report["models"].append({"name": name, "bytes": size, "sha256": measuring.sha256(model)})
         report["results"] += rows
@@ -272,20 +294,12 @@ def main():
             print(f"{name}: {dropped} of {a.rounds} rounds dropped, the machine changed by more than 5 %", file=sys.stderr)
         elif max(s.drift(r) for r in range(a.rounds)) > DRIFT:
             print(f"{name}: the machine changed by more than 5 % in most rounds; all are counted", file=sys.stderr)
-    report["versions"] = {p.engine: p.version for p in programs}
-    table = speed_table(report["results"]) + "\n\n" + memory_table(report["memory"])
-    print(table)
-    if a.out:
-        with open(a.out + ".json", "w", encoding="utf-8") as f:
-            json.dump(report, f, indent=1)
-            f.write("\n")
-        with open(a.out + ".md", "w", encoding="utf-8") as f:
-            f.write(f"{report['cpu']}, {report['cores']} cores, {report['date'][:10]}, "
-                    f"{report['versions']['inlay']['target']}\n\n{table}\n")
-        with open(a.out + ".svg", "w", encoding="utf-8") as f:
-            f.write(picture.draw(report))
+        report["versions"] = {p.engine: p.version for p in programs}
+        if a.out:
+            write(a.out, report)  # with each model: a long run may be ended
+    print(tables(report))
     worst = min((row["ratio"] for row in report["results"] if "ratio" in row), default=float("inf"))
-    return 1 if a.at_least is not None and worst < a.at_least else 0
+    return 1 if left_out or a.at_least is not None and worst < a.at_least else 0
 
 
 if __name__ == "__main__":
