@@ -173,7 +173,8 @@ struct Problem {
   std::vector<float> x;     // [n][k + 3]
   std::vector<float> bias;  // [rows] or empty
   float scale = 1;
-  uint16_t streams = 4, ahead = 0, rows_ahead = 448, panel_columns = 16;  // of detail::Reading
+  // Of detail::Reading; panel_columns: both.
+  uint16_t streams = 4, ahead = 0, second_ahead = 0, rows_ahead = 448, panel_columns = 16;
   size_t x_stride() const { return k + 3; }
   size_t row_bytes() const {
     const auto info = inlay::tensor_type_info(type);
@@ -317,7 +318,7 @@ inline std::vector<float> multiply(const detail::Kernels& kernels, const Problem
   m.out_stride = stride;
   m.bias = p.bias.empty() ? nullptr : p.bias.data();
   m.scale = p.scale;
-  m.reading = {p.streams, p.ahead, p.rows_ahead, p.panel_columns};
+  m.reading = {p.streams, p.ahead, p.second_ahead, p.rows_ahead, p.panel_columns, p.panel_columns};
   m.add = add;
   m.tiles = tiles;
   while (m.first < p.n) {

@@ -38,12 +38,15 @@ struct Quantize {
 // How a processor reads weights from memory fastest, for few columns: results are the same bits.
 struct Reading {
   uint16_t streams = 4;  // panels of packed weights at a time, in lockstep: up to 4
-  // Bytes between what a stream computes and what it prefetches: of packed weights and, where this
-  // is not 0, of plain floats too; twice as far ahead into the second cache. 0: the processor's own
-  // prefetching keeps up.
+  // Bytes between what a stream computes and what it prefetches into the first cache: of packed
+  // weights and, where this is not 0, of plain floats too. 0: the processor's own prefetching keeps
+  // up.
   uint16_t ahead = 0;
-  uint32_t rows_ahead = 448;    // of rows as the file has them
-  uint32_t panel_columns = 16;  // of packed weights; more of them are faster by tiles
+  uint16_t second_ahead = 0;  // the same into the second cache, of packed weights
+  uint16_t rows_ahead = 448;  // of rows as the file has them
+  // Columns of packed weights with less than 6 bits, and with more; if there are more columns, they
+  // are faster by tiles.
+  uint16_t panel_columns = 16, wide_panel_columns = 16;
 };
 
 struct Matmul {

@@ -232,6 +232,7 @@ HWY_MAYBE_UNUSED static HWY_NOINLINE void multiply_panels(const Matmul& m, const
   PanelTurn t;
   t.groups = m.k / kGroup;
   t.ahead = m.reading.ahead;
+  t.second_ahead = m.reading.second_ahead;
   for (size_t i0 = 0; i0 < length; i0 += turn) {
     for (size_t c = 0, columns; c < m.n; c += columns) {
       columns = m.n - c <= kPanelColumns ? m.n - c : kColumns;
@@ -306,8 +307,11 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   const Recipe r = recipe_of(m.type);
   const size_t units = m.k / r.unit, row_bytes = units * r.unit_bytes8 / 8;
   if constexpr (!kTilesOnly) {
-    const size_t most = HWY_MIN(most_panel_columns(panel_layout(m.type)), m.reading.panel_columns);
-    if (m.packed && m.n <= most && !m.tiles) return multiply_panels(m, r, begin, end);
+    const PanelLayout layout = panel_layout(m.type);
+    const size_t most = layout.bits < 6 ? m.reading.panel_columns : m.reading.wide_panel_columns;
+    if (m.packed && m.n <= HWY_MIN(most, most_panel_columns(layout)) && !m.tiles) {
+      return multiply_panels(m, r, begin, end);
+    }
   }
   // As the file has them, three columns already gain from tiles: 1.3 (AVX2) and 1.2 (AVX-512) times
   // the speed of one column after another.

@@ -411,7 +411,8 @@ static constexpr size_t most_panel_columns(PanelLayout layout) {
 
 // Up to kStreams panels that are multiplied in lockstep.
 struct PanelTurn {
-  size_t streams, groups, ahead;  // ahead: of Reading
+  size_t streams, groups;
+  size_t ahead, second_ahead;  // of Reading
   const uint8_t* panels[kStreams];
   alignas(64) float sum[kStreams][kPanelColumns][kPanelRows];
 };
@@ -502,7 +503,7 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
   // together; else one, for the streams' reads overlap most so, or all if there is one stream.
   constexpr size_t kStep = 4 / kSubs;
   const size_t streams = t.streams, step = integer ? kStep : streams == 1 ? 8 : 1;
-  const size_t ahead = t.ahead;
+  const size_t ahead = t.ahead, second_ahead = t.second_ahead;
   size_t groups = 0;
   for (size_t left = t.groups; left > 0; left -= groups) {
     groups = HWY_MIN(left, size_t{8});
@@ -531,11 +532,10 @@ static HWY_NOINLINE void multiply_panel(PanelTurn& t, PanelColumns x, bool mins)
             RowIntVec total[kTogether][n];
             INLAY_OPAQUE(p);
             if (row == 0 && ahead != 0) {
-              // From memory to the first cache it takes longer than the few requests that this one
-              // keeps open can wait.
+              // Where the first cache keeps few requests open, they must not wait for the memory.
               for (size_t line = 0; line < kGroupBytes<W>; line += 64) {
                 INLAY_PREFETCH(p + ahead + line, 3);
-                INLAY_PREFETCH(p + 2 * ahead + line, 2);
+                if (second_ahead != 0) INLAY_PREFETCH(p + second_ahead + line, 2);
               }
             } else if (n > kColumns && row == 0) {
               // Zen 4 does not see the panels' order between this many reads of activations; with
