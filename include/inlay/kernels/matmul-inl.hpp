@@ -329,7 +329,7 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
   }
   MatmulScratch& t = *static_cast<MatmulScratch*>(scratch);
   const GroupLayout layout(m.k);
-  const size_t start = layout.start({r.sub, r.offset});
+  const size_t group_bytes = layout.bytes(), start = layout.start({r.sub, r.offset});
   // A last chunk of fewer groups would begin at other distances.
   const bool in_place = m.packed && r.as_packed && m.k % kChunk == 0;
   for (size_t p = 0; p < 2; ++p) t.from[p] = t.w[p][0];
@@ -346,6 +346,13 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
       for (size_t i = 0; i < kTileRows; ++i) rows[i] = m.w + HWY_MIN(row0 + i, end - 1) * row_bytes;
       uintptr_t next = reinterpret_cast<uintptr_t>(m.w) + (row0 + kTileRows) * row_bytes;
       std::memset(t.c, 0, column_groups * sizeof t.c[0]);
+      const auto ask_results = [&](size_t column, size_t n) {
+        for (size_t i = column; i < HWY_MIN(column + n, m.n); ++i) {
+          float* out = m.out + i * m.out_stride + row0;
+          INLAY_PREFETCH_TO_WRITE(out);
+          INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
+        }
+      };
       for (size_t u = 0; u < units; u += tile_units) {
         const size_t here = HWY_MIN(tile_units, units - u);
         const size_t tile_bytes = kPanelRows * (here * r.unit_bytes8 / 8);
@@ -362,13 +369,6 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
 #endif
           next += tile_bytes;
         }
-        const auto ask_results = [&](size_t column, size_t n) {
-          for (size_t i = column; i < HWY_MIN(column + n, m.n); ++i) {
-            float* out = m.out + i * m.out_stride + row0;
-            INLAY_PREFETCH_TO_WRITE(out);
-            INLAY_PREFETCH_TO_WRITE(out + kPanelRows);
-          }
-        };
         if (r.tile == nullptr) {
           for (size_t j = 0; j < columns; j += kPlainGroup) {
             if (last) ask_results(column0 + j, kPlainGroup);
@@ -383,25 +383,27 @@ static void matmul(const Matmul& m, size_t begin, size_t end, void* scratch) {
         }
         TileAhead ahead = tile_ahead(m, r, last ? row0 + kTileRows : row0, last ? 0 : u + here,
                                      here, column_groups);
-        for (size_t j = 0; j < column_groups; ++j) {
-          const size_t column = column0 + j * kColumns;
-          if (last) ask_results(column, kColumns);
-          const uint8_t* xq =
-              static_cast<const uint8_t*>(m.xq) + column / kColumns * layout.bytes();
-          const size_t subs = here * kGroup / r.sub, first = u * kGroup / r.sub * kColumns;
+        // Where, in a column group, lies what meets this tile.
+        const size_t subs = here * kGroup / r.sub, group_at = u * kGroup * kColumns;
+        const size_t q_at =
+            r.wide ? layout.wide() + 2 * group_at : (INLAY_DOT_I8MM ? layout.wide() : 0) + group_at;
+        const size_t scale_at = layout.scale() + group_at / kGroup * sizeof(float);
+        const size_t sub_at = group_at / r.sub * sizeof(float);
+        const size_t start_at = start + sub_at, sum_at = layout.sum(r.sub) + sub_at;
+        const uint8_t* xq = static_cast<const uint8_t*>(m.xq) + column0 / kColumns * group_bytes;
+        for (size_t j = 0; j < column_groups; ++j, xq += group_bytes) {
+          if (last) ask_results(column0 + j * kColumns, kColumns);
           const auto words = [&](size_t at) { return reinterpret_cast<const uint32_t*>(xq + at); };
           const auto floats = [&](size_t at) { return reinterpret_cast<const float*>(xq + at); };
-          TileColumns a;
-          a.q = r.wide ? words(layout.wide()) + u * 16 * kColumns
-                       : words(INLAY_DOT_I8MM ? layout.wide() : 0) + u * 8 * kColumns;
-          a.scale = floats(layout.scale()) + u * kColumns;
-          a.start = words(start) + first;
-          a.ahead = ahead.asked < ahead.bytes ? &ahead : nullptr;
+          const TileColumns a = {words(q_at), floats(scale_at), words(start_at),
+                                 ahead.asked < ahead.bytes ? &ahead : nullptr};
           r.tile(t, a, here, t.c[j]);
-          if (r.mins) subtract_tile_mins(t, floats(layout.sum(r.sub)) + first, subs, t.c[j]);
+          if (r.mins) subtract_tile_mins(t, floats(sum_at), subs, t.c[j]);
         }
       }
       for (size_t column = 0; column < columns; ++column) {
+        // Again, for they have left the nearest cache since: prompts of 512 1.01 times as fast.
+        ask_results(column0 + column + 16, 1);
         for (size_t p = 0; p < 2; ++p) {
           store_panel(m, row0 + p * kPanelRows, end, column0 + column,
                       t.c[column / kColumns][p][column % kColumns]);

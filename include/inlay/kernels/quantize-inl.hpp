@@ -11,25 +11,31 @@ namespace hn = hwy::HWY_NAMESPACE;
 static HWY_INLINE float quantize_group(const float* HWY_RESTRICT x, size_t count,
                                        int8_t* HWY_RESTRICT q) {
   const ScaleTag df;
-  const hn::Rebind<int32_t, ScaleTag> di;
-  const hn::Rebind<int8_t, ScaleTag> d8;
+  const hn::Repartition<int16_t, ScaleTag> d16;
+  const hn::Repartition<int8_t, ScaleTag> d8;
   HWY_ALIGN float padded[kGroup];
   if (HWY_UNLIKELY(count < kGroup)) {
     std::memset(padded, 0, sizeof padded);
     std::memcpy(padded, x, count * sizeof(float));
     x = padded;
   }
-  auto biggest = hn::Zero(df);
-  for (size_t i = 0; i < kGroup; i += kScaleLanes)
-    biggest = hn::Max(biggest, hn::Abs(hn::LoadU(df, x + i)));
+  constexpr size_t kLoads = kGroup / kScaleLanes;
+  ScaleVec v[kLoads];
+  INLAY_UNROLL(8) for (size_t i = 0; i < kLoads; ++i) v[i] = hn::LoadU(df, x + i * kScaleLanes);
+  auto biggest = hn::Abs(v[0]);
+  INLAY_UNROLL(8) for (size_t i = 1; i < kLoads; ++i) biggest = hn::Max(biggest, hn::Abs(v[i]));
   const float amax = hn::ReduceMax(df, biggest);
   const float scale = amax / 127.0f;
   const auto inverse = hn::Set(df, scale > 0.0f ? 1.0f / scale : 0.0f);
-  for (size_t i = 0; i < kGroup; i += kScaleLanes) {
-    const auto v = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), inverse));
+  INLAY_UNROLL(2) for (size_t i = 0; i < kLoads; i += 4) {
+    hn::Vec<decltype(d16)> pairs[2];
+    INLAY_UNROLL(2) for (size_t j = 0; j < 2; ++j) {
+      pairs[j] = hn::OrderedDemote2To(d16, hn::NearestInt(hn::Mul(v[i + 2 * j], inverse)),
+                                      hn::NearestInt(hn::Mul(v[i + 2 * j + 1], inverse)));
+    }
     // The kernels rely on -127: infinities and NaNs would give -128.
-    hn::StoreU(hn::DemoteTo(d8, hn::Max(hn::Min(v, hn::Set(di, 127)), hn::Set(di, -127))), d8,
-               q + i);
+    const auto bytes = hn::Max(hn::OrderedDemote2To(d8, pairs[0], pairs[1]), hn::Set(d8, -127));
+    hn::StoreU(bytes, d8, q + i * kScaleLanes);
   }
   return scale;
 }
