@@ -4448,13 +4448,13 @@ INLAY_END_NAMESPACE
 #define INLAY_SELF "inlay.hpp"
 #endif
 #ifndef INLAY_SELF_ID_
-#define INLAY_SELF_ID_ 0x8aa740e4
+#define INLAY_SELF_ID_ 0x04c2a819
 #if !__has_include(INLAY_SELF)
 #pragma message("inlay: no file INLAY_SELF beside this one, so only the baseline SIMD target is compiled (several times \
 slower). If you renamed inlay.hpp, define INLAY_SELF to the new name, in quotes.")
 #define HWY_COMPILE_ONLY_STATIC
 #endif
-#elif INLAY_SELF_ID_ != 0x8aa740e4
+#elif INLAY_SELF_ID_ != 0x04c2a819
 #error "inlay: INLAY_SELF names another version of this header; define it to the name of the file that you include"
 #endif
 
@@ -4701,7 +4701,8 @@ struct Quantize {
   bool halves = false;
 };
 
-// How a processor reads weights from memory fastest, for few columns: results are the same bits.
+// How a processor reads weights from memory fastest, for few columns. Results are the same bits but
+// where tiles take the place of panels, which sum in another order.
 struct Reading {
   uint16_t streams = 4;  // panels of packed weights at a time, in lockstep: up to 4
   // Bytes between what a stream computes and what it prefetches into the first cache: of packed
@@ -4710,8 +4711,8 @@ struct Reading {
   uint16_t ahead = 0;
   uint16_t second_ahead = 0;  // the same into the second cache, of packed weights
   uint16_t rows_ahead = 448;  // of rows as the file has them
-  // Columns of packed weights with less than 6 bits, and with more; if there are more columns, they
-  // are faster by tiles.
+  // The most columns that are not faster by tiles, of packed weights with fewer than 6 bits, and
+  // with 6 or more.
   uint16_t panel_columns = 16, wide_panel_columns = 16;
 };
 
@@ -5302,7 +5303,7 @@ inline constexpr StartKind kStarts[] = {{32, 1}, {32, 8},  {32, 16}, {32, 128},
                                         {16, 4}, {16, 32}, {16, 128}};
 // Offset of a kind in all of them, one after another; of another, of their end.
 constexpr size_t start_offset(StartKind kind, size_t kp) {
-  size_t words = 0;  // for kGroup values, without divisions: 0.5 % of reading a prompt
+  size_t words = 0;  // for kGroup values, without divisions, for it is asked per column group
   for (const StartKind& s : kStarts) {
     if (s.sub == kind.sub && s.offset == kind.offset) break;
     words += s.sub == kGroup ? 1 : 2;

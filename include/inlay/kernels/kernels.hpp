@@ -35,7 +35,8 @@ struct Quantize {
   bool halves = false;
 };
 
-// How a processor reads weights from memory fastest, for few columns: results are the same bits.
+// How a processor reads weights from memory fastest, for few columns. Results are the same bits but
+// where tiles take the place of panels, which sum in another order.
 struct Reading {
   uint16_t streams = 4;  // panels of packed weights at a time, in lockstep: up to 4
   // Bytes between what a stream computes and what it prefetches into the first cache: of packed
@@ -44,8 +45,8 @@ struct Reading {
   uint16_t ahead = 0;
   uint16_t second_ahead = 0;  // the same into the second cache, of packed weights
   uint16_t rows_ahead = 448;  // of rows as the file has them
-  // Columns of packed weights with less than 6 bits, and with more; if there are more columns, they
-  // are faster by tiles.
+  // The most columns that are not faster by tiles, of packed weights with fewer than 6 bits, and
+  // with 6 or more.
   uint16_t panel_columns = 16, wide_panel_columns = 16;
 };
 

@@ -82,7 +82,7 @@ inline constexpr StartKind kStarts[] = {{32, 1}, {32, 8},  {32, 16}, {32, 128},
                                         {16, 4}, {16, 32}, {16, 128}};
 // Offset of a kind in all of them, one after another; of another, of their end.
 constexpr size_t start_offset(StartKind kind, size_t kp) {
-  size_t words = 0;  // for kGroup values, without divisions: 0.5 % of reading a prompt
+  size_t words = 0;  // for kGroup values, without divisions, for it is asked per column group
   for (const StartKind& s : kStarts) {
     if (s.sub == kind.sub && s.offset == kind.offset) break;
     words += s.sub == kGroup ? 1 : 2;
